@@ -1,0 +1,5 @@
+//! Measuring a process from outside: finding it, sampling its stacks, reading what it publishes.
+
+#![deny(unsafe_code)]
+
+pub mod sampler;

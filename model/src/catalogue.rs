@@ -1,0 +1,250 @@
+//! Every metric, once.
+//!
+//! A metric exists only if it stands in [`CATALOGUE`]. Exporters, dashboards, rules and reference pages iterate the
+//! catalogue; nothing else spells a metric's name. Each row gives, in order: the identifier in a telemetry segment, the
+//! Rust name, the Prometheus name, the kind, the unit, the labels, the OpenTelemetry name, and the help text.
+//!
+//! Identifiers are part of the segment's layout: give a new metric the next free one of its block, and never reuse one.
+//!
+//! Every series also carries the labels of its target: `service`, `pid` and, where the metric belongs to a loop,
+//! `loop`. They are not listed here.
+
+use crate::label::{self, Label};
+
+/// How a metric's value behaves over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A sum that only grows, until its process restarts.
+    Counter,
+    /// A reading that goes up and down.
+    Gauge,
+    /// A distribution of durations in the exponential buckets of [`crate::histogram`].
+    Histogram,
+}
+
+/// What a metric's number counts at the edge. Inside, durations are integer nanoseconds and everything else a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Durations and points in time: nanoseconds inside, seconds at the edge.
+    Seconds,
+    /// Bytes.
+    Bytes,
+    /// A plain number of things.
+    Count,
+}
+
+/// Where a metric's values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One event loop; its series carry the label `loop`.
+    Loop,
+    /// The whole target process: its thread pool, its heap, its accounting in the kernel.
+    Process,
+    /// The agent itself.
+    Agent,
+}
+
+/// One metric: what it is called, what it means and in which shape it comes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The identifier in a telemetry segment; never reused.
+    pub id: u16,
+    /// The name in Prometheus, with its unit and, for counters, `_total`.
+    pub name: &'static str,
+    /// How the value behaves over time.
+    pub kind: Kind,
+    /// What the number counts at the edge.
+    pub unit: Unit,
+    /// Whose value it is.
+    pub scope: Scope,
+    /// The labels besides those of the target.
+    pub labels: &'static [&'static Label],
+    /// The name in OpenTelemetry.
+    pub otel_name: &'static str,
+    /// One sentence: the meaning, and what it leaves out.
+    pub help: &'static str,
+}
+
+impl Metric {
+    /// The metric with this identifier.
+    pub fn by_id(id: u16) -> Option<&'static Metric> {
+        CATALOGUE.binary_search_by_key(&id, |metric| metric.id).ok().map(|at| CATALOGUE[at])
+    }
+
+    /// The metric with this Prometheus name.
+    pub fn by_name(name: &str) -> Option<&'static Metric> {
+        CATALOGUE.iter().copied().find(|metric| metric.name == name)
+    }
+
+    /// The name of the metric's family in OpenMetrics: without `_total`.
+    pub fn family_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
+            Kind::Gauge | Kind::Histogram => self.name,
+        }
+    }
+}
+
+macro_rules! catalogue {
+    ($($id:literal $constant:ident $name:literal $kind:ident $unit:ident $scope:ident [$($label:ident),*] $otel:literal $help:literal)+) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $help)]
+            pub static $constant: Metric = Metric {
+                id: $id,
+                name: $name,
+                kind: Kind::$kind,
+                unit: Unit::$unit,
+                scope: Scope::$scope,
+                labels: &[$(&label::$label),*],
+                otel_name: $otel,
+                help: $help,
+            };
+        )+
+
+        /// Every metric, by ascending identifier.
+        pub static CATALOGUE: &[&Metric] = &[$(&$constant),+];
+    };
+}
+
+catalogue! {
+    // The event loop: 1 to 31.
+    1 EVENTLOOP_LAG "eventloop_lag_seconds" Histogram Seconds Loop [] "eventloop.lag"
+        "Per iteration, the time the loop was away from the kernel's poll: the longest that a ready event had to wait."
+    2 EVENTLOOP_TIMER_LATENESS "eventloop_timer_lateness_seconds" Histogram Seconds Loop [] "eventloop.timer.lateness"
+        "From the time a timer was due to the start of its callback."
+    3 EVENTLOOP_PHASE_DURATION "eventloop_phase_duration_seconds" Histogram Seconds Loop [PHASE] "eventloop.phase.duration"
+        "Time in one phase of one iteration, recorded where the phase had something to run or, for poll_wait, waited."
+    4 EVENTLOOP_TIME "eventloop_time_seconds_total" Counter Seconds Loop [LOOP_STATE] "eventloop.time"
+        "Time the loop spent active (running callbacks) and idle (waiting in the kernel's poll)."
+    5 EVENTLOOP_ITERATIONS "eventloop_iterations_total" Counter Count Loop [] "eventloop.iterations"
+        "Iterations of the loop."
+    6 EVENTLOOP_CALLBACKS "eventloop_callbacks_total" Counter Count Loop [PHASE] "eventloop.callbacks"
+        "Callbacks that the loop ran, by the phase in which they ran."
+    7 EVENTLOOP_HANDLES "eventloop_handles" Gauge Count Loop [HANDLE_TYPE] "eventloop.handles"
+        "Handles that are open, by type."
+    8 EVENTLOOP_REQUESTS "eventloop_requests" Gauge Count Loop [REQUEST_TYPE] "eventloop.requests"
+        "Requests that are under way, by type."
+
+    // The thread pool: 32 to 63.
+    32 THREADPOOL_THREADS "threadpool_threads" Gauge Count Process [THREAD_STATE] "threadpool.threads"
+        "Threads of the pool, by whether they run a task."
+    33 THREADPOOL_QUEUE_DEPTH "threadpool_queue_depth" Gauge Count Process [] "threadpool.queue.depth"
+        "Tasks that were submitted and have not started."
+    34 THREADPOOL_QUEUE_DEPTH_MAX "threadpool_queue_depth_max" Gauge Count Process [] "threadpool.queue.depth.max"
+        "The highest queue depth within the last minute, whoever reads it and how often."
+    35 THREADPOOL_QUEUE_WAIT "threadpool_queue_wait_seconds" Histogram Seconds Process [TASK_KIND] "threadpool.queue.wait"
+        "From a task's submission to its start."
+    36 THREADPOOL_RUN "threadpool_run_seconds" Histogram Seconds Process [TASK_KIND] "threadpool.run"
+        "From a task's start to its end."
+    37 THREADPOOL_COMPLETION_DELAY "threadpool_completion_delay_seconds" Histogram Seconds Loop [TASK_KIND] "threadpool.completion.delay"
+        "From a task's end to the start of its completion callback on the loop."
+    38 THREADPOOL_TASKS "threadpool_tasks_total" Counter Count Process [TASK_KIND, OUTCOME] "threadpool.tasks"
+        "Tasks that ended, by kind and outcome."
+
+    // The native heap: 64 to 79.
+    64 HEAP_ALLOCATED_BYTES "heap_allocated_bytes_total" Counter Bytes Process [] "heap.allocated"
+        "Bytes that the program asked the native allocator for."
+    65 HEAP_FREED_BYTES "heap_freed_bytes_total" Counter Bytes Process [] "heap.freed"
+        "Bytes that the program gave back to the native allocator."
+    66 HEAP_ALLOCATIONS "heap_allocations_total" Counter Count Process [] "heap.allocations"
+        "Allocations; a reallocation counts as one allocation and one release."
+    67 HEAP_LIVE_BYTES "heap_live_bytes" Gauge Bytes Process [] "heap.live"
+        "Bytes allocated and not yet freed, without the allocator's own overhead."
+    68 HEAP_LIVE_OBJECTS "heap_live_objects" Gauge Count Process [] "heap.live.objects"
+        "Allocations not yet freed."
+
+    // A managed heap: 80 to 95.
+    80 GC_PAUSE "gc_pause_seconds" Histogram Seconds Loop [GC_KIND] "v8js.gc.duration"
+        "Garbage-collector pauses of a managed target."
+    81 MANAGED_HEAP_BYTES "managed_heap_bytes" Gauge Bytes Loop [HEAP_SPACE, HEAP_STATE] "v8js.memory.heap"
+        "A managed target's heap spaces."
+
+    // The process, as the kernel accounts for it: 96 to 127. The names are the Prometheus client libraries'.
+    96 PROCESS_CPU "process_cpu_seconds_total" Counter Seconds Process [] "process.cpu.time"
+        "Total user and system CPU time spent in seconds."
+    97 PROCESS_RESIDENT_MEMORY "process_resident_memory_bytes" Gauge Bytes Process [] "process.memory.usage"
+        "Resident memory size in bytes."
+    98 PROCESS_VIRTUAL_MEMORY "process_virtual_memory_bytes" Gauge Bytes Process [] "process.memory.virtual"
+        "Virtual memory size in bytes."
+    99 PROCESS_OPEN_FDS "process_open_fds" Gauge Count Process [] "process.unix.file_descriptor.count"
+        "Number of open file descriptors."
+    100 PROCESS_MAX_FDS "process_max_fds" Gauge Count Process [] "process.unix.file_descriptor.limit"
+        "Maximum number of open file descriptors."
+    101 PROCESS_THREADS "process_threads" Gauge Count Process [] "process.thread.count"
+        "Number of OS threads in the process."
+    102 PROCESS_START_TIME "process_start_time_seconds" Gauge Seconds Process [] "process.start_time"
+        "Start time of the process since unix epoch in seconds."
+
+    // The agent on itself: 128 to 191.
+    128 LOOPSCOPE_BUILD_INFO "loopscope_build_info" Gauge Count Agent [VERSION] "loopscope.build.info"
+        "One, labelled with the version of the agent."
+    129 LOOPSCOPE_CPU "loopscope_cpu_seconds_total" Counter Seconds Agent [] "loopscope.cpu.time"
+        "User and system CPU time that the agent itself spent."
+    130 LOOPSCOPE_RESIDENT_MEMORY "loopscope_resident_memory_bytes" Gauge Bytes Agent [] "loopscope.memory.usage"
+        "Resident memory of the agent itself."
+    131 LOOPSCOPE_TARGETS "loopscope_targets" Gauge Count Agent [TARGET_STATE] "loopscope.targets"
+        "Processes that publish telemetry, by whether the agent measures them."
+    132 LOOPSCOPE_TARGET_ERRORS "loopscope_target_errors_total" Counter Count Agent [TARGET_ERROR] "loopscope.target.errors"
+        "Failures to find or read a target, by cause."
+    133 LOOPSCOPE_DISCOVERY_DURATION "loopscope_discovery_duration_seconds" Histogram Seconds Agent [] "loopscope.discovery.duration"
+        "Time that one search for targets took."
+    134 LOOPSCOPE_SCRAPE_DURATION "loopscope_scrape_duration_seconds" Histogram Seconds Agent [SCRAPE_FORMAT] "loopscope.scrape.duration"
+        "Time from a scrape's request to its encoded answer; a scrape shows up in the next one."
+    135 LOOPSCOPE_SCRAPES_REJECTED "loopscope_scrapes_rejected_total" Counter Count Agent [] "loopscope.scrapes.rejected"
+        "Scrapes refused because too many were under way."
+    136 LOOPSCOPE_SAMPLES "loopscope_samples_total" Counter Count Agent [] "loopscope.samples"
+        "Stack samples taken."
+    137 LOOPSCOPE_SAMPLES_LOST "loopscope_samples_lost_total" Counter Count Agent [LOSS_CAUSE] "loopscope.samples.lost"
+        "Stack samples lost, by cause."
+    138 LOOPSCOPE_EXPORT_DURATION "loopscope_export_duration_seconds" Histogram Seconds Agent [] "loopscope.export.duration"
+        "Time that one export took, from its encoding to the receiver's answer."
+    139 LOOPSCOPE_EXPORT_QUEUE_ITEMS "loopscope_export_queue_items" Gauge Count Agent [] "loopscope.export.queue.items"
+        "Batches that wait to be exported."
+    140 LOOPSCOPE_EXPORT_QUEUE_CAPACITY "loopscope_export_queue_capacity" Gauge Count Agent [] "loopscope.export.queue.capacity"
+        "Batches that may wait before the oldest is dropped."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn identifiers_ascend_so_that_by_id_can_search() {
+        assert!(CATALOGUE.windows(2).all(|pair| pair[0].id < pair[1].id));
+        for metric in CATALOGUE {
+            assert_eq!(Metric::by_id(metric.id), Some(*metric));
+            assert_eq!(Metric::by_name(metric.name), Some(*metric));
+        }
+        assert_eq!(Metric::by_id(0), None);
+    }
+
+    #[test]
+    fn names_are_unique_in_both_worlds() {
+        let names: HashSet<_> = CATALOGUE.iter().map(|metric| metric.name).collect();
+        let otel: HashSet<_> = CATALOGUE.iter().map(|metric| metric.otel_name).collect();
+        assert_eq!(names.len(), CATALOGUE.len());
+        assert_eq!(otel.len(), CATALOGUE.len());
+    }
+
+    #[test]
+    fn names_end_in_their_unit_as_prometheus_asks() {
+        for metric in CATALOGUE {
+            let stem = metric.family_name();
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            match metric.unit {
+                Unit::Seconds => assert!(stem.ends_with("_seconds"), "{}", metric.name),
+                Unit::Bytes => assert!(stem.ends_with("_bytes"), "{}", metric.name),
+                Unit::Count => {}
+            }
+            assert!(metric.kind != Kind::Histogram || metric.unit == Unit::Seconds, "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn help_is_one_sentence() {
+        for metric in CATALOGUE {
+            assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{}", metric.name);
+        }
+    }
+}

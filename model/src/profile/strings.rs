@@ -1,0 +1,55 @@
+//! Interned text.
+
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+use std::hash::BuildHasher;
+
+/// A string's position in its [`Strings`]. The default is the empty string.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StringId(pub u32);
+
+/// Strings, each held once. The first is the empty one.
+#[derive(Clone, Debug)]
+pub struct Strings {
+    texts: Vec<Box<str>>,
+    by_text: HashTable<StringId>,
+}
+
+impl Strings {
+    /// The identifier of this text, which is added if it is new.
+    pub fn intern(&mut self, text: &str) -> StringId {
+        let hash = |text: &str| FxBuildHasher.hash_one(text);
+        let found = self.by_text.entry(
+            hash(text),
+            |id| &*self.texts[id.0 as usize] == text,
+            |id| hash(&self.texts[id.0 as usize]),
+        );
+        *found
+            .or_insert_with(|| {
+                self.texts.push(text.into());
+                StringId(self.texts.len() as u32 - 1)
+            })
+            .get()
+    }
+
+    /// The text.
+    ///
+    /// # Panics
+    /// If the identifier is another table's.
+    pub fn get(&self, id: StringId) -> &str {
+        &self.texts[id.0 as usize]
+    }
+
+    /// All texts, by identifier.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.texts.iter().map(|text| &**text)
+    }
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        let mut strings = Self { texts: Vec::new(), by_text: HashTable::new() };
+        strings.intern("");
+        strings
+    }
+}

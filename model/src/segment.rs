@@ -1,0 +1,43 @@
+//! The telemetry segment: how a program lays out its instruments in memory that another process reads.
+//!
+//! A segment is an array of 64-bit words, in the machine's byte order, shared between one program that writes and any
+//! number of readers. It has a header, a table of scopes (the process's pool and heap, each event loop), a directory
+//! that says which cells hold which metric, and the cells. Everything is appended; nothing moves.
+//!
+//! ```text
+//! word 0            magic, written last when a segment is made
+//!      1            version: major << 32 | minor
+//!      2            length of the segment in words
+//!      3            process id of the writer, in its own pid namespace
+//!      4            CLOCK_MONOTONIC when the segment was made, ns
+//!      5            scopes: offset << 32 | capacity
+//!      6            scopes used
+//!      7            directory: offset << 32 | capacity
+//!      8            directory entries used
+//!      9            first free word
+//!     10            instruments that did not fit
+//!     16..24        service name: UTF-8, padded with zeros
+//!     24..32        producer, such as "loopscope-runtime 0.1.0"
+//! scope, 8 words    state | kind << 8;  index;  thread id;  reserved;  name (4 words)
+//! entry, 2 words    metric | encoding << 16 | label 1 << 24 | label 2 << 32 | 1 << 40 | shards << 48;
+//!                   offset | stride << 32 | scope << 48
+//! ```
+//!
+//! **Threads.** Any thread may open scopes and register instruments: space is claimed with atomic additions, and an
+//! entry counts from the moment its first word is stored (`Release`). Cells are written by the instruments alone. When a
+//! scope is closed its cells stay, and the next scope of its kind takes them over, zeroed, under a new index; a
+//! reader that raced with that sees the index change and drops what it read.
+//!
+//! **Trust.** A reader trusts nothing. Every offset and length is checked against the memory that it was given, the
+//! work is bounded by the segment's size, and what it does not understand is counted, not guessed.
+//!
+//! **Versions.** A reader accepts its own major version. A new metric or label value needs no new version: readers skip
+//! what their catalogue does not know. A new encoding raises the minor version; any other change the major one.
+
+mod layout;
+mod reader;
+mod writer;
+
+pub use layout::{Identity, ScopeKind, WORDS_DEFAULT, WORDS_MIN};
+pub use reader::{Contents, Reader, Reading, ScopeReading, SegmentError};
+pub use writer::{AllocationCells, Scope, Writer};

@@ -1,0 +1,306 @@
+//! The reading side: what a segment holds, read without trust in who wrote it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, scope_word};
+use crate::catalogue::{Kind, Metric};
+use crate::instrument::{read_histogram, read_peak};
+use crate::snapshot::{SharedLabels, Snapshot, Value};
+use crate::time::Monotonic;
+
+/// Why memory is not a segment that can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SegmentError {
+    /// Shorter than a header.
+    TooShort {
+        /// Words found.
+        words: usize,
+    },
+    /// The magic number is not there: not a segment, or one that is still being made.
+    NotASegment,
+    /// Written by a version that this reader does not know.
+    Version {
+        /// The major version found.
+        found: u32,
+        /// The major version that can be read.
+        expected: u32,
+    },
+    /// Something lies outside the segment, or overlaps what it should not.
+    Malformed {
+        /// What is wrong.
+        what: &'static str,
+        /// The value found.
+        found: u64,
+    },
+}
+
+impl fmt::Display for SegmentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooShort { words } => {
+                write!(f, "a telemetry segment of {words} words is shorter than its header")
+            }
+            Self::NotASegment => f.write_str("not a telemetry segment: its magic number is missing"),
+            Self::Version { found, expected } => {
+                write!(f, "telemetry segment of version {found}; this program reads version {expected}")
+            }
+            Self::Malformed { what, found } => write!(f, "malformed telemetry segment: {what} ({found})"),
+        }
+    }
+}
+
+impl std::error::Error for SegmentError {}
+
+/// One metric of one scope, with its value at the time of reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// What was measured.
+    pub metric: &'static Metric,
+    /// The values of the metric's labels, in their order.
+    pub labels: Vec<&'static str>,
+    /// The value.
+    pub value: Value,
+}
+
+/// A scope that was open, and its readings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeReading {
+    /// What the scope is about.
+    pub kind: ScopeKind,
+    /// Tells the scopes of a kind apart.
+    pub index: u64,
+    /// The thread that the scope belongs to, in the writer's pid namespace; zero for none.
+    pub thread_id: u64,
+    /// The name that the program gave it; may be empty.
+    pub name: String,
+    /// Its readings, each metric and set of labels once.
+    pub readings: Vec<Reading>,
+}
+
+/// Everything that a segment holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The open scopes.
+    pub scopes: Vec<ScopeReading>,
+    /// Directory entries that this reader's catalogue does not know: written by a newer version.
+    pub unknown_entries: u64,
+    /// Instruments that found no room in the segment, so that nobody can read them.
+    pub dropped_instruments: u64,
+}
+
+impl Contents {
+    /// Adds all readings to a snapshot. `target` holds the labels of the process; readings of a loop also get `loop`:
+    /// its name, or its index where it has none.
+    pub fn add_to(self, snapshot: &mut Snapshot, target: &SharedLabels) {
+        for scope in self.scopes {
+            let labels = match scope.kind {
+                ScopeKind::Process => target.clone(),
+                ScopeKind::Loop if scope.name.is_empty() => target.with("loop", &scope.index.to_string()),
+                ScopeKind::Loop => target.with("loop", &scope.name),
+            };
+            for reading in scope.readings {
+                snapshot.push(reading.metric, &labels, &reading.labels, reading.value);
+            }
+        }
+    }
+}
+
+/// A reader of a segment that another process writes to.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    words: &'a [AtomicU64],
+}
+
+impl<'a> Reader<'a> {
+    /// Checks the header.
+    ///
+    /// # Errors
+    /// [`SegmentError`] where this is no segment, or one of another major version.
+    pub fn open(words: &'a [AtomicU64]) -> Result<Self, SegmentError> {
+        if words.len() < layout::HEADER_WORDS {
+            return Err(SegmentError::TooShort { words: words.len() });
+        }
+        if words[layout::WORD_MAGIC].load(Ordering::Acquire) != layout::MAGIC {
+            return Err(SegmentError::NotASegment);
+        }
+        let found = (words[layout::WORD_VERSION].load(Ordering::Relaxed) >> 32) as u32;
+        if found != layout::VERSION_MAJOR {
+            return Err(SegmentError::Version { found, expected: layout::VERSION_MAJOR });
+        }
+        let length = words[layout::WORD_LENGTH].load(Ordering::Relaxed);
+        if length > words.len() as u64 {
+            return Err(SegmentError::Malformed { what: "its length is more than there is", found: length });
+        }
+        Ok(Self { words })
+    }
+
+    /// What the segment says of its writer.
+    pub fn identity(&self) -> Identity {
+        let load = |word: usize| self.words[word].load(Ordering::Relaxed);
+        Identity {
+            pid: u32::try_from(load(layout::WORD_PID)).unwrap_or(0),
+            created_ns: load(layout::WORD_CREATED),
+            service: layout::load_text(&self.words[layout::WORDS_SERVICE]),
+            producer: layout::load_text(&self.words[layout::WORDS_PRODUCER]),
+        }
+    }
+
+    /// Reads every open scope. `now` decides which peaks are still within the last minute.
+    ///
+    /// # Errors
+    /// [`SegmentError::Malformed`] where a table or an entry lies outside the segment, or entries claim more cells than
+    /// the segment has.
+    pub fn read(&self, now: Monotonic) -> Result<Contents, SegmentError> {
+        let mut scopes = self.open_scopes()?;
+        let mut unknown_entries = 0;
+        // Cells belong to one instrument, but for a few that serve two metrics: no honest segment needs more.
+        let mut budget = 2 * self.words.len();
+        for row in
+            self.table(layout::WORD_DIRECTORY, layout::WORD_DIRECTORY_USED, layout::ENTRY_WORDS, "directory")?
+        {
+            let Some(entry) = Entry::unpack([row[0].load(Ordering::Acquire), row[1].load(Ordering::Relaxed)])
+            else {
+                continue;
+            };
+            let Some(scope) = scopes.get_mut(usize::from(entry.scope)) else {
+                return Err(SegmentError::Malformed {
+                    what: "an entry of no scope",
+                    found: entry.scope.into(),
+                });
+            };
+            let Some(scope) = scope else { continue };
+            let Some((metric, labels, encoding)) = understand(entry) else {
+                unknown_entries += 1;
+                continue;
+            };
+            let value = self.value(entry, metric, encoding, now, &mut budget)?;
+            add_reading(&mut scope.readings, Reading { metric, labels, value });
+        }
+        // A scope whose place was taken over while we read has another index now, or none.
+        fence(Ordering::Acquire);
+        let still_open = self.scope_headers()?;
+        let kept = scopes
+            .into_iter()
+            .zip(still_open)
+            .filter_map(|(scope, header)| scope.filter(|scope| header == Some((scope.kind, scope.index))));
+        Ok(Contents {
+            scopes: kept.collect(),
+            unknown_entries,
+            dropped_instruments: self.words[layout::WORD_DROPPED].load(Ordering::Relaxed),
+        })
+    }
+
+    /// The rows of a table that are in use.
+    fn table(
+        &self,
+        place: usize,
+        used: usize,
+        row_words: usize,
+        what: &'static str,
+    ) -> Result<impl Iterator<Item = &'a [AtomicU64]> + use<'a>, SegmentError> {
+        let word = self.words[place].load(Ordering::Relaxed);
+        let (offset, capacity) = layout::unpack_table(word);
+        let rows = (self.words[used].load(Ordering::Acquire)).min(capacity as u64) as usize;
+        let words = rows
+            .checked_mul(row_words)
+            .and_then(|length| self.words.get(offset..offset.checked_add(length)?));
+        words.map(|words| words.chunks_exact(row_words)).ok_or(SegmentError::Malformed { what, found: word })
+    }
+
+    fn scope_headers(&self) -> Result<Vec<Option<(ScopeKind, u64)>>, SegmentError> {
+        let rows = self.table(
+            layout::WORD_SCOPES,
+            layout::WORD_SCOPES_USED,
+            layout::SCOPE_WORDS,
+            "table of scopes",
+        )?;
+        Ok(rows.map(open_scope).collect())
+    }
+
+    fn open_scopes(&self) -> Result<Vec<Option<ScopeReading>>, SegmentError> {
+        let rows = self.table(
+            layout::WORD_SCOPES,
+            layout::WORD_SCOPES_USED,
+            layout::SCOPE_WORDS,
+            "table of scopes",
+        )?;
+        let scopes = rows.map(|row| {
+            let (kind, index) = open_scope(row)?;
+            let name = layout::load_text(&row[4..4 + layout::SCOPE_NAME_WORDS]);
+            Some(ScopeReading {
+                kind,
+                index,
+                thread_id: row[2].load(Ordering::Relaxed),
+                name,
+                readings: Vec::new(),
+            })
+        });
+        Ok(scopes.collect())
+    }
+
+    fn value(
+        &self,
+        entry: Entry,
+        metric: &Metric,
+        encoding: Encoding,
+        now: Monotonic,
+        budget: &mut usize,
+    ) -> Result<Value, SegmentError> {
+        let outside =
+            SegmentError::Malformed { what: "an entry's cells lie outside", found: entry.offset.into() };
+        let mut total: u64 = 0;
+        let mut histogram = crate::histogram::Histogram::default();
+        for shard in 0..usize::from(entry.shards) {
+            let start = entry.offset as usize + shard * usize::from(entry.stride);
+            let cells = self.words.get(start..start + encoding.cells()).ok_or_else(|| outside.clone())?;
+            *budget = budget.checked_sub(cells.len()).ok_or(SegmentError::Malformed {
+                what: "entries claim more cells than there are",
+                found: self.words.len() as u64,
+            })?;
+            let load = |cell: usize| cells[cell].load(Ordering::Relaxed);
+            match encoding {
+                Encoding::Sum => total = total.wrapping_add(load(0)),
+                Encoding::Difference => total = total.wrapping_add(load(0)).wrapping_sub(load(1)),
+                Encoding::Peak => total = total.wrapping_add(read_peak(cells, now) as u64),
+                Encoding::Histogram => histogram.merge(&read_histogram(cells)),
+            }
+        }
+        Ok(match metric.kind {
+            Kind::Counter => Value::Counter(total),
+            Kind::Gauge => Value::Gauge(total as i64),
+            Kind::Histogram => Value::Histogram(histogram),
+        })
+    }
+}
+
+fn open_scope(row: &[AtomicU64]) -> Option<(ScopeKind, u64)> {
+    let state = row[0].load(Ordering::Acquire);
+    let kind = ScopeKind::from_code((state >> 8) as u8)?;
+    (state == scope_word(ScopeState::Open, kind)).then(|| (kind, row[1].load(Ordering::Relaxed)))
+}
+
+/// What an entry measures, if this catalogue knows it.
+fn understand(entry: Entry) -> Option<(&'static Metric, Vec<&'static str>, Encoding)> {
+    let metric = Metric::by_id(entry.metric)?;
+    let encoding = Encoding::from_code(entry.encoding)?;
+    if (encoding == Encoding::Histogram) != (metric.kind == Kind::Histogram) || metric.labels.len() > 2 {
+        return None;
+    }
+    let positions = metric.labels.iter().zip(entry.labels);
+    let labels: Option<Vec<_>> =
+        positions.map(|(label, at)| label.values.get(usize::from(at)).copied()).collect();
+    Some((metric, labels?, encoding))
+}
+
+/// Adds a reading to those of its scope; two of one series, which only a strange writer publishes, become their sum.
+fn add_reading(readings: &mut Vec<Reading>, new: Reading) {
+    let same = readings.iter_mut().find(|old| old.metric.id == new.metric.id && old.labels == new.labels);
+    let Some(old) = same else { return readings.push(new) };
+    match (&mut old.value, &new.value) {
+        (Value::Counter(old), Value::Counter(new)) => *old = old.wrapping_add(*new),
+        (Value::Gauge(old), Value::Gauge(new)) => *old = old.wrapping_add(*new),
+        (Value::Histogram(old), Value::Histogram(new)) => old.merge(new),
+        _ => unreachable!("a metric has one kind"),
+    }
+}

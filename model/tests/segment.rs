@@ -1,0 +1,210 @@
+//! The telemetry segment: what is written is what is read, and hostile bytes are only bytes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use loopscope_model::catalogue::*;
+use loopscope_model::histogram::Histogram;
+use loopscope_model::label::{LabelValue, Phase, TaskKind};
+use loopscope_model::segment::{Contents, Identity, Reader, ScopeKind, SegmentError, WORDS_MIN, Writer};
+use loopscope_model::snapshot::{SharedLabels, Snapshot, Value};
+use loopscope_model::time::Monotonic;
+use proptest::prelude::*;
+
+const NOW: Monotonic = Monotonic::from_ns(1_000_000_000_000);
+
+fn memory(words: usize) -> &'static [AtomicU64] {
+    (0..words).map(|_| AtomicU64::new(0)).collect::<Vec<_>>().leak()
+}
+
+fn identity() -> Identity {
+    Identity { pid: 4711, created_ns: 5, service: "shop".into(), producer: "test 1.0".into() }
+}
+
+fn segment(words: usize) -> (&'static [AtomicU64], Writer) {
+    let memory = memory(words);
+    (memory, Writer::create(memory, &identity()))
+}
+
+fn read(words: &[AtomicU64]) -> Contents {
+    Reader::open(words).unwrap().read(NOW).unwrap()
+}
+
+fn expect_value(contents: &Contents, metric: &Metric, labels: &[&str], expected: Value) {
+    let readings = contents.scopes.iter().flat_map(|scope| &scope.readings);
+    let found =
+        readings.into_iter().find(|reading| reading.metric.id == metric.id && reading.labels == labels);
+    assert_eq!(found.map(|reading| &reading.value), Some(&expected), "{} {labels:?}", metric.name);
+}
+
+#[test]
+fn what_is_recorded_is_read() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let event_loop = writer.open_scope(ScopeKind::Loop, 0, 99, "main");
+    let process = writer.open_scope(ScopeKind::Process, 0, 0, "");
+    let lag = event_loop.local_histogram(&EVENTLOOP_LAG, &[]);
+    let callbacks = event_loop.local_counter(&EVENTLOOP_CALLBACKS, &[Phase::Check.position()]);
+    let depth = process.peak_gauge(&THREADPOOL_QUEUE_DEPTH, &THREADPOOL_QUEUE_DEPTH_MAX, &[]);
+    lag.record_ns(1_000_000);
+    callbacks.add(3);
+    depth.increment(NOW);
+    depth.increment(NOW);
+    depth.decrement(NOW);
+
+    assert_eq!(Reader::open(words).unwrap().identity(), identity());
+    let contents = read(words);
+    expect_value(&contents, &EVENTLOOP_LAG, &[], Value::Histogram(Histogram::from_ns([1_000_000])));
+    expect_value(&contents, &EVENTLOOP_CALLBACKS, &["check"], Value::Counter(3));
+    expect_value(&contents, &THREADPOOL_QUEUE_DEPTH, &[], Value::Gauge(1));
+    expect_value(&contents, &THREADPOOL_QUEUE_DEPTH_MAX, &[], Value::Gauge(2));
+    assert_eq!((contents.unknown_entries, contents.dropped_instruments), (0, 0));
+    assert_eq!((contents.scopes[0].name.as_str(), contents.scopes[0].thread_id), ("main", 99));
+}
+
+#[test]
+fn every_metric_of_a_target_can_be_registered_and_read() {
+    let (words, writer) = segment(WORDS_MIN + 100_000);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 0, "");
+    let closed = |metric: &&&'static Metric| metric.labels.iter().all(|label| label.is_closed());
+    let metrics: Vec<_> = CATALOGUE.iter().filter(closed).collect();
+    for metric in &metrics {
+        let labels = vec![0; metric.labels.len()];
+        match metric.kind {
+            Kind::Counter => drop(scope.counter(metric, &labels)),
+            Kind::Gauge => drop(scope.gauge(metric, &labels)),
+            Kind::Histogram => drop(scope.histogram(metric, &labels)),
+        }
+    }
+    assert_eq!(read(words).scopes[0].readings.len(), metrics.len());
+}
+
+#[test]
+fn a_loop_carries_its_name_or_else_its_index_as_a_label() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let _named =
+        (writer.open_scope(ScopeKind::Loop, 0, 0, "main"), writer.open_scope(ScopeKind::Loop, 7, 0, ""));
+    _named.0.local_counter(&EVENTLOOP_ITERATIONS, &[]).add(1);
+    _named.1.local_counter(&EVENTLOOP_ITERATIONS, &[]).add(2);
+    let mut snapshot = Snapshot::default();
+    read(words).add_to(&mut snapshot, &SharedLabels::new([("service", "shop"), ("pid", "4711")]));
+    let loops: Vec<_> = snapshot
+        .series(&EVENTLOOP_ITERATIONS)
+        .iter()
+        .map(|series| (series.label("loop"), series.label("pid")))
+        .collect();
+    assert_eq!(loops, [(Some("main"), Some("4711")), (Some("7"), Some("4711"))]);
+}
+
+#[test]
+fn a_closed_scope_is_gone_and_its_cells_serve_the_next_one_from_zero() {
+    let (words, writer) = segment(WORDS_MIN + 1_000);
+    for index in 0..100 {
+        let scope = writer.open_scope(ScopeKind::Loop, index, 0, "");
+        let lag = scope.local_histogram(&EVENTLOOP_LAG, &[]);
+        lag.record_ns(index + 1);
+        let contents = read(words);
+        assert_eq!((contents.scopes.len(), contents.scopes[0].index), (1, index));
+        expect_value(&contents, &EVENTLOOP_LAG, &[], Value::Histogram(Histogram::from_ns([index + 1])));
+        drop(scope);
+        assert!(read(words).scopes.is_empty());
+    }
+    assert_eq!(read(words).dropped_instruments, 0);
+}
+
+#[test]
+fn a_full_segment_drops_instruments_and_counts_them() {
+    let (words, writer) = segment(WORDS_MIN + 500);
+    let scope = writer.open_scope(ScopeKind::Process, 0, 0, "");
+    let waits: Vec<_> = TaskKind::ALL
+        .iter()
+        .map(|kind| scope.histogram(&THREADPOOL_QUEUE_WAIT, &[kind.position()]))
+        .collect();
+    waits.iter().for_each(|wait| wait.record_ns(1));
+    assert!(waits.iter().all(|wait| wait.get().count() == 1), "an instrument without room still works");
+    let contents = read(words);
+    assert_eq!(contents.scopes[0].readings.len(), 1);
+    assert_eq!(contents.dropped_instruments, TaskKind::ALL.len() as u64 - 1);
+}
+
+#[test]
+fn the_shards_of_an_allocator_add_up() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let cells = writer.open_scope(ScopeKind::Process, 0, 0, "").into_cells(4);
+    for (at, shard) in cells.shards().enumerate() {
+        shard[0].store(100 * (at as u64 + 1), Ordering::Relaxed);
+        shard[1].store(10, Ordering::Relaxed);
+        shard[2].store(5, Ordering::Relaxed);
+        shard[3].store(1, Ordering::Relaxed);
+    }
+    let contents = read(words);
+    expect_value(&contents, &HEAP_ALLOCATED_BYTES, &[], Value::Counter(1000));
+    expect_value(&contents, &HEAP_FREED_BYTES, &[], Value::Counter(40));
+    expect_value(&contents, &HEAP_LIVE_BYTES, &[], Value::Gauge(960));
+    expect_value(&contents, &HEAP_ALLOCATIONS, &[], Value::Counter(20));
+    expect_value(&contents, &HEAP_LIVE_OBJECTS, &[], Value::Gauge(16));
+}
+
+trait IntoCells {
+    fn into_cells(self, shards: u16) -> loopscope_model::segment::AllocationCells;
+}
+
+impl IntoCells for loopscope_model::segment::Scope {
+    /// Keeps the scope open for good, as an allocator does.
+    fn into_cells(self, shards: u16) -> loopscope_model::segment::AllocationCells {
+        let cells = self.allocation_cells(shards);
+        std::mem::forget(self);
+        cells
+    }
+}
+
+#[test]
+fn what_is_no_segment_is_refused_with_the_reason() {
+    assert_eq!(Reader::open(memory(3)).err(), Some(SegmentError::TooShort { words: 3 }));
+    assert_eq!(Reader::open(memory(100)).err(), Some(SegmentError::NotASegment));
+    let (words, _) = segment(WORDS_MIN);
+    words[1].store(9 << 32, Ordering::Relaxed);
+    assert_eq!(Reader::open(words).err(), Some(SegmentError::Version { found: 9, expected: 1 }));
+}
+
+#[test]
+fn a_segment_that_claims_to_be_longer_than_it_is_is_refused() {
+    let (words, _) = segment(WORDS_MIN + 100);
+    assert!(matches!(Reader::open(&words[..WORDS_MIN]), Err(SegmentError::Malformed { .. })));
+}
+
+#[test]
+fn an_entry_of_a_newer_catalogue_is_counted_and_skipped() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 0, "");
+    let iterations = scope.local_counter(&EVENTLOOP_ITERATIONS, &[]);
+    iterations.add(1);
+    let entry = words
+        .iter()
+        .position(|word| {
+            word.load(Ordering::Relaxed) as u16 == EVENTLOOP_ITERATIONS.id
+                && word.load(Ordering::Relaxed) >> 40 & 1 == 1
+        })
+        .unwrap();
+    words[entry].fetch_or(0xff00, Ordering::Relaxed);
+    let contents = read(words);
+    assert_eq!((contents.unknown_entries, contents.scopes[0].readings.len()), (1, 0));
+}
+
+proptest! {
+    /// Any words at all: an error or a bounded answer, never a panic.
+    #[test]
+    fn hostile_words_are_survived(changes in prop::collection::vec((0..3000usize, any::<u64>()), 0..40), small in prop::collection::vec((0..3000usize, 0..70_000u64), 0..40)) {
+        let (words, writer) = segment(WORDS_MIN + 2_000);
+        let scope = writer.open_scope(ScopeKind::Loop, 0, 0, "main");
+        let _ = (scope.local_histogram(&EVENTLOOP_LAG, &[]), scope.local_counter(&EVENTLOOP_ITERATIONS, &[]));
+        // The header, the first scopes and the first entries are where a lie can do harm.
+        let directory = 32 + 512 * 8;
+        for (at, value) in changes.into_iter().chain(small) {
+            let word = if at < 1000 { at % 32 } else if at < 2000 { 32 + at % 64 } else { directory + at % 16 };
+            words[word].store(value, Ordering::Relaxed);
+        }
+        if let Ok(reader) = Reader::open(words) {
+            let _ = reader.identity();
+            let _ = reader.read(NOW);
+        }
+    }
+}
