@@ -1,1 +1,76 @@
-//! To be written.
+//! How Loopscope is compared with its peers.
+//!
+//! A shared machine drifts: the same code takes twice as long a minute later. So contenders take turns within one run,
+//! many short rounds each; what is measured is the CPU time of the calling thread, not the time on the wall; each
+//! contender's figure is its best round, the one that other programs disturbed least; and what counts is the ratio.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// One thing to measure: a name, and code that performs a number of operations.
+pub struct Contender<'a> {
+    name: &'static str,
+    run: Box<dyn FnMut(u64) + 'a>,
+}
+
+impl<'a> Contender<'a> {
+    /// A contender whose `run` performs as many operations as it is told.
+    pub fn new(name: &'static str, run: impl FnMut(u64) + 'a) -> Self {
+        Self { name, run: Box::new(run) }
+    }
+}
+
+/// What one contender took.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// The contender.
+    pub name: &'static str,
+    /// CPU time per operation in its best round, in nanoseconds.
+    pub best_ns: f64,
+    /// CPU time per operation in its middle round, in nanoseconds.
+    pub median_ns: f64,
+}
+
+/// Lets the contenders take turns for `rounds` rounds of `operations` operations each.
+pub fn alternate(mut contenders: Vec<Contender<'_>>, rounds: usize, operations: u64) -> Vec<Figure> {
+    let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
+    // The first round warms caches and is thrown away.
+    for round in 0..=rounds {
+        for (contender, times) in contenders.iter_mut().zip(&mut times) {
+            let before = thread_cpu_ns();
+            (contender.run)(operations);
+            let per_operation = (thread_cpu_ns() - before) as f64 / operations as f64;
+            if round > 0 {
+                times.push(per_operation);
+            }
+        }
+    }
+    let figures = contenders.iter().zip(&mut times).map(|(contender, times)| {
+        times.sort_by(f64::total_cmp);
+        Figure { name: contender.name, best_ns: times[0], median_ns: times[times.len() / 2] }
+    });
+    figures.collect()
+}
+
+/// The figures as a Markdown table; ratios are to the first contender.
+pub fn table(title: &str, figures: &[Figure]) -> String {
+    let mut text = format!(
+        "### {title}\n\n| | best ns/op | median ns/op | best, to {} |\n|---|---|---|---|\n",
+        figures[0].name
+    );
+    for figure in figures {
+        let ratio = figure.best_ns / figures[0].best_ns;
+        writeln!(text, "| {} | {:.2} | {:.2} | {ratio:.2} |", figure.name, figure.best_ns, figure.median_ns)
+            .expect("a string takes all text");
+    }
+    text
+}
+
+/// CPU time that the calling thread has used, in nanoseconds.
+pub fn thread_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

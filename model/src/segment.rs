@@ -18,7 +18,7 @@
 //!     10            instruments that did not fit
 //!     16..24        service name: UTF-8, padded with zeros
 //!     24..32        producer, such as "loopscope-runtime 0.1.0"
-//! scope, 8 words    state | kind << 8;  index;  thread id;  reserved;  name (4 words)
+//! scope, 8 words    state (1 opening, 2 open, 3 closed) | kind << 8;  index;  thread id;  reserved;  name (4 words)
 //! entry, 2 words    metric | encoding << 16 | label 1 << 24 | label 2 << 32 | 1 << 40 | shards << 48;
 //!                   offset | stride << 32 | scope << 48
 //! ```

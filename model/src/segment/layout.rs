@@ -69,11 +69,10 @@ impl ScopeKind {
     }
 }
 
-/// The life of a scope.
+/// The life of a scope; zero is a place in the table that was never used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum ScopeState {
-    Unused = 0,
     Opening = 1,
     Open = 2,
     Closed = 3,
