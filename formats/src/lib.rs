@@ -1,1 +1,10 @@
-//! To be written.
+//! How measurements are written down: pure encoders from [`model`] to the formats that other programs read.
+//!
+//! A metrics format takes a [`model::snapshot::Snapshot`], a profile format a [`model::profile::Profile`]; each writes
+//! bytes to an [`std::io::Write`] and does nothing else. Files, sockets and clocks are the caller's.
+//!
+//! Wire types live only here, and none of them is public: what leaves this crate is bytes.
+
+#![forbid(unsafe_code)]
+
+pub mod aggregate;

@@ -1,0 +1,257 @@
+//! Who called whom, by name, with how much was spent where.
+//!
+//! Below the roots, one for each thread name, a node stands for all frames with the same callers, name and kind of
+//! code: addresses, lines and inlining tell no nodes apart.
+//!
+//! Nodes lie in one array in depth-first order, children sorted by name, so that a format writes the tree in one pass
+//! over a slice, without recursion (stacks may be deeper than ours) and with the same bytes for the same profile.
+
+use model::profile::{FrameId, FrameKind, Profile, StackId, StringId};
+use rustc_hash::FxHashMap;
+
+use super::{StackTotal, by_stack};
+
+/// A call tree; see the module.
+#[derive(Clone, Debug, Default)]
+pub struct CallTree<'a> {
+    nodes: Vec<Node<'a>>,
+}
+
+/// All calls of one function by the same callers, or the root of all threads of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node<'a> {
+    /// The function's name, or the thread's.
+    pub name: &'a str,
+    /// One of the frames that the node stands for; `None` of a root.
+    pub frame: Option<FrameId>,
+    /// The kind of code; `None` of a root.
+    pub kind: Option<FrameKind>,
+    /// The number of callers: zero of a root.
+    pub depth: usize,
+    /// What was spent in the function itself, in the profile's weight. Of a root: the samples without a stack.
+    pub self_weight: u64,
+    /// What was spent in the function and all that it called; saturates.
+    pub total_weight: u64,
+    /// The position after the last of the node's descendants.
+    pub end: usize,
+}
+
+impl<'a> CallTree<'a> {
+    /// The call tree of a profile.
+    pub fn new(profile: &'a Profile) -> Self {
+        let mut totals = by_stack(profile);
+        let thread_name = |total: &StackTotal| profile.threads[total.thread.0 as usize].name;
+        totals.sort_by(|a, b| profile.text(thread_name(a)).cmp(profile.text(thread_name(b))));
+
+        let mut growing = Growing::new(profile);
+        for same_name in totals.chunk_by(|a, b| thread_name(a) == thread_name(b)) {
+            growing.add_root(thread_name(&same_name[0]), same_name);
+        }
+        growing.finish()
+    }
+
+    /// All nodes in depth-first order; those without a caller are the roots.
+    pub fn nodes(&self) -> &[Node<'a>] {
+        &self.nodes
+    }
+
+    /// The positions of the roots, by name.
+    pub fn roots(&self) -> impl Iterator<Item = usize> + '_ {
+        self.siblings(0, self.nodes.len())
+    }
+
+    /// The positions of a node's children, by name.
+    pub fn children(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
+        self.siblings(position + 1, self.nodes[position].end)
+    }
+
+    /// The weight of the whole profile; saturates.
+    pub fn total_weight(&self) -> u64 {
+        self.roots().fold(0, |sum, root| sum.saturating_add(self.nodes[root].total_weight))
+    }
+
+    fn siblings(&self, first: usize, end: usize) -> impl Iterator<Item = usize> + '_ {
+        let existing = move |position: &usize| *position < end;
+        std::iter::successors(Some(first).filter(existing), move |&position| {
+            Some(self.nodes[position].end).filter(existing)
+        })
+    }
+}
+
+/// What tells the children of a node apart: the position of a name and kind in their sorted order.
+type Rank = u32;
+
+/// A tree under construction: nodes in the order in which they were found, callers before callees.
+struct Growing<'a> {
+    profile: &'a Profile,
+    /// By frame.
+    ranks: Vec<Rank>,
+    nodes: Vec<GrowingNode>,
+    by_caller: FxHashMap<(u32, Rank), u32>,
+    /// By stack: the node, and the root it belongs to; another root's entry is void.
+    of_stack: Vec<(u32, u32)>,
+}
+
+struct GrowingNode {
+    name: StringId,
+    frame: Option<FrameId>,
+    caller: Option<u32>,
+    rank: Rank,
+    self_weight: u64,
+    total_weight: u64,
+}
+
+impl<'a> Growing<'a> {
+    fn new(profile: &'a Profile) -> Self {
+        Self {
+            profile,
+            ranks: ranks(profile),
+            nodes: Vec::new(),
+            by_caller: FxHashMap::default(),
+            of_stack: vec![(u32::MAX, u32::MAX); profile.stacks.iter().len()],
+        }
+    }
+
+    /// Adds the stacks of all threads with this name.
+    fn add_root(&mut self, name: StringId, totals: &[StackTotal]) {
+        let root = self.nodes.len() as u32;
+        self.nodes.push(GrowingNode {
+            name,
+            frame: None,
+            caller: None,
+            rank: root,
+            self_weight: 0,
+            total_weight: 0,
+        });
+        let mut unknown = Vec::new();
+        for total in totals {
+            let node = total.stack.map_or(root, |stack| self.node_of(root, stack, &mut unknown));
+            let spent = &mut self.nodes[node as usize].self_weight;
+            *spent = spent.saturating_add(total.weight);
+        }
+    }
+
+    /// The node of a stack's innermost frame. `unknown` is scratch space.
+    fn node_of(&mut self, root: u32, stack: StackId, unknown: &mut Vec<StackId>) -> u32 {
+        let mut at = Some(stack);
+        let mut node = root;
+        while let Some(stack) = at {
+            let (known, its_root) = self.of_stack[stack.0 as usize];
+            if its_root == root {
+                node = known;
+                break;
+            }
+            unknown.push(stack);
+            at = self.profile.stacks.caller(stack);
+        }
+        while let Some(stack) = unknown.pop() {
+            node = self.callee(node, self.profile.stacks.frame(stack));
+            self.of_stack[stack.0 as usize] = (node, root);
+        }
+        node
+    }
+
+    fn callee(&mut self, caller: u32, frame: FrameId) -> u32 {
+        let rank = self.ranks[frame.0 as usize];
+        *self.by_caller.entry((caller, rank)).or_insert_with(|| {
+            self.nodes.push(GrowingNode {
+                name: self.profile.frames.get(frame).function,
+                frame: Some(frame),
+                caller: Some(caller),
+                rank,
+                self_weight: 0,
+                total_weight: 0,
+            });
+            self.nodes.len() as u32 - 1
+        })
+    }
+
+    fn finish(mut self) -> CallTree<'a> {
+        for position in (0..self.nodes.len()).rev() {
+            let node = &mut self.nodes[position];
+            node.total_weight = node.total_weight.saturating_add(node.self_weight);
+            let total = node.total_weight;
+            if let Some(caller) = node.caller {
+                let sum = &mut self.nodes[caller as usize].total_weight;
+                *sum = sum.saturating_add(total);
+            }
+        }
+        CallTree { nodes: self.depth_first() }
+    }
+
+    fn depth_first(&self) -> Vec<Node<'a>> {
+        // Children of one caller lie together, in reverse order, so that the stack below yields them in order.
+        let mut by_caller: Vec<u32> = (0..self.nodes.len() as u32).collect();
+        by_caller.sort_unstable_by_key(|&node| {
+            let node = &self.nodes[node as usize];
+            (node.caller, std::cmp::Reverse(node.rank))
+        });
+        let mut first_child = vec![0; self.nodes.len() + 1];
+        let roots = by_caller.partition_point(|&node| self.nodes[node as usize].caller.is_none());
+        let mut next = roots;
+        for (node, first) in first_child.iter_mut().enumerate() {
+            *first = next;
+            while next < by_caller.len() && self.nodes[by_caller[next] as usize].caller == Some(node as u32) {
+                next += 1;
+            }
+        }
+
+        let mut sorted: Vec<Node<'a>> = Vec::with_capacity(self.nodes.len());
+        let mut open: Vec<usize> = Vec::new();
+        let mut pending: Vec<(u32, usize)> = by_caller[..roots].iter().map(|&root| (root, 0)).collect();
+        while let Some((position, depth)) = pending.pop() {
+            close(&mut sorted, &mut open, depth);
+            open.push(sorted.len());
+            let node = &self.nodes[position as usize];
+            sorted.push(Node {
+                name: self.profile.text(node.name),
+                frame: node.frame,
+                kind: node.frame.map(|frame| self.profile.frames.get(frame).kind),
+                depth,
+                self_weight: node.self_weight,
+                total_weight: node.total_weight,
+                end: 0,
+            });
+            let children = &by_caller[first_child[position as usize]..first_child[position as usize + 1]];
+            pending.extend(children.iter().map(|&child| (child, depth + 1)));
+        }
+        close(&mut sorted, &mut open, 0);
+        sorted
+    }
+}
+
+/// Ends all open nodes from `depth` inwards.
+fn close(nodes: &mut [Node<'_>], open: &mut Vec<usize>, depth: usize) {
+    let end = nodes.len();
+    for position in open.drain(depth..) {
+        nodes[position].end = end;
+    }
+}
+
+/// Each frame's place in the order by name, then kind. Frames that differ in neither share one.
+fn ranks(profile: &Profile) -> Vec<Rank> {
+    let frames: Vec<_> = profile.frames.iter().collect();
+    let key = |frame: u32| {
+        let frame = &frames[frame as usize];
+        (profile.text(frame.function), kind_order(frame.kind))
+    };
+    let mut sorted: Vec<u32> = (0..frames.len() as u32).collect();
+    sorted.sort_unstable_by(|&a, &b| key(a).cmp(&key(b)));
+    let mut ranks = vec![0; frames.len()];
+    for (rank, alike) in sorted.chunk_by(|&a, &b| key(a) == key(b)).enumerate() {
+        for &frame in alike {
+            ranks[frame as usize] = rank as Rank;
+        }
+    }
+    ranks
+}
+
+fn kind_order(kind: FrameKind) -> u8 {
+    match kind {
+        FrameKind::Phase(_) => 0,
+        FrameKind::Native => 1,
+        FrameKind::Jit => 2,
+        FrameKind::Kernel => 3,
+        FrameKind::Unknown => 4,
+    }
+}
