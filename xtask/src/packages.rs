@@ -1,0 +1,125 @@
+//! The programs that the tests run beside ours, and where Debian and Ubuntu keep them.
+//!
+//! Only what is missing is installed. Prometheus is not installed but unpacked under `target/tools`: its package would
+//! start a service, which nobody who runs a test has asked for.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::command::{Error, run, say};
+
+/// A program, the packages that bring it, and what the tests want it for.
+struct Tool {
+    program: &'static str,
+    /// The first of them that the machine's package lists know is installed.
+    packages: &'static [&'static str],
+    purpose: &'static str,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool { program: "gcc", packages: &["gcc"], purpose: "compiles the C programs that are profiled" },
+    Tool { program: "g++", packages: &["g++"], purpose: "compiles the C++ program that is profiled" },
+    Tool { program: "strip", packages: &["binutils"], purpose: "strips a program that is profiled" },
+    Tool { program: "node", packages: &["nodejs"], purpose: "runs the Node.js server that is profiled" },
+    Tool {
+        program: "perf",
+        packages: &["linux-perf", "linux-tools-generic"],
+        purpose: "is the profiler that ours is compared with",
+    },
+    Tool { program: "chromium", packages: &["chromium"], purpose: "shows flamegraphs" },
+    Tool { program: "chromedriver", packages: &["chromium-driver"], purpose: "clicks in flamegraphs" },
+    Tool { program: "unshare", packages: &["util-linux"], purpose: "starts programs in other namespaces" },
+    Tool { program: "setpriv", packages: &["util-linux"], purpose: "starts programs as another user" },
+];
+
+const PROMETHEUS: &str = "prometheus";
+
+/// Installs what is missing. The folders that it returns belong at the end of `PATH`.
+pub(crate) fn provide(target: &Path) -> Result<Vec<PathBuf>, Error> {
+    let tools = target.join("tools");
+    let prometheus = tools.join("usr/bin");
+    let missing: Vec<_> = TOOLS.iter().filter(|tool| !is_on_path(tool.program)).collect();
+    let unpack = !is_on_path(PROMETHEUS) && !prometheus.join(PROMETHEUS).is_file();
+    if !missing.is_empty() || unpack {
+        require_apt()?;
+        run(as_root("apt-get").arg("update").arg("--quiet=2"))?;
+    }
+    if !missing.is_empty() {
+        install(&missing)?;
+    }
+    if unpack {
+        say("missing: prometheus, which scrapes the agent; its package is unpacked, not installed");
+        unpack_package(PROMETHEUS, &tools)?;
+    }
+    Ok(vec![prometheus])
+}
+
+fn install(missing: &[&Tool]) -> Result<(), Error> {
+    let mut packages = Vec::new();
+    for tool in missing {
+        say(&format!("missing: {}, which {}", tool.program, tool.purpose));
+        let known = tool.packages.iter().copied().find(|package| is_known(package));
+        let package = known.ok_or_else(|| Error::Missing {
+            what: tool.program.to_owned(),
+            remedy: format!("no package among {} is known to apt-get", tool.packages.join(", ")),
+        })?;
+        if !packages.contains(&package) {
+            packages.push(package);
+        }
+    }
+    let mut apt = as_root("apt-get");
+    // Another installation may be under way; it is waited for.
+    apt.args(["install", "--yes", "--quiet=2", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600"]);
+    run(apt.args(packages).stdin(Stdio::null()))
+}
+
+fn unpack_package(package: &str, into: &Path) -> Result<(), Error> {
+    let file_error = |error| Error::File { path: into.to_owned(), error };
+    // What an earlier, interrupted run left.
+    match fs::remove_dir_all(into) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file_error(error)),
+        _ => fs::create_dir_all(into).map_err(file_error)?,
+    }
+    run(Command::new("apt-get").args(["download", "--quiet=2", package]).current_dir(into))?;
+    for entry in fs::read_dir(into).map_err(file_error)? {
+        let archive = entry.map_err(file_error)?.path();
+        if archive.extension().is_some_and(|extension| extension == "deb") {
+            run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(into))?;
+        }
+    }
+    Ok(())
+}
+
+fn require_apt() -> Result<(), Error> {
+    if is_on_path("apt-get") {
+        return Ok(());
+    }
+    let programs: Vec<_> = TOOLS.iter().map(|tool| tool.program).chain([PROMETHEUS, "promtool"]).collect();
+    Err(Error::Missing {
+        what: "apt-get".to_owned(),
+        remedy: format!("on a system other than Debian or Ubuntu, install {} yourself", programs.join(", ")),
+    })
+}
+
+fn is_known(package: &str) -> bool {
+    let shown = Command::new("apt-cache").args(["show", "--quiet=2", package]).stderr(Stdio::null()).output();
+    shown.is_ok_and(|shown| shown.status.success() && !shown.stdout.is_empty())
+}
+
+fn is_on_path(program: &str) -> bool {
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+/// A command that runs with root's rights, by `sudo` where we lack them.
+fn as_root(program: &str) -> Command {
+    let user = Command::new("id").arg("--user").output();
+    let root = user.is_ok_and(|user| user.stdout.trim_ascii() == b"0");
+    let mut command = Command::new(if root { program } else { "sudo" });
+    if !root {
+        command.arg(program);
+    }
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}

@@ -1,0 +1,46 @@
+//! `cargo xtask test`: from a bare clone to the results of all tests, in one command.
+//!
+//! Everything is built in one profile, `dev`, whose dependencies are optimized: a second profile would double the time
+//! to build, and the tests ask what is right, not how fast it is. The benches are for that.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::command::{Error, run};
+use crate::packages;
+
+/// Runs all checks and tests; with `chosen`, only `cargo test` with these arguments.
+pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
+    let target = target_dir()?;
+    let tools = packages::provide(&target)?;
+    let path = path_behind(&tools);
+    if !chosen.is_empty() {
+        return run(cargo().arg("test").args(chosen).env("PATH", path));
+    }
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    // The stories would build it when they first need it; here its features are those of the tests, and nothing is
+    // built twice.
+    let program = target.join("debug").join("loopscope");
+    run(cargo().args(["test", "--workspace", "--no-fail-fast"]).env("PATH", path).env("LOOPSCOPE", program))
+}
+
+/// The folder that this very program was built in.
+fn target_dir() -> Result<PathBuf, Error> {
+    let unknown = |error| Error::File { path: PathBuf::from("/proc/self/exe"), error };
+    let program = env::current_exe().map_err(unknown)?;
+    let dir = program.parent().and_then(Path::parent);
+    dir.map(Path::to_owned).ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()))
+}
+
+/// `PATH` with these folders at its end.
+fn path_behind(dirs: &[PathBuf]) -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(env::split_paths(&path).chain(dirs.iter().cloned())).unwrap_or(path)
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
