@@ -1,9 +1,10 @@
 //! Developer tasks: `cargo xtask TASK`.
 //!
-//! Only the standard library is used, so that the first task of a fresh clone starts within seconds.
+//! Little is used besides the standard library, so that the first task of a fresh clone starts within seconds.
 #![forbid(unsafe_code)]
 
 mod command;
+mod generate;
 mod packages;
 mod test;
 
@@ -14,6 +15,7 @@ usage: cargo xtask TASK
 
   test [CARGO-TEST-ARG]…   installs what the tests need, then checks format and lints and runs every test;
                            with arguments, only `cargo test` with them
+  generate                 writes the files that are made from the code
 ";
 
 #[expect(clippy::print_stderr, reason = "this is where the errors of a command-line program end")]
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("test") => test::run_all(&args.collect::<Vec<_>>()),
+        Some("generate") => generate::run(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

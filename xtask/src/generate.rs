@@ -1,0 +1,88 @@
+//! `cargo xtask generate`: writes the files that are made from the code. A test compares them with what is committed.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use model::catalogue::{CATALOGUE, Kind, Metric, Scope, Unit};
+
+use crate::command::Error;
+
+/// Writes every generated file.
+pub(crate) fn run() -> Result<(), Error> {
+    for (path, text) in files() {
+        let path = root().join(path);
+        std::fs::write(&path, text).map_err(|error| Error::File { path, error })?;
+    }
+    Ok(())
+}
+
+/// Each generated file: its path from the root of the repository, and its text.
+fn files() -> Vec<(&'static str, String)> {
+    vec![("docs/metrics.md", metrics_page())]
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
+}
+
+/// The reference page of all metrics.
+fn metrics_page() -> String {
+    let mut page = String::from(
+        "<!-- Made by `cargo xtask generate` from model/src/catalogue.rs. -->\n\n\
+         # Metrics\n\n\
+         Every series of a target carries `service` and `pid`; series of an event loop also `loop`: its name, or its number where it has none. \
+         What a target does not measure is absent, never zero.\n\n\
+         Histograms hold durations in base-2 exponential buckets, eight to a power of two (schema 3), and add up exactly across loops, processes and \
+         hosts. Scraped as protobuf they arrive as native histograms; as text, with every bucket boundary a power of two of a second.\n",
+    );
+    let sections = [
+        ("Event loop", Scope::Loop, "One series a loop."),
+        ("Process", Scope::Process, "Thread pool, native heap, and the kernel's accounting of the process."),
+        ("Agent", Scope::Agent, "The agent on itself, without the labels of a target."),
+    ];
+    for (title, scope, note) in sections {
+        write!(page, "\n## {title}\n\n{note}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n")
+            .expect(TEXT);
+        for metric in CATALOGUE.iter().filter(|metric| metric.scope == scope) {
+            writeln!(page, "{}", row(metric)).expect(TEXT);
+        }
+    }
+    page.push_str("\n## Labels\n\n| label | of | values |\n|---|---|---|\n");
+    for metric in CATALOGUE {
+        for label in metric.labels.iter().filter(|label| label.is_closed()) {
+            writeln!(page, "| `{}` | `{}` | {} |", label.name, metric.name, label.values.join(", "))
+                .expect(TEXT);
+        }
+    }
+    page
+}
+
+const TEXT: &str = "a string takes all text";
+
+fn row(metric: &Metric) -> String {
+    let kind = match metric.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    };
+    let unit = match metric.unit {
+        Unit::Seconds => ", seconds",
+        Unit::Bytes => ", bytes",
+        Unit::Count => "",
+    };
+    let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{}`", label.name)).collect();
+    format!("| `{}` | {kind}{unit} | {} | {} |", metric.name, labels.join(", "), metric.help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_files_are_as_committed() {
+        for (path, text) in files() {
+            let committed = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+            assert!(committed == text, "{path} is out of date: run `cargo xtask generate`");
+        }
+    }
+}
