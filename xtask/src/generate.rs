@@ -11,7 +11,9 @@ use crate::command::Error;
 pub(crate) fn run() -> Result<(), Error> {
     for (path, text) in files() {
         let path = root().join(path);
-        std::fs::write(&path, text).map_err(|error| Error::File { path, error })?;
+        let folder = path.parent().expect("a generated file lies in the repository");
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|error| Error::File { path, error })?;
     }
     Ok(())
 }
