@@ -3,3 +3,6 @@
 #![deny(unsafe_code)]
 
 pub mod sampler;
+mod sys;
+pub mod target;
+pub mod telemetry;

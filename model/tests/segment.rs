@@ -189,6 +189,33 @@ fn an_entry_of_a_newer_catalogue_is_counted_and_skipped() {
     assert_eq!((contents.unknown_entries, contents.scopes[0].readings.len()), (1, 0));
 }
 
+#[test]
+fn every_series_of_a_target_appears_once_even_where_loops_share_a_name_and_pools_a_process() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let loops = ["main", "worker", "worker", ""].into_iter().enumerate();
+    let loops: Vec<_> =
+        loops.map(|(index, name)| writer.open_scope(ScopeKind::Loop, index as u64, 0, name)).collect();
+    let pools = [0, 1].map(|index| writer.open_scope(ScopeKind::Process, index, 0, ""));
+    loops.iter().for_each(|scope| scope.local_counter(&EVENTLOOP_ITERATIONS, &[]).add(1));
+    pools.iter().for_each(|scope| scope.gauge(&THREADPOOL_QUEUE_DEPTH, &[]).set(3));
+
+    let mut snapshot = Snapshot::default();
+    read(words).add_to(&mut snapshot, &SharedLabels::new([("service", "shop")]));
+    let iterations = snapshot.series(&EVENTLOOP_ITERATIONS).iter();
+    let names: Vec<_> = iterations.map(|series| series.label("loop").unwrap()).collect();
+    assert_eq!(names, ["main", "worker", "worker-2", "3"]);
+    let depths = snapshot.series(&THREADPOOL_QUEUE_DEPTH);
+    assert_eq!(depths.iter().map(|series| &series.value).collect::<Vec<_>>(), [&Value::Gauge(6)]);
+}
+
+#[test]
+fn a_table_with_more_rows_than_any_writer_makes_is_refused() {
+    let (words, _) = segment(WORDS_MIN + 1_000_000);
+    words[7].store(32 << 32 | 100_000, Ordering::Relaxed);
+    let read = Reader::open(words).unwrap().read(NOW);
+    assert!(matches!(read, Err(SegmentError::Malformed { what: "directory", .. })), "{read:?}");
+}
+
 proptest! {
     /// Any words at all: an error or a bounded answer, never a panic.
     #[test]

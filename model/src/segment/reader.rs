@@ -9,6 +9,10 @@ use crate::instrument::{read_histogram, read_peak};
 use crate::snapshot::{SharedLabels, Snapshot, Value};
 use crate::time::Monotonic;
 
+/// The most rows of a table that are read: four times what our own writers make room for. It bounds the work that a
+/// hostile segment can cause.
+const TABLE_ROWS_MAX: usize = 4 * layout::ENTRIES;
+
 /// Why memory is not a segment that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SegmentError {
@@ -90,18 +94,33 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Adds all readings to a snapshot. `target` holds the labels of the process; readings of a loop also get `loop`:
-    /// its name, or its index where it has none.
+    /// Adds all readings to a snapshot, each series once. `target` holds the labels of the process; readings of a loop
+    /// also get `loop`: its name, or its index where it has none. Of loops with the same name all but the first also
+    /// get their index. What several scopes of the process measure (two pools) adds up.
     pub fn add_to(self, snapshot: &mut Snapshot, target: &SharedLabels) {
-        for scope in self.scopes {
-            let labels = match scope.kind {
-                ScopeKind::Process => target.clone(),
-                ScopeKind::Loop if scope.name.is_empty() => target.with("loop", &scope.index.to_string()),
-                ScopeKind::Loop => target.with("loop", &scope.name),
-            };
+        let labels: Vec<_> = self.scopes.iter().map(|scope| self.labels_of(scope, target)).collect();
+        let mut of_process = Vec::new();
+        for (scope, labels) in self.scopes.into_iter().zip(labels) {
             for reading in scope.readings {
-                snapshot.push(reading.metric, &labels, &reading.labels, reading.value);
+                match scope.kind {
+                    ScopeKind::Loop => snapshot.push(reading.metric, &labels, &reading.labels, reading.value),
+                    ScopeKind::Process => add_reading(&mut of_process, reading),
+                }
             }
+        }
+        for reading in of_process {
+            snapshot.push(reading.metric, target, &reading.labels, reading.value);
+        }
+    }
+
+    fn labels_of(&self, scope: &ScopeReading, target: &SharedLabels) -> SharedLabels {
+        let is_namesake = |other: &ScopeReading| other.kind == scope.kind && other.name == scope.name;
+        let is_first = || !self.scopes.iter().any(|other| is_namesake(other) && other.index < scope.index);
+        match (scope.kind, scope.name.as_str()) {
+            (ScopeKind::Process, _) => target.clone(),
+            (ScopeKind::Loop, "") => target.with("loop", &scope.index.to_string()),
+            (ScopeKind::Loop, name) if is_first() => target.with("loop", name),
+            (ScopeKind::Loop, name) => target.with("loop", &format!("{name}-{}", scope.index)),
         }
     }
 }
@@ -201,6 +220,9 @@ impl<'a> Reader<'a> {
     ) -> Result<impl Iterator<Item = &'a [AtomicU64]> + use<'a>, SegmentError> {
         let word = self.words[place].load(Ordering::Relaxed);
         let (offset, capacity) = layout::unpack_table(word);
+        if capacity > TABLE_ROWS_MAX {
+            return Err(SegmentError::Malformed { what, found: word });
+        }
         let rows = (self.words[used].load(Ordering::Acquire)).min(capacity as u64) as usize;
         let words = rows
             .checked_mul(row_words)

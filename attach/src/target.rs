@@ -1,0 +1,192 @@
+//! A process as `/proc` shows it.
+//!
+//! A [`Process`] holds its directory in `/proc` open and reads everything through it. Whatever becomes of the process, no
+//! reading is ever of another one that was given the same id. Refused: opening paths by id each time and comparing
+//! start times before and after, which costs more calls and is easy to forget in one place.
+//!
+//! What another user's process keeps to itself (its mappings, its descriptors) needs the access that ptrace needs for
+//! reading: the same user and a dumpable process, or `CAP_SYS_PTRACE`.
+
+mod error;
+mod figures;
+mod host;
+mod stat;
+
+pub use error::ProcessError;
+pub use figures::Figures;
+pub use host::{Host, pids};
+pub use stat::Stat;
+
+use std::ffi::CString;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::str::FromStr;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+/// More than any of the small files in `/proc/PID` holds.
+const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A process's id, in the pid namespace that this program runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(u32);
+
+impl Pid {
+    /// The process with this number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Pid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<u32>() {
+            // The kernel's ids are positive numbers of 31 bits.
+            Ok(number) if (1..=i32::MAX as u32).contains(&number) => Ok(Self(number)),
+            _ => Err(format!("{text:?} is not a process id; give a number such as 4711")),
+        }
+    }
+}
+
+/// A process that existed when it was opened.
+#[derive(Debug)]
+pub struct Process {
+    pid: Pid,
+    directory: OwnedFd,
+}
+
+impl Process {
+    /// Opens a process.
+    ///
+    /// # Errors
+    /// [`ProcessError::Vanished`] where there is none with this id.
+    pub fn open(pid: Pid) -> Result<Self, ProcessError> {
+        let path = format!("/proc/{pid}");
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(CWD, &path, flags, Mode::empty())
+            .map_err(|errno| ProcessError::new(pid, &path, errno.into()))?;
+        Ok(Self { pid, directory })
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The kernel's accounting of the process.
+    ///
+    /// # Errors
+    /// [`ProcessError::Vanished`] also of a process that has ended and waits for its parent to notice.
+    pub fn stat(&self) -> Result<Stat, ProcessError> {
+        let stat = Stat::parse(&self.read("stat")?).ok_or_else(|| self.malformed("stat"))?;
+        if stat.has_ended() { Err(ProcessError::Vanished { pid: self.pid }) } else { Ok(stat) }
+    }
+
+    /// The process's id in its own pid namespace: what it would call itself.
+    ///
+    /// # Errors
+    /// [`ProcessError`] where the process has ended.
+    pub fn own_pid(&self) -> Result<u32, ProcessError> {
+        let status = self.read("status")?;
+        let status = String::from_utf8_lossy(&status);
+        // "NSpid:  4711  23  1": from the outermost namespace that we see to the process's own.
+        match status.lines().find_map(|line| line.strip_prefix("NSpid:")) {
+            Some(pids) => pids
+                .split_whitespace()
+                .last()
+                .and_then(|pid| pid.parse().ok())
+                .ok_or_else(|| self.malformed("status")),
+            // A kernel without pid namespaces.
+            None => Ok(self.pid.get()),
+        }
+    }
+
+    /// Opens a file below the process's directory.
+    pub(crate) fn open_file(&self, path: &str) -> Result<File, ProcessError> {
+        rustix::fs::openat(&self.directory, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map(File::from)
+            .map_err(|errno| self.error(path, errno.into()))
+    }
+
+    /// Reads a small file whole.
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, ProcessError> {
+        let mut bytes = Vec::with_capacity(1024);
+        let file = self.open_file(path)?;
+        file.take(SMALL_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| self.error(path, error))?;
+        Ok(bytes)
+    }
+
+    /// Where a symbolic link below the process's directory leads, as text.
+    pub(crate) fn read_link(&self, path: &str) -> Result<CString, ProcessError> {
+        rustix::fs::readlinkat(&self.directory, path, Vec::new())
+            .map_err(|errno| self.error(path, errno.into()))
+    }
+
+    /// The metadata of a file below the process's directory, links followed.
+    pub(crate) fn metadata(&self, path: &str) -> Result<rustix::fs::Stat, ProcessError> {
+        rustix::fs::statat(&self.directory, path, AtFlags::empty())
+            .map_err(|errno| self.error(path, errno.into()))
+    }
+
+    pub(crate) fn error(&self, path: &str, source: std::io::Error) -> ProcessError {
+        ProcessError::new(self.pid, &format!("/proc/{}/{path}", self.pid), source)
+    }
+
+    fn malformed(&self, path: &str) -> ProcessError {
+        ProcessError::Malformed { pid: self.pid, path: format!("/proc/{}/{path}", self.pid) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Process {
+        Process::open(Pid::new(std::process::id())).unwrap()
+    }
+
+    #[test]
+    fn a_process_knows_its_own_pid() {
+        // In the namespace that the test runs in, this is the innermost id as well.
+        assert_eq!(own().own_pid().unwrap(), std::process::id());
+    }
+
+    #[test]
+    fn a_pid_that_nobody_has_is_reported_as_vanished() {
+        let error = Process::open(Pid::new(i32::MAX as u32)).unwrap_err();
+        assert!(matches!(error, ProcessError::Vanished { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_reported_as_vanished_even_before_it_is_reaped() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let process = Process::open(Pid::new(child.id())).unwrap();
+        let ended = std::iter::repeat_with(|| process.stat()).find_map(Result::err).unwrap();
+        assert!(matches!(ended, ProcessError::Vanished { .. }), "{ended}");
+        child.wait().unwrap();
+        assert!(matches!(process.stat(), Err(ProcessError::Vanished { .. })));
+    }
+
+    #[test]
+    fn what_is_not_a_pid_is_refused() {
+        for text in ["", "0", "-1", "12x", "4294967295"] {
+            assert!(text.parse::<Pid>().is_err(), "{text}");
+        }
+        assert_eq!("4711".parse(), Ok(Pid::new(4711)));
+    }
+}
