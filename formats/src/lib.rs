@@ -8,3 +8,5 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod folded;
+pub mod prometheus;

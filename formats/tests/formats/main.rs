@@ -1,4 +1,10 @@
 //! Every format, through the crate's public interface. One program, so that it is linked once.
 
 mod call_tree;
+mod folded;
+mod golden;
+mod outside;
+mod prometheus;
+mod prometheus_wire;
+mod snapshots;
 mod synthetic;

@@ -1,0 +1,199 @@
+//! What the two text formats share: nearly everything.
+
+use std::io;
+
+use model::catalogue::{Kind, Metric, Unit};
+use model::histogram::Histogram;
+use model::snapshot::{Series, Snapshot, Value};
+
+use super::classic;
+
+/// Where the two text formats part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Text,
+    OpenMetrics,
+}
+
+/// As much text as is held before it is handed on: enough for few writes, little beside a scrape's whole answer.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+pub(super) fn encode(dialect: Dialect, snapshot: &Snapshot, out: &mut impl io::Write) -> io::Result<()> {
+    let mut lines = Lines { dialect, text: Vec::with_capacity(CHUNK_BYTES * 5 / 4), labels: Vec::new() };
+    for family in snapshot.families() {
+        lines.head(family.metric);
+        for series in family.series {
+            lines.series(family.metric, series);
+            if lines.text.len() >= CHUNK_BYTES {
+                out.write_all(&lines.text)?;
+                lines.text.clear();
+            }
+        }
+    }
+    if dialect == Dialect::OpenMetrics {
+        lines.push("# EOF\n");
+    }
+    out.write_all(&lines.text)
+}
+
+struct Lines {
+    dialect: Dialect,
+    /// Lines that are not written yet.
+    text: Vec<u8>,
+    /// The labels of the current series, escaped, separated by commas.
+    labels: Vec<u8>,
+}
+
+impl Lines {
+    fn push(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    fn head(&mut self, metric: &Metric) {
+        let family = match self.dialect {
+            Dialect::Text => metric.name,
+            Dialect::OpenMetrics => metric.family_name(),
+        };
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        self.comment("HELP", family, |lines| {
+            let quotes = lines.dialect == Dialect::OpenMetrics;
+            push_escaped(&mut lines.text, metric.help, quotes);
+        });
+        self.comment("TYPE", family, |lines| lines.push(kind));
+        let unit = match metric.unit {
+            Unit::Seconds => "seconds",
+            Unit::Bytes => "bytes",
+            Unit::Count => return,
+        };
+        if self.dialect == Dialect::OpenMetrics {
+            self.comment("UNIT", family, |lines| lines.push(unit));
+        }
+    }
+
+    fn comment(&mut self, keyword: &str, family: &str, text: impl FnOnce(&mut Self)) {
+        for part in ["# ", keyword, " ", family, " "] {
+            self.push(part);
+        }
+        text(self);
+        self.push("\n");
+    }
+
+    fn series(&mut self, metric: &Metric, series: &Series) {
+        self.labels.clear();
+        for (name, value) in series.labels() {
+            if !self.labels.is_empty() {
+                self.labels.push(b',');
+            }
+            self.labels.extend_from_slice(name.as_bytes());
+            self.labels.extend_from_slice(b"=\"");
+            push_escaped(&mut self.labels, value, true);
+            self.labels.push(b'"');
+        }
+        match &series.value {
+            Value::Counter(count) => self.line(metric.name, "", None, |text| {
+                push_number(text, metric.unit, *count);
+            }),
+            Value::Gauge(reading) => self.line(metric.name, "", None, |text| {
+                if *reading < 0 {
+                    text.push(b'-');
+                }
+                push_number(text, metric.unit, reading.unsigned_abs());
+            }),
+            Value::Histogram(histogram) => self.histogram(metric, histogram),
+        }
+    }
+
+    fn histogram(&mut self, metric: &Metric, histogram: &Histogram) {
+        let count = histogram.count();
+        for (bound, at_most) in classic::cumulative_counts(histogram) {
+            self.line(metric.name, "_bucket", Some(bound.le), |text| push_integer(text, at_most));
+        }
+        self.line(metric.name, "_bucket", Some("+Inf"), |text| push_integer(text, count));
+        self.line(metric.name, "_sum", None, |text| push_number(text, metric.unit, histogram.sum_ns()));
+        self.line(metric.name, "_count", None, |text| push_integer(text, count));
+    }
+
+    fn line(&mut self, name: &str, suffix: &str, le: Option<&str>, value: impl FnOnce(&mut Vec<u8>)) {
+        self.push(name);
+        self.push(suffix);
+        if !self.labels.is_empty() || le.is_some() {
+            self.push("{");
+            self.text.extend_from_slice(&self.labels);
+            if let Some(le) = le {
+                self.push(if self.labels.is_empty() { "le=\"" } else { ",le=\"" });
+                self.push(le);
+                self.push("\"");
+            }
+            self.push("}");
+        }
+        self.push(" ");
+        value(&mut self.text);
+        self.push("\n");
+    }
+}
+
+/// Writes a help text or a label's value; in help texts of the older format quotes stand for themselves.
+fn push_escaped(text: &mut Vec<u8>, value: &str, quotes: bool) {
+    for byte in value.bytes() {
+        match byte {
+            b'\\' => text.extend_from_slice(b"\\\\"),
+            b'\n' => text.extend_from_slice(b"\\n"),
+            b'"' if quotes => text.extend_from_slice(b"\\\""),
+            // Prometheus takes a NUL for the end of the text.
+            0 => text.extend_from_slice("\u{fffd}".as_bytes()),
+            byte => text.push(byte),
+        }
+    }
+}
+
+/// Writes a number that counts nanoseconds, bytes or things.
+fn push_number(text: &mut Vec<u8>, unit: Unit, number: u64) {
+    match unit {
+        Unit::Seconds => push_seconds(text, number),
+        Unit::Bytes | Unit::Count => push_integer(text, number),
+    }
+}
+
+fn push_integer(text: &mut Vec<u8>, number: u64) {
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes nanoseconds as seconds, exactly, without trailing zeros.
+fn push_seconds(text: &mut Vec<u8>, ns: u64) {
+    push_integer(text, ns / 1_000_000_000);
+    let mut rest = ns % 1_000_000_000;
+    if rest == 0 {
+        return;
+    }
+    text.push(b'.');
+    let mut place = 100_000_000;
+    while rest > 0 {
+        text.push(b'0' + (rest / place) as u8);
+        rest %= place;
+        place /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(ns: u64) -> String {
+        let mut text = Vec::new();
+        push_seconds(&mut text, ns);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn seconds_are_exact_and_short() {
+        assert_eq!(seconds(0), "0");
+        assert_eq!(seconds(1), "0.000000001");
+        assert_eq!(seconds(906_000_000), "0.906");
+        assert_eq!(seconds(3_000_000_000), "3");
+        assert_eq!(seconds(u64::MAX), "18446744073.709551615");
+    }
+}

@@ -1,0 +1,228 @@
+//! The Prometheus protocol-buffer format: `io.prometheus.client.MetricFamily` messages, each after its length.
+//!
+//! Specification: <https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto>. It is the
+//! only format with native histograms, into which ours go as they are: the same schema, the same boundaries.
+//!
+//! A message's length stands before it, so a family is held in memory until it is complete; never more than one.
+
+use std::io;
+
+use model::catalogue::{Kind, Metric, Unit};
+use model::histogram::{self, Histogram};
+use model::snapshot::{Series, Snapshot, Value};
+use prost::Message;
+use prost::encoding::encode_varint;
+
+use super::classic;
+
+/// The `Content-Type` of this format.
+pub const CONTENT_TYPE: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+/// By which buckets a histogram is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buckets {
+    /// The native ones only: small, but a server without native histograms sees no buckets.
+    Native,
+    /// The native ones and, for servers that do not read those, the ones of the text formats.
+    NativeAndClassic,
+}
+
+/// Durations up to this many seconds count as zero: the value that the client libraries use, so that histograms of both
+/// add up without being converted. Ours are whole nanoseconds, so none but zero lies below.
+const ZERO_THRESHOLD: f64 = 1.0 / (1u128 << 127) as f64 / 2.0;
+
+/// Writes a snapshot as delimited messages.
+///
+/// # Errors
+/// Those of `out`.
+pub fn encode(snapshot: &Snapshot, buckets: Buckets, out: &mut impl io::Write) -> io::Result<()> {
+    let mut message = Vec::new();
+    let mut length = Vec::new();
+    for family in snapshot.families() {
+        message.clear();
+        wire::Family::of(family.metric).encode_raw(&mut message);
+        for series in family.series {
+            // A repeated field's elements stand one after the other, so they can be appended as they are made.
+            let metric = wire::Metric::of(family.metric, series, buckets);
+            prost::encoding::message::encode(wire::FAMILY_METRIC, &metric, &mut message);
+        }
+        length.clear();
+        encode_varint(message.len() as u64, &mut length);
+        out.write_all(&length)?;
+        out.write_all(&message)?;
+    }
+    Ok(())
+}
+
+impl wire::Family {
+    /// The family without its metrics.
+    fn of(metric: &Metric) -> Self {
+        let kind = match metric.kind {
+            Kind::Counter => wire::Kind::Counter,
+            Kind::Gauge => wire::Kind::Gauge,
+            Kind::Histogram => wire::Kind::Histogram,
+        };
+        let unit = match metric.unit {
+            Unit::Seconds => Some("seconds".to_owned()),
+            Unit::Bytes => Some("bytes".to_owned()),
+            Unit::Count => None,
+        };
+        Self {
+            name: Some(metric.name.to_owned()),
+            help: Some(metric.help.to_owned()),
+            kind: Some(kind.into()),
+            unit,
+        }
+    }
+}
+
+impl wire::Metric {
+    fn of(metric: &Metric, series: &Series, buckets: Buckets) -> Self {
+        let number = |value: f64| match metric.unit {
+            Unit::Seconds => value / 1e9,
+            Unit::Bytes | Unit::Count => value,
+        };
+        let label = series
+            .labels()
+            .map(|(name, value)| wire::Label { name: Some(name.to_owned()), value: Some(value.to_owned()) });
+        let mut made = Self { label: label.collect(), ..Self::default() };
+        match &series.value {
+            Value::Counter(count) => {
+                made.counter = Some(wire::Counter { value: Some(number(*count as f64)) })
+            }
+            Value::Gauge(reading) => made.gauge = Some(wire::Gauge { value: Some(number(*reading as f64)) }),
+            Value::Histogram(histogram) => made.histogram = Some(wire::Histogram::of(histogram, buckets)),
+        }
+        made
+    }
+}
+
+impl wire::Histogram {
+    fn of(histogram: &Histogram, buckets: Buckets) -> Self {
+        let mut made = Self {
+            sample_count: Some(histogram.count()),
+            sample_sum: Some(histogram.sum_ns() as f64 / 1e9),
+            schema: Some(histogram::SCHEMA),
+            zero_threshold: Some(ZERO_THRESHOLD),
+            zero_count: Some(histogram.zero_count()),
+            ..Self::default()
+        };
+        if buckets == Buckets::NativeAndClassic {
+            made.bucket = classic::cumulative_counts(histogram)
+                .map(|(bound, count)| wire::Bucket {
+                    cumulative_count: Some(count),
+                    upper_bound: Some(bound.seconds),
+                })
+                .collect();
+        }
+        // A span is a run of adjacent buckets and tells the gap before it; counts are told as differences.
+        let (mut next_index, mut previous_count) = (0, 0);
+        for bucket in histogram.buckets() {
+            let index = i32::from(bucket.index);
+            match made.positive_span.last_mut() {
+                Some(span) if index == next_index => span.length = Some(span.length() + 1),
+                _ => {
+                    made.positive_span.push(wire::Span { offset: Some(index - next_index), length: Some(1) })
+                }
+            }
+            made.positive_delta.push(bucket.count.wrapping_sub(previous_count) as i64);
+            (next_index, previous_count) = (index + 1, bucket.count);
+        }
+        made
+    }
+}
+
+/// The messages of `io.prometheus.client`, as far as they are written here.
+mod wire {
+    /// The field of a family that holds its metrics. They are appended one by one, so [`Family`] goes without.
+    pub(super) const FAMILY_METRIC: u32 = 4;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Family {
+        #[prost(string, optional, tag = "1")]
+        pub(super) name: Option<String>,
+        #[prost(string, optional, tag = "2")]
+        pub(super) help: Option<String>,
+        #[prost(enumeration = "Kind", optional, tag = "3")]
+        pub(super) kind: Option<i32>,
+        #[prost(string, optional, tag = "5")]
+        pub(super) unit: Option<String>,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+    #[repr(i32)]
+    pub(super) enum Kind {
+        Counter = 0,
+        Gauge = 1,
+        Histogram = 4,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Metric {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) label: Vec<Label>,
+        #[prost(message, optional, tag = "2")]
+        pub(super) gauge: Option<Gauge>,
+        #[prost(message, optional, tag = "3")]
+        pub(super) counter: Option<Counter>,
+        #[prost(message, optional, tag = "7")]
+        pub(super) histogram: Option<Histogram>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Label {
+        #[prost(string, optional, tag = "1")]
+        pub(super) name: Option<String>,
+        #[prost(string, optional, tag = "2")]
+        pub(super) value: Option<String>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Gauge {
+        #[prost(double, optional, tag = "1")]
+        pub(super) value: Option<f64>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Counter {
+        #[prost(double, optional, tag = "1")]
+        pub(super) value: Option<f64>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Histogram {
+        #[prost(uint64, optional, tag = "1")]
+        pub(super) sample_count: Option<u64>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) sample_sum: Option<f64>,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) bucket: Vec<Bucket>,
+        #[prost(sint32, optional, tag = "5")]
+        pub(super) schema: Option<i32>,
+        #[prost(double, optional, tag = "6")]
+        pub(super) zero_threshold: Option<f64>,
+        #[prost(uint64, optional, tag = "7")]
+        pub(super) zero_count: Option<u64>,
+        #[prost(message, repeated, tag = "12")]
+        pub(super) positive_span: Vec<Span>,
+        #[prost(sint64, repeated, tag = "13")]
+        pub(super) positive_delta: Vec<i64>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Bucket {
+        #[prost(uint64, optional, tag = "1")]
+        pub(super) cumulative_count: Option<u64>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) upper_bound: Option<f64>,
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(super) struct Span {
+        #[prost(sint32, optional, tag = "1")]
+        pub(super) offset: Option<i32>,
+        #[prost(uint32, optional, tag = "2")]
+        pub(super) length: Option<u32>,
+    }
+}
