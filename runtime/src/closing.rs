@@ -1,0 +1,62 @@
+//! The close phase: handles that are being closed, and their close callbacks.
+//!
+//! The handle that was closed last comes first, as in libuv. What is closed by a close callback waits for the next
+//! iteration.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::event_loop::{Core, EventLoop};
+use crate::handle::HandleState;
+
+pub(crate) type CloseCallback = Box<dyn FnOnce(&EventLoop)>;
+
+/// A handle that can be closed.
+pub(crate) trait Close {
+    fn handle(&self) -> &HandleState;
+
+    /// Ends the requests that were under way, and tells their callbacks. Called again if one of them panics.
+    fn cancel_requests(&self, _event_loop: &EventLoop) {}
+}
+
+/// The handles that are being closed.
+#[derive(Default)]
+pub(crate) struct Closing {
+    closing: RefCell<Vec<Rc<dyn Close>>>,
+    /// Those whose turn it is. Outlives the phase only if a callback panics.
+    current: RefCell<Vec<Rc<dyn Close>>>,
+}
+
+impl Closing {
+    pub(crate) fn push(core: &Core, handle: Rc<dyn Close>) {
+        core.closing.closing.borrow_mut().push(handle);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.closing.borrow().is_empty() && self.current.borrow().is_empty()
+    }
+
+    pub(crate) fn run(&self, event_loop: &EventLoop) {
+        if self.current.borrow().is_empty() {
+            self.current.swap(&self.closing);
+        }
+        loop {
+            let last = self.current.borrow().last().cloned();
+            let Some(handle) = last else { break };
+            handle.cancel_requests(event_loop);
+            self.current.borrow_mut().pop();
+            let callback = handle.handle().end_close();
+            event_loop.call(|event_loop| {
+                if let Some(callback) = callback {
+                    callback(event_loop);
+                }
+            });
+        }
+    }
+
+    /// Drops all without calling back.
+    pub(crate) fn clear(&self) {
+        drop(self.current.take());
+        drop(self.closing.take());
+    }
+}

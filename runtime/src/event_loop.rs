@@ -1,0 +1,359 @@
+//! The event loop. [`EventLoop::run`] and [`EventLoop::iterate`] are the specification of an iteration: libuv's of
+//! version 1.45 and later.
+//!
+//! What differs from libuv: the loop's time is refreshed after every phase that ran something, not only after the poll;
+//! times are in nanoseconds, not milliseconds; and between any two callbacks the tick queue and the microtask queue are
+//! drained, as Node does on top of libuv.
+//!
+//! **Callbacks** are closures that get the loop and may do anything to any handle, including their own. Nothing is
+//! borrowed while one runs. Every queue gives up an entry before its callback is called and keeps the others, so that
+//! a panic, which leaves [`EventLoop::run`] like any other, loses only the callback that panicked: the loop may be
+//! run again.
+
+mod builder;
+mod core;
+pub(crate) mod phases;
+
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use model::time::Monotonic;
+use rustix::io::Errno;
+
+pub use self::builder::Builder;
+pub(crate) use self::core::{ActiveRequest, Core, Parked, Pending};
+use crate::error::Error;
+use crate::immediates::Immediate;
+use crate::inbox::InboxSender;
+use crate::sys::epoll::{EVENTS_MAX, Wait};
+
+/// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
+const POLL_ROUNDS: usize = 48;
+
+/// How many times an iteration runs what was put off, when running it puts off more; libuv's number.
+const PENDING_ROUNDS: usize = 8;
+
+/// How far [`EventLoop::run`] runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// Until nothing keeps the loop alive, or it is stopped.
+    Default,
+    /// One iteration, which waits for an event if there is nothing else to do.
+    Once,
+    /// One iteration, which does not wait.
+    NoWait,
+}
+
+/// An event loop. It belongs to the thread that made it; a process may have many.
+///
+/// A loop is *alive* while a handle that is active and referenced, a request, an immediate or a handle that is being
+/// closed needs it. Dropping a loop drops everything that it holds without calling back; handles that outlive it are
+/// closed.
+///
+/// ```
+/// use loopscope_runtime::{EventLoop, RunMode};
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.next_tick(|_| println!("before anything else"));
+/// event_loop.set_immediate(|_| println!("after the poll"));
+/// event_loop.run(RunMode::Default);
+/// # Ok::<(), loopscope_runtime::Error>(())
+/// ```
+pub struct EventLoop {
+    pub(crate) core: Rc<Core>,
+    _one_thread: PhantomData<*const ()>,
+}
+
+impl EventLoop {
+    /// A loop with the usual options and no name.
+    ///
+    /// # Errors
+    /// Where the system gives no more descriptors: a loop needs two.
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// A loop with options.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Runs the loop. Gives whether it is still alive.
+    ///
+    /// # Panics
+    /// If the loop is running already: a callback cannot run its own loop. A panic in a callback comes out here.
+    pub fn run(&self, mode: RunMode) -> bool {
+        let _running = self.core.enter();
+        self.run_began();
+
+        let mut alive = self.is_alive();
+        if mode == RunMode::Default && alive && !self.core.stopping.get() {
+            self.run_timers();
+        }
+        while alive && !self.core.stopping.get() {
+            self.iterate(mode);
+            alive = self.is_alive();
+            if mode != RunMode::Default {
+                break;
+            }
+        }
+
+        self.core.stopping.set(false);
+        self.core.instruments.run_ended();
+        alive
+    }
+
+    /// One iteration.
+    fn iterate(&self, mode: RunMode) {
+        let nothing_put_off = self.core.pending.borrow().is_empty() && self.core.idle.is_empty();
+        let may_wait = mode == RunMode::Default || mode == RunMode::Once && nothing_put_off;
+
+        self.run_pending(1);
+        self.run_idle();
+        self.run_prepare();
+        self.poll(if may_wait { self.poll_timeout() } else { Wait::No });
+        self.run_pending(PENDING_ROUNDS);
+        self.run_check();
+        self.run_close();
+        self.run_timers();
+    }
+
+    fn run_timers(&self) {
+        if self.core.timers.any_due(self.core.now.get()) {
+            phases::timers(self);
+        }
+    }
+
+    fn run_pending(&self, rounds: usize) {
+        if !self.core.pending.borrow().is_empty() {
+            phases::pending(self, rounds);
+        }
+    }
+
+    fn run_idle(&self) {
+        if !self.core.idle.is_empty() {
+            phases::idle(self);
+        }
+    }
+
+    fn run_prepare(&self) {
+        if !self.core.prepare.is_empty() {
+            phases::prepare(self);
+        }
+    }
+
+    fn run_check(&self) {
+        if !self.core.check.is_empty() || !self.core.immediates.is_empty() {
+            phases::check(self);
+        }
+    }
+
+    fn run_close(&self) {
+        if !self.core.closing.is_empty() {
+            phases::close(self);
+        }
+    }
+
+    /// Waits for events and calls back for them.
+    fn poll(&self, wait: Wait) {
+        let refused = self.core.poller.apply_changes();
+        let wait = if refused.is_empty() { wait } else { Wait::No };
+        self.core.instruments.iteration_began();
+        let events = self.wait_for_events(wait);
+        let mut more = events == EVENTS_MAX;
+        if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() {
+            phases::poll_callbacks(self, refused);
+        }
+        for _ in 1..POLL_ROUNDS {
+            if !more {
+                break;
+            }
+            more = self.wait_for_events(Wait::No) == EVENTS_MAX;
+            phases::poll_callbacks(self, Vec::new());
+        }
+    }
+
+    /// One poll; a wait that a signal interrupts, or that ends before its time, is taken up again.
+    fn wait_for_events(&self, mut wait: Wait) -> usize {
+        self.core.instruments.poll_begins();
+        let waits = wait != Wait::No;
+        let deadline = match wait {
+            Wait::Ns(ns) => Some(self.core.now.get().plus_ns(ns)),
+            Wait::No | Wait::Forever => None,
+        };
+        loop {
+            let result = phases::poll_wait(self, wait);
+            let events = result.unwrap_or(0);
+            if waits || events > 0 {
+                self.core.read_clock();
+            }
+            let interrupted = result == Err(Errno::INTR);
+            match deadline {
+                Some(deadline) if events == 0 && self.core.now.get() < deadline => {
+                    wait = Wait::Ns(deadline.since_ns(self.core.now.get()));
+                }
+                None if interrupted => {}
+                _ => {
+                    if waits || events > 0 {
+                        self.core.instruments.poll_ended(waits, self.core.now.get());
+                    }
+                    return events;
+                }
+            }
+        }
+    }
+
+    /// How long the poll may wait: until the first timer is due, and not at all while something else is to be done.
+    fn poll_timeout(&self) -> Wait {
+        let core = &self.core;
+        let something_to_wait_for = core.active_handles.get() > 0 || core.active_requests.get() > 0;
+        let something_to_do = core.stopping.get()
+            || core.inbox_left_over.get()
+            || core.immediates.keep_alive()
+            || !core.pending.borrow().is_empty()
+            || !core.idle.is_empty()
+            || !core.closing.is_empty();
+        if something_to_do || !something_to_wait_for {
+            return Wait::No;
+        }
+        match core.timers.next_due() {
+            None => Wait::Forever,
+            Some(due) if due <= core.now.get() => Wait::No,
+            Some(due) => Wait::Ns(due.since_ns(core.now.get())),
+        }
+    }
+
+    /// Begins a run: what was queued for before the first callback runs now.
+    fn run_began(&self) {
+        self.core.callbacks_in_phase.set(0);
+        self.core.instruments.run_began(self.core.read_clock());
+        if self.drain_queues() {
+            self.core.instruments.run_prepared(self.core.read_clock());
+        }
+    }
+
+    /// Makes [`EventLoop::run`] return at the end of the current iteration, or the next run return at once. The poll of
+    /// the current iteration does not wait.
+    pub fn stop(&self) {
+        self.core.stopping.set(true);
+    }
+
+    /// Whether something keeps the loop running.
+    pub fn is_alive(&self) -> bool {
+        let core = &self.core;
+        core.active_handles.get() > 0
+            || core.active_requests.get() > 0
+            || core.immediates.keep_alive()
+            || core.inbox_left_over.get()
+            || !core.pending.borrow().is_empty()
+            || !core.closing.is_empty()
+    }
+
+    /// The loop's time: a reading of `CLOCK_MONOTONIC` that is as old as the beginning of the current phase.
+    pub fn now(&self) -> Monotonic {
+        self.core.now.get()
+    }
+
+    /// Reads the clock, so that [`EventLoop::now`] is the time of this call.
+    pub fn update_time(&self) {
+        self.core.read_clock();
+    }
+
+    /// How long the next poll would wait: for programs that put this loop into another one, with
+    /// [`EventLoop::as_fd`]. `None` is for as long as it takes.
+    pub fn timeout(&self) -> Option<Duration> {
+        match self.poll_timeout() {
+            Wait::No => Some(Duration::ZERO),
+            Wait::Ns(ns) => Some(Duration::from_nanos(ns)),
+            Wait::Forever => None,
+        }
+    }
+
+    /// Queues a callback to run before the loop does anything else: Node's `process.nextTick`.
+    pub fn next_tick(&self, callback: impl FnOnce(&EventLoop) + 'static) {
+        self.core.ticks.push(Box::new(callback));
+    }
+
+    /// Queues a callback to run once the tick queue is empty: Node's `queueMicrotask`.
+    pub fn queue_microtask(&self, callback: impl FnOnce(&EventLoop) + 'static) {
+        self.core.microtasks.push(Box::new(callback));
+    }
+
+    /// Queues a callback for the next check phase, right after the poll: Node's `setImmediate`. One that an immediate
+    /// queues runs an iteration later. The loop stays alive for it and does not wait in the poll.
+    pub fn set_immediate(&self, callback: impl FnOnce(&EventLoop) + 'static) -> Immediate {
+        self.core.immediates.push(&self.core, Box::new(callback))
+    }
+
+    /// The end of the loop's inbox that other threads hold.
+    pub(crate) fn sender(&self) -> InboxSender {
+        self.core.inbox.sender()
+    }
+
+    /// Calls back, then drains the tick and microtask queues. Every callback of every phase goes through here.
+    #[inline]
+    pub(crate) fn call(&self, callback: impl FnOnce(&EventLoop)) {
+        self.core.callbacks_in_phase.set(self.core.callbacks_in_phase.get() + 1);
+        callback(self);
+        self.drain_queues();
+    }
+
+    /// Drains the tick and microtask queues; gives whether there was anything.
+    #[inline]
+    fn drain_queues(&self) -> bool {
+        let core = &self.core;
+        let any = !core.ticks.is_empty() || !core.microtasks.is_empty();
+        while !core.ticks.is_empty() || !core.microtasks.is_empty() {
+            if !core.ticks.is_empty() {
+                phases::ticks(self);
+            }
+            if !core.microtasks.is_empty() {
+                phases::microtasks(self);
+            }
+        }
+        any
+    }
+
+    /// Takes out what other threads have sent, and calls back for it.
+    fn open_inbox(&self) {
+        let core = &self.core;
+        core.inbox.acknowledge();
+        core.inbox.take_completions(&mut core.arrived.borrow_mut());
+        loop {
+            let next = core.arrived.borrow_mut().pop_front();
+            let Some(completion) = next else { break };
+            if core.instruments.are_on() {
+                core.instruments.completion_starts(
+                    completion.kind,
+                    completion.finished,
+                    self.callback_start(),
+                );
+            }
+            self.call(completion.deliver);
+        }
+    }
+
+    /// The time at which the next callback of the current phase starts. Costs a reading of the clock if another callback
+    /// of the phase ran since the last one: call only to record.
+    pub(crate) fn callback_start(&self) -> Monotonic {
+        match self.core.callbacks_in_phase.get() {
+            0 => self.core.now.get(),
+            _ => crate::sys::clock::monotonic(),
+        }
+    }
+}
+
+impl AsFd for EventLoop {
+    /// The kernel's poll object: ready to read when the loop has an event to call back for.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.core.poller.as_fd()
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.core.tear_down();
+    }
+}

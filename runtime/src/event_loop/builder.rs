@@ -1,0 +1,55 @@
+//! The options of a loop.
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use super::{Core, EventLoop};
+use crate::error::Error;
+use crate::observe::{LoopInstruments, publish};
+
+/// Options for a new loop.
+///
+/// ```
+/// use loopscope_runtime::EventLoop;
+///
+/// let event_loop = EventLoop::builder().name("main").build()?;
+/// # Ok::<(), loopscope_runtime::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    name: String,
+    instruments: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self { name: String::new(), instruments: true }
+    }
+}
+
+impl Builder {
+    /// The loop's name, which its series carry as the label `loop`; without one it is the loop's number. At most 32 bytes
+    /// are kept.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Whether the loop measures itself; it does unless told otherwise.
+    pub fn instruments(mut self, on: bool) -> Self {
+        self.instruments = on;
+        self
+    }
+
+    /// Makes the loop. It belongs to the calling thread.
+    ///
+    /// # Errors
+    /// Where the system gives no more descriptors: a loop needs two.
+    pub fn build(self) -> Result<EventLoop, Error> {
+        let instruments = match self.instruments {
+            true => LoopInstruments::new(publish::loop_scope(&self.name)),
+            false => LoopInstruments::off(),
+        };
+        Ok(EventLoop { core: Rc::new(Core::new(instruments)?), _one_thread: PhantomData })
+    }
+}

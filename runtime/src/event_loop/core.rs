@@ -1,0 +1,186 @@
+//! What a loop consists of, shared by the loop, its handles and its requests.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use model::label::RequestType;
+use model::time::Monotonic;
+
+use super::EventLoop;
+use crate::closing::Closing;
+use crate::error::Error;
+use crate::handle::watcher::WatcherList;
+use crate::immediates::Immediates;
+use crate::inbox::{Completion, Inbox};
+use crate::observe::LoopInstruments;
+use crate::poller::Poller;
+use crate::sys::clock;
+use crate::ticks::JobQueue;
+use crate::timers::Timers;
+
+/// Something whose callbacks were put off to the phase `pending`.
+pub(crate) trait Pending {
+    fn run_pending(self: Rc<Self>, event_loop: &EventLoop);
+}
+
+pub(crate) struct Core {
+    pub(crate) now: Cell<Monotonic>,
+    pub(crate) stopping: Cell<bool>,
+    running: Cell<bool>,
+    ended: Cell<bool>,
+    /// Callbacks that ran since the current phase began.
+    pub(crate) callbacks_in_phase: Cell<u64>,
+    pub(crate) instruments: LoopInstruments,
+
+    /// Handles that are active and referenced.
+    pub(crate) active_handles: Cell<usize>,
+    pub(crate) active_requests: Cell<usize>,
+
+    pub(crate) timers: Timers,
+    pub(crate) pending: RefCell<VecDeque<Rc<dyn Pending>>>,
+    pub(crate) idle: WatcherList,
+    pub(crate) prepare: WatcherList,
+    pub(crate) poller: Poller,
+    pub(crate) check: WatcherList,
+    pub(crate) immediates: Immediates,
+    pub(crate) closing: Closing,
+    pub(crate) ticks: JobQueue,
+    pub(crate) microtasks: JobQueue,
+
+    pub(crate) inbox: Inbox,
+    /// Completions that were taken from the inbox and not yet delivered.
+    pub(crate) arrived: RefCell<VecDeque<Completion>>,
+    /// Whether a panic came before all was delivered of which a wake-up told.
+    pub(crate) inbox_left_over: Cell<bool>,
+    parked: RefCell<HashMap<u64, Box<dyn Any>>>,
+    next_parked: Cell<u64>,
+}
+
+/// A claim on a value that waits with the loop while something travels to another thread and back.
+pub(crate) struct Parked<T> {
+    key: u64,
+    _value: PhantomData<fn() -> T>,
+}
+
+/// A request that is under way. It keeps the loop alive until it is dropped: do that right before its callback.
+pub(crate) struct ActiveRequest {
+    core: Rc<Core>,
+    request_type: RequestType,
+}
+
+/// Marks the loop as running until dropped, by a panic too.
+pub(super) struct Running<'a>(&'a Core);
+
+impl Core {
+    pub(super) fn new(instruments: LoopInstruments) -> Result<Self, Error> {
+        let inbox = Inbox::new()?;
+        Ok(Self {
+            now: Cell::new(clock::monotonic()),
+            stopping: Cell::default(),
+            running: Cell::default(),
+            ended: Cell::default(),
+            callbacks_in_phase: Cell::default(),
+            instruments,
+            active_handles: Cell::default(),
+            active_requests: Cell::default(),
+            timers: Timers::default(),
+            pending: RefCell::default(),
+            idle: WatcherList::default(),
+            prepare: WatcherList::default(),
+            poller: Poller::new(&inbox)?,
+            check: WatcherList::default(),
+            immediates: Immediates::default(),
+            closing: Closing::default(),
+            ticks: JobQueue::default(),
+            microtasks: JobQueue::default(),
+            inbox,
+            arrived: RefCell::default(),
+            inbox_left_over: Cell::default(),
+            parked: RefCell::default(),
+            next_parked: Cell::default(),
+        })
+    }
+
+    /// Reads the clock into the loop's time.
+    #[inline]
+    pub(crate) fn read_clock(&self) -> Monotonic {
+        let now = clock::monotonic();
+        self.now.set(now);
+        now
+    }
+
+    pub(super) fn enter(&self) -> Running<'_> {
+        assert!(
+            !self.running.replace(true),
+            "the loop is running already: a callback cannot run its own loop"
+        );
+        Running(self)
+    }
+
+    /// Whether the loop has ended; its handles are then closed, whatever they were.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Puts off a callback to the phase `pending`.
+    pub(crate) fn put_off(&self, pending: Rc<dyn Pending>) {
+        self.pending.borrow_mut().push_back(pending);
+    }
+
+    /// Counts a request as under way, for as long as the result lives.
+    pub(crate) fn begin_request(self: &Rc<Self>, request_type: RequestType) -> ActiveRequest {
+        self.active_requests.set(self.active_requests.get() + 1);
+        self.instruments.requests_changed(request_type, 1);
+        ActiveRequest { core: Rc::clone(self), request_type }
+    }
+
+    /// Keeps a value on the loop's thread, so that only a claim on it needs to travel.
+    pub(crate) fn park<T: 'static>(&self, value: T) -> Parked<T> {
+        let key = self.next_parked.get();
+        self.next_parked.set(key + 1);
+        self.parked.borrow_mut().insert(key, Box::new(value));
+        Parked { key, _value: PhantomData }
+    }
+
+    /// Gives back a value that was parked with this loop.
+    pub(crate) fn unpark<T: 'static>(&self, parked: Parked<T>) -> T {
+        let value = self.parked.borrow_mut().remove(&parked.key);
+        let value = value.and_then(|value| value.downcast().ok());
+        *value.expect("a claim is made by parking, with its own loop, and used up by taking the value back")
+    }
+
+    /// Drops everything that the loop holds: handles, requests, callbacks. What they own may do anything to the loop
+    /// but run it, so each is taken out before it is dropped.
+    pub(super) fn tear_down(&self) {
+        self.ended.set(true);
+        self.instruments.loop_ended();
+        self.timers.clear();
+        drop(self.pending.take());
+        self.idle.clear();
+        self.prepare.clear();
+        self.check.clear();
+        self.poller.clear();
+        self.immediates.clear();
+        self.closing.clear();
+        self.ticks.clear();
+        self.microtasks.clear();
+        drop(self.arrived.take());
+        drop(self.parked.take());
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.core.active_requests.set(self.core.active_requests.get() - 1);
+        self.core.instruments.requests_changed(self.request_type, -1);
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.set(false);
+    }
+}

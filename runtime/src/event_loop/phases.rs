@@ -1,0 +1,148 @@
+//! The phases, each a function of its own that is never inlined: a profiler finds its frame on the stack of whatever
+//! runs in the phase, and so knows the phase. Their names are part of what the profiler looks for.
+//!
+//! For the frame to be there a phase must not end with the call that runs the callbacks, or the compiler would jump
+//! there instead of calling: each function does something afterwards.
+
+use std::rc::Rc;
+
+use model::label::Phase;
+use rustix::io::Errno;
+
+use super::EventLoop;
+use crate::poller::{Event, Watcher};
+use crate::sys::clock;
+use crate::sys::epoll::{Readiness, Wait};
+
+/// Callbacks of due timers.
+#[inline(never)]
+pub(super) fn timers(event_loop: &EventLoop) {
+    event_loop.core.timers.run_due(event_loop);
+    ended(event_loop, Phase::Timers);
+}
+
+/// Callbacks that were put off. What is put off meanwhile runs in the next round.
+#[inline(never)]
+pub(super) fn pending(event_loop: &EventLoop, rounds: usize) {
+    for _ in 0..rounds {
+        let queued = event_loop.core.pending.borrow().len();
+        for _ in 0..queued {
+            let next = event_loop.core.pending.borrow_mut().pop_front();
+            let Some(next) = next else { break };
+            next.run_pending(event_loop);
+        }
+        if event_loop.core.pending.borrow().is_empty() {
+            break;
+        }
+    }
+    ended(event_loop, Phase::Pending);
+}
+
+/// Callbacks of idle handles.
+#[inline(never)]
+pub(super) fn idle(event_loop: &EventLoop) {
+    event_loop.core.idle.run(event_loop);
+    ended(event_loop, Phase::Idle);
+}
+
+/// Callbacks of prepare handles.
+#[inline(never)]
+pub(super) fn prepare(event_loop: &EventLoop) {
+    event_loop.core.prepare.run(event_loop);
+    ended(event_loop, Phase::Prepare);
+}
+
+/// The kernel's poll.
+#[inline(never)]
+pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Errno> {
+    match event_loop.core.poller.wait(wait) {
+        Err(errno) if errno != Errno::INTR => {
+            unreachable!("the kernel refuses to poll a descriptor that the loop owns: {errno}")
+        }
+        result => result,
+    }
+}
+
+/// Callbacks of the events that the poll returned. `refused` are watchers to be called as if they were ready.
+#[inline(never)]
+pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Rc<dyn Watcher>>) {
+    let wake_up = WakeUp { event_loop };
+    for watcher in refused {
+        watcher.ready(event_loop, Readiness { readable: true, writable: true });
+    }
+    if event_loop.core.inbox_left_over.take() {
+        event_loop.open_inbox();
+    }
+    for index in 0..event_loop.core.poller.event_count() {
+        match event_loop.core.poller.event(index) {
+            Event::Wake => event_loop.open_inbox(),
+            Event::Ready(watcher, readiness) => watcher.ready(event_loop, readiness),
+            Event::Stale => {}
+        }
+    }
+    std::mem::forget(wake_up);
+    ended(event_loop, Phase::PollCallbacks);
+}
+
+/// Callbacks of check handles, then immediates.
+#[inline(never)]
+pub(super) fn check(event_loop: &EventLoop) {
+    event_loop.core.check.run(event_loop);
+    event_loop.core.immediates.run(event_loop);
+    ended(event_loop, Phase::Check);
+}
+
+/// Close callbacks.
+#[inline(never)]
+pub(super) fn close(event_loop: &EventLoop) {
+    event_loop.core.closing.run(event_loop);
+    ended(event_loop, Phase::Close);
+}
+
+/// The tick queue.
+#[inline(never)]
+pub(super) fn ticks(event_loop: &EventLoop) {
+    drained(event_loop, Phase::Ticks, |event_loop| event_loop.core.ticks.drain(event_loop));
+}
+
+/// The microtask queue.
+#[inline(never)]
+pub(super) fn microtasks(event_loop: &EventLoop) {
+    drained(event_loop, Phase::Microtasks, |event_loop| event_loop.core.microtasks.drain(event_loop));
+}
+
+/// Refreshes the loop's time and records the phase, if a callback ran in it.
+#[inline]
+fn ended(event_loop: &EventLoop, phase: Phase) {
+    let callbacks = event_loop.core.callbacks_in_phase.take();
+    if callbacks > 0 {
+        let now = event_loop.core.read_clock();
+        event_loop.core.instruments.phase_ended(phase, callbacks, now);
+    }
+}
+
+/// Runs a queue and records it. These phases lie inside of others, so they have readings of the clock of their own.
+#[inline(always)]
+fn drained(event_loop: &EventLoop, phase: Phase, drain: impl FnOnce(&EventLoop) -> u64) {
+    if !event_loop.core.instruments.are_on() {
+        // The result keeps the call from being the last thing that the phase does.
+        std::hint::black_box(drain(event_loop));
+        return;
+    }
+    let start = clock::monotonic();
+    let jobs = drain(event_loop);
+    event_loop.core.instruments.drained(phase, jobs, start, clock::monotonic());
+}
+
+/// Dropped by a panic in a callback: the kernel tells of a wake-up once only, so the loop must remember it.
+struct WakeUp<'a> {
+    event_loop: &'a EventLoop,
+}
+
+impl Drop for WakeUp<'_> {
+    fn drop(&mut self) {
+        if self.event_loop.core.poller.was_woken() {
+            self.event_loop.core.inbox_left_over.set(true);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Handles: long-lived objects that call back, each until it is closed.
+//!
+//! A handle value is a reference: cloning it gives another one to the same handle. The loop holds on to a handle for
+//! as long as it is active, so a program need not; one that is neither active nor referred to ends silently. Closing
+//! one ends it in any case: its callback is dropped and its close callback runs in the loop's close phase.
+//!
+//! A callback gets its handle as an argument. One that owns a reference to its own handle instead keeps both alive until
+//! the handle is closed.
+
+mod state;
+pub(crate) mod timer;
+pub(crate) mod watcher;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+pub(crate) use state::HandleState;
+
+use crate::event_loop::EventLoop;
+
+/// A callback that may be called again, and that may replace itself while it runs.
+pub(crate) type Callback<H> = Rc<RefCell<dyn FnMut(&EventLoop, &H)>>;
+
+/// What all handles can do.
+macro_rules! handle_methods {
+    ($handle:ident) => {
+        impl $handle {
+            /// Whether the handle does something: a timer runs, a stream reads or writes. Only active handles keep a loop
+            /// alive.
+            pub fn is_active(&self) -> bool {
+                self.0.handle.is_active()
+            }
+
+            /// Whether the handle is closed or being closed.
+            pub fn is_closing(&self) -> bool {
+                self.0.handle.is_closing()
+            }
+
+            /// Whether the handle keeps the loop alive while it is active.
+            pub fn has_ref(&self) -> bool {
+                self.0.handle.has_ref()
+            }
+
+            /// Lets the handle keep the loop alive while it is active, as it does from its beginning.
+            pub fn reference(&self) {
+                self.0.handle.set_referenced(true);
+            }
+
+            /// Lets the loop end while the handle is active.
+            pub fn unreference(&self) {
+                self.0.handle.set_referenced(false);
+            }
+
+            /// Ends the handle. Does nothing if it is closed or being closed.
+            pub fn close(&self) {
+                self.close_then(None);
+            }
+
+            /// Ends the handle and calls back in the loop's close phase. The callback is dropped if the handle is closed or
+            /// being closed.
+            pub fn close_with(&self, callback: impl FnOnce(&$crate::EventLoop) + 'static) {
+                self.close_then(Some(Box::new(callback)));
+            }
+
+            fn close_then(&self, callback: Option<$crate::closing::CloseCallback>) {
+                if self.0.handle.begin_close(callback) {
+                    self.0.stop_for_good();
+                    $crate::closing::Closing::push(self.0.handle.core(), self.0.clone());
+                }
+            }
+        }
+    };
+}
+pub(crate) use handle_methods;

@@ -1,0 +1,126 @@
+//! What other threads send to a loop, and how they wake it.
+//!
+//! Two things arrive from other threads: *completions* of work that ran on the thread pool, in the order in which they
+//! were delivered, and *signals* of async handles, which carry nothing and coalesce.
+//!
+//! **Threads.** The loop owns an [`Inbox`]; other threads hold [`InboxSender`]s. Completions go through a mutex that is
+//! held for a push or a swap only. A signal is one bit in a word that the loop and the senders share, so that sending
+//! it neither locks nor allocates and may be done in a signal handler. Whoever put something in then sets `notified`,
+//! and writes to the wake descriptor if it was not set yet. The loop clears `notified` *before* it looks. Both are
+//! read-modify-write operations (`AcqRel`), so either the sender sees the flag cleared and wakes the loop again, or the
+//! loop, by clearing it, sees all that the sender put in before: nothing is ever left behind.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::label::TaskKind;
+use model::time::Monotonic;
+
+use crate::error::Error;
+use crate::event_loop::EventLoop;
+use crate::sys::wake::WakeDescriptor;
+
+/// The end of a pool task, on its way to the loop that asked for it.
+pub(crate) struct Completion {
+    /// The kind of task.
+    pub(crate) kind: TaskKind,
+    /// When the task ended.
+    pub(crate) finished: Monotonic,
+    /// What the loop does with the result; runs in the phase `poll_callbacks`.
+    pub(crate) deliver: Box<dyn FnOnce(&EventLoop) + Send>,
+}
+
+/// The loop's end.
+pub(crate) struct Inbox {
+    shared: Arc<Shared>,
+}
+
+/// Any thread's end. Copies send to the same loop.
+#[derive(Clone)]
+pub(crate) struct InboxSender {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    notified: AtomicBool,
+    descriptor: WakeDescriptor,
+    completions: Mutex<Completions>,
+}
+
+struct Completions {
+    /// Cleared when the loop ends: what comes later is dropped.
+    open: bool,
+    queue: VecDeque<Completion>,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let descriptor = WakeDescriptor::new().map_err(|errno| Error::system("eventfd", errno))?;
+        let completions = Mutex::new(Completions { open: true, queue: VecDeque::new() });
+        Ok(Self { shared: Arc::new(Shared { notified: AtomicBool::new(false), descriptor, completions }) })
+    }
+
+    pub(crate) fn sender(&self) -> InboxSender {
+        InboxSender { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Gets ready for the next notification. What was put in before this call is there to be taken after it.
+    pub(crate) fn acknowledge(&self) {
+        self.shared.notified.swap(false, Ordering::AcqRel);
+    }
+
+    /// Moves the completions that have arrived to the end of `arrived`.
+    pub(crate) fn take_completions(&self, arrived: &mut VecDeque<Completion>) {
+        let mut completions = self.shared.completions();
+        if arrived.is_empty() {
+            std::mem::swap(arrived, &mut completions.queue);
+        } else {
+            arrived.append(&mut completions.queue);
+        }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut completions = self.shared.completions();
+        completions.open = false;
+        let undelivered = std::mem::take(&mut completions.queue);
+        // What is dropped here is the program's: it must not run under the lock.
+        drop(completions);
+        drop(undelivered);
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.descriptor.as_fd()
+    }
+}
+
+impl InboxSender {
+    /// Delivers a completion. If the loop has ended, it is dropped.
+    pub(crate) fn deliver(&self, completion: Completion) {
+        let mut completions = self.shared.completions();
+        if completions.open {
+            completions.queue.push_back(completion);
+            drop(completions);
+            self.notify();
+        }
+    }
+
+    /// Tells the loop that something was put in.
+    pub(crate) fn notify(&self) {
+        if !self.shared.notified.swap(true, Ordering::AcqRel) {
+            self.shared.descriptor.wake();
+        }
+    }
+}
+
+impl Shared {
+    /// A panic cannot leave the queue half changed, so poisoning means nothing.
+    fn completions(&self) -> MutexGuard<'_, Completions> {
+        self.completions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

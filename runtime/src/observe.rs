@@ -1,0 +1,6 @@
+//! What the runtime measures of itself, and where it writes it down.
+
+mod loop_instruments;
+pub mod publish;
+
+pub(crate) use loop_instruments::LoopInstruments;

@@ -1,0 +1,165 @@
+//! The kernel's poll: epoll.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+/// How many events one wait takes at most; libuv's number.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+/// What a watcher wants to be told of, or is told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    /// Reading gives something: data, a connection, the end.
+    pub(crate) readable: bool,
+    /// Writing takes something.
+    pub(crate) writable: bool,
+}
+
+impl Readiness {
+    pub(crate) const READABLE: Self = Self { readable: true, writable: false };
+    pub(crate) const WRITABLE: Self = Self { readable: false, writable: true };
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    fn flags(self) -> epoll::EventFlags {
+        let mut flags = epoll::EventFlags::empty();
+        flags.set(epoll::EventFlags::IN, self.readable);
+        flags.set(epoll::EventFlags::OUT, self.writable);
+        flags
+    }
+
+    /// An error or a hang-up makes both sides ready: the read or write that follows tells what happened.
+    fn from_flags(flags: epoll::EventFlags) -> Self {
+        use epoll::EventFlags as E;
+        let failed = flags.intersects(E::ERR | E::HUP);
+        Self { readable: failed || flags.contains(E::IN), writable: failed || flags.contains(E::OUT) }
+    }
+}
+
+/// How long to wait for the first event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not at all.
+    No,
+    /// At most so many nanoseconds.
+    Ns(u64),
+    /// For as long as it takes.
+    Forever,
+}
+
+/// The kernel's object that holds what is watched.
+pub(crate) struct Epoll(OwnedFd);
+
+/// Room for the events of one wait.
+pub(crate) struct Events(Vec<epoll::Event>);
+
+impl Epoll {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        epoll::create(epoll::CreateFlags::CLOEXEC).map(Self)
+    }
+
+    /// Begins to watch a descriptor, for as long as it is ready; `token` comes back with its events.
+    pub(crate) fn add(&self, descriptor: impl AsFd, token: u64, wanted: Readiness) -> Result<(), Errno> {
+        epoll::add(&self.0, descriptor, epoll::EventData::new_u64(token), wanted.flags())
+    }
+
+    /// Begins to watch a descriptor for becoming ready to read, once for each time that it does.
+    pub(crate) fn add_edge(&self, descriptor: impl AsFd, token: u64) -> Result<(), Errno> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&self.0, descriptor, epoll::EventData::new_u64(token), flags)
+    }
+
+    pub(crate) fn modify(&self, descriptor: impl AsFd, token: u64, wanted: Readiness) -> Result<(), Errno> {
+        epoll::modify(&self.0, descriptor, epoll::EventData::new_u64(token), wanted.flags())
+    }
+
+    pub(crate) fn remove(&self, descriptor: impl AsFd) -> Result<(), Errno> {
+        epoll::delete(&self.0, descriptor)
+    }
+
+    /// Waits for events; gives their number.
+    ///
+    /// `EINTR` where a signal came first. Waits to the nanosecond where the kernel can (since 5.11), else to the
+    /// next millisecond; never less long than asked.
+    #[inline]
+    pub(crate) fn wait(&self, events: &mut Events, wait: Wait) -> Result<usize, Errno> {
+        events.0.clear();
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match wait {
+            Wait::No => self.wait_ms(events, Some(&zero)),
+            Wait::Forever => self.wait_ms(events, None),
+            Wait::Ns(ns) => self.wait_ns(events, ns),
+        }
+    }
+
+    fn wait_ms(&self, events: &mut Events, timeout: Option<&Timespec>) -> Result<usize, Errno> {
+        epoll::wait(&self.0, rustix::buffer::spare_capacity(&mut events.0), timeout)
+    }
+
+    fn wait_ns(&self, events: &mut Events, ns: u64) -> Result<usize, Errno> {
+        /// Whether the kernel, or a filter of system calls, refused `epoll_pwait2`.
+        static REFUSED: AtomicBool = AtomicBool::new(false);
+        if !REFUSED.load(Relaxed) {
+            match pwait2(self.0.as_fd(), &mut events.0, ns) {
+                Err(Errno::NOSYS | Errno::PERM) => REFUSED.store(true, Relaxed),
+                result => return result,
+            }
+        }
+        let ms = ns.div_ceil(1_000_000).min(i32::MAX as u64);
+        self.wait_ms(events, Some(&timespec(ms * 1_000_000)))
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn timespec(ns: u64) -> Timespec {
+    Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as _ }
+}
+
+fn pwait2(epoll: BorrowedFd<'_>, events: &mut Vec<epoll::Event>, ns: u64) -> Result<usize, Errno> {
+    let timeout = timespec(ns);
+    let room = events.spare_capacity_mut();
+    // SAFETY: the descriptor is open, `room` is writable for its length in events, whose layout is the kernel's, and
+    // the timeout is read only during the call; no signal mask is given.
+    let count = unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            epoll.as_raw_fd(),
+            room.as_mut_ptr(),
+            room.len() as libc::c_int,
+            &raw const timeout,
+            std::ptr::null::<libc::sigset_t>(),
+            0usize,
+        )
+    };
+    if count < 0 {
+        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
+    }
+    // SAFETY: the list was empty, and the kernel wrote so many events to its beginning.
+    unsafe { events.set_len(count as usize) };
+    Ok(count as usize)
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(EVENTS_MAX))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The token and readiness of one event.
+    pub(crate) fn get(&self, index: usize) -> Option<(u64, Readiness)> {
+        self.0.get(index).map(|event| (event.data.u64(), Readiness::from_flags(event.flags)))
+    }
+}
