@@ -2,7 +2,10 @@
 
 #![deny(unsafe_code)]
 
+mod error;
 pub mod sampler;
 mod sys;
 pub mod target;
 pub mod telemetry;
+
+pub use error::Error;

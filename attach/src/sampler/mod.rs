@@ -5,3 +5,5 @@
 //! go through the same converter.
 
 pub mod event;
+pub mod recorder;
+mod rings;

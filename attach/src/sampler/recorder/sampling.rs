@@ -1,0 +1,204 @@
+//! The events that take the samples: which ones this machine and this user may have.
+//!
+//! Hardware cycles are sampled where there is a counter: they interrupt even code that has interrupts turned off.
+//! Otherwise the kernel's CPU clock, whose timer runs while the thread does. On machines with several kinds of cores
+//! each kind counts its own cycles, so there the clock is taken, too: it is the same on all of them.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::options::{Notice, RecordOptions};
+use super::system;
+use crate::Error;
+use crate::sampler::rings::record::{SAMPLE_FIELDS, SAMPLE_REGISTERS};
+use crate::sys::perf_event::bindings::{self as perf, perf_event_attr};
+use crate::sys::ring::Ring;
+use crate::sys::{perf_event, process};
+
+/// The highest frequency that makes sense: beyond it, the work for the samples is most of what they would see.
+const FREQUENCY_MAX_HZ: u32 = 10_000;
+
+/// The most of a stack that fits into a record, which is at most 64 KiB long, beside everything else.
+const STACK_BYTES_MAX: u32 = 60 << 10;
+
+/// When events begin to take samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Now,
+    /// When their thread executes a program.
+    OnExecute,
+}
+
+/// The way in which samples are taken.
+pub(crate) struct Sampling {
+    attributes: perf_event_attr,
+    frequency_hz: u32,
+}
+
+/// What came of opening events on a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    OnThread,
+    /// The thread had ended.
+    Never,
+}
+
+impl Sampling {
+    /// Finds the best way to sample process `pid` that machine and user allow.
+    pub(crate) fn choose(
+        options: &RecordOptions,
+        pid: u32,
+        start: Start,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Self, Error> {
+        let frequency_hz = frequency(options.frequency_hz, notices)?;
+        let mut attributes = clocked();
+        attributes.__bindgen_anon_1.sample_freq = frequency_hz.into();
+        attributes.set_freq(1);
+        attributes.sample_type = SAMPLE_FIELDS;
+        attributes.sample_regs_user = SAMPLE_REGISTERS;
+        attributes.sample_stack_user = options.stack_bytes.min(STACK_BYTES_MAX).next_multiple_of(8);
+        attributes.set_mmap(1);
+        attributes.set_mmap2(1);
+        attributes.set_comm(1);
+        attributes.set_comm_exec(1);
+        attributes.set_task(1);
+        attributes.set_inherit(1);
+        attributes.set_inherit_thread((!options.children).into());
+        attributes.set_disabled((start == Start::OnExecute).into());
+        attributes.set_enable_on_exec((start == Start::OnExecute).into());
+        if has_several_kinds_of_cores() {
+            count_cpu_time(&mut attributes);
+        } else {
+            count_cycles(&mut attributes);
+        }
+        loop {
+            let Err(refused) = perf_event::open(&attributes, pid, None) else {
+                return Ok(Self { attributes, frequency_hz });
+            };
+            if is_permission(&refused) && attributes.exclude_kernel() == 0 {
+                attributes.set_exclude_kernel(1);
+                notices.push(Notice::KernelLeftOut { paranoid: system::paranoid() });
+            } else if !is_permission(&refused) && attributes.type_ == perf::PERF_TYPE_HARDWARE {
+                count_cpu_time(&mut attributes);
+            } else {
+                return Err(refusal(refused, pid, 0));
+            }
+        }
+    }
+
+    /// Samples per second of CPU time.
+    pub(crate) fn frequency_hz(&self) -> u32 {
+        self.frequency_hz
+    }
+
+    /// The most bytes that are copied of a stack.
+    pub(crate) fn stack_bytes(&self) -> u32 {
+        self.attributes.sample_stack_user
+    }
+
+    /// Copies less of each stack from now on.
+    pub(crate) fn shorten_stacks(&mut self, bytes: u32) {
+        self.attributes.sample_stack_user = bytes / 8 * 8;
+    }
+
+    /// Samples the thread `tid` of process `pid` on every CPU, into the CPU's ring. Adds the events to `events`.
+    pub(crate) fn open(
+        &self,
+        (pid, tid): (u32, u32),
+        rings: &[Ring],
+        events: &mut Vec<OwnedFd>,
+    ) -> Result<Opened, Error> {
+        for ring in rings {
+            let opened = with_more_descriptors(|| perf_event::open(&self.attributes, tid, Some(ring.cpu())));
+            match opened {
+                Ok(event) => {
+                    perf_event::redirect(event.as_fd(), ring.as_fd())
+                        .map_err(|source| Error::System { doing: "sharing a ring between events", source })?;
+                    events.push(event);
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(Opened::Never),
+                // The CPU went offline.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                Err(error) => return Err(refusal(error, pid, events.len())),
+            }
+        }
+        Ok(Opened::OnThread)
+    }
+}
+
+/// Attributes of an event whose records are stamped with the clock that all processes share.
+pub(crate) fn clocked() -> perf_event_attr {
+    let mut attributes = perf_event_attr { clockid: libc::CLOCK_MONOTONIC, ..Default::default() };
+    attributes.set_use_clockid(1);
+    attributes.set_sample_id_all(1);
+    attributes
+}
+
+/// Calls `open`; if that has no descriptors left, once more with as many as this process may have.
+pub(crate) fn with_more_descriptors(open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    match open() {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            process::raise_descriptor_limit();
+            open()
+        }
+        result => result,
+    }
+}
+
+/// What it means that the kernel refuses to open an event on process `pid`.
+pub(crate) fn refusal(source: io::Error, pid: u32, opened: usize) -> Error {
+    match source.raw_os_error() {
+        Some(libc::ESRCH) => Error::ProcessEnded { pid },
+        Some(libc::EACCES | libc::EPERM) => not_permitted(source, pid),
+        Some(libc::ENOSYS | libc::ENOENT | libc::EOPNOTSUPP) => Error::NoPerfEvents { source },
+        Some(libc::EMFILE | libc::ENFILE) => {
+            Error::TooManyDescriptors { opened, limit: process::raise_descriptor_limit() }
+        }
+        _ => Error::System { doing: "opening a performance event", source },
+    }
+}
+
+/// Why this user may not look into process `pid`.
+pub(crate) fn not_permitted(source: io::Error, pid: u32) -> Error {
+    let user = rustix::process::geteuid().as_raw();
+    match system::owner(pid) {
+        Some(owner) if owner != user => Error::OtherUser { pid, owner, user },
+        _ => Error::NotPermitted { paranoid: system::paranoid(), source },
+    }
+}
+
+fn is_permission(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
+}
+
+fn frequency(asked_hz: u32, notices: &mut Vec<Notice>) -> Result<u32, Error> {
+    if !(1..=FREQUENCY_MAX_HZ).contains(&asked_hz) {
+        return Err(Error::Frequency { asked_hz });
+    }
+    let used_hz = system::max_sample_rate().map_or(asked_hz, |max| asked_hz.min(max));
+    if used_hz < asked_hz {
+        notices.push(Notice::FrequencyLowered { asked_hz, used_hz });
+    }
+    Ok(used_hz)
+}
+
+fn count_cycles(attributes: &mut perf_event_attr) {
+    attributes.type_ = perf::PERF_TYPE_HARDWARE;
+    attributes.config = perf::PERF_COUNT_HW_CPU_CYCLES.into();
+    // What a virtual machine computes is not on the stack of the process that runs it.
+    attributes.set_exclude_guest(1);
+}
+
+fn count_cpu_time(attributes: &mut perf_event_attr) {
+    attributes.type_ = perf::PERF_TYPE_SOFTWARE;
+    attributes.config = perf::PERF_COUNT_SW_CPU_CLOCK.into();
+    attributes.set_exclude_guest(0);
+}
+
+/// Whether there are several event sources that tell which CPUs are theirs: so do only those of unequal cores.
+fn has_several_kinds_of_cores() -> bool {
+    let Ok(sources) = fs::read_dir("/sys/bus/event_source/devices") else { return false };
+    sources.flatten().filter(|source| source.path().join("cpus").exists()).count() > 1
+}
