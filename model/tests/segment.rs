@@ -61,6 +61,25 @@ fn what_is_recorded_is_read() {
 }
 
 #[test]
+fn a_service_can_be_renamed() {
+    let (words, writer) = segment(WORDS_MIN);
+    writer.set_service("warehouse");
+    assert_eq!(Reader::open(words).unwrap().identity().service, "warehouse");
+    writer.set_service("pub");
+    assert_eq!(Reader::open(words).unwrap().identity().service, "pub");
+}
+
+#[test]
+fn nothing_lies_beyond_the_used_words() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    assert_eq!(writer.used_words(), WORDS_MIN);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 0, "main");
+    (0..2).for_each(|_| scope.histogram(&EVENTLOOP_LAG, &[]).record_ns(u64::MAX));
+    assert!(writer.used_words() > WORDS_MIN);
+    assert!(words[writer.used_words()..].iter().all(|word| word.load(Ordering::Relaxed) == 0));
+}
+
+#[test]
 fn every_metric_of_a_target_can_be_registered_and_read() {
     let (words, writer) = segment(WORDS_MIN + 100_000);
     let scope = writer.open_scope(ScopeKind::Loop, 0, 0, "");

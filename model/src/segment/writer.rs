@@ -42,6 +42,16 @@ impl Writer {
         Self { words }
     }
 
+    /// Renames the service. Who reads meanwhile may see a mixture of both names, once.
+    pub fn set_service(&self, service: &str) {
+        layout::store_text(&self.words[layout::WORDS_SERVICE], service);
+    }
+
+    /// How many words, from the first, may hold something; all others are zero.
+    pub fn used_words(&self) -> usize {
+        (self.words[layout::WORD_FREE].load(Ordering::Acquire) as usize).min(self.words.len())
+    }
+
     /// Opens a scope, taking over the cells of a closed one of the same kind where there is one.
     ///
     /// `index` tells the scopes of a kind apart for as long as the process lives: give each a new one. `name` is cut
