@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod alloc;
 mod closing;
 mod error;
 mod event_loop;

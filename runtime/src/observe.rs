@@ -2,5 +2,6 @@
 
 mod loop_instruments;
 pub mod publish;
+mod segment;
 
 pub(crate) use loop_instruments::LoopInstruments;

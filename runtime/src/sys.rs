@@ -6,4 +6,6 @@
 
 pub(crate) mod clock;
 pub(crate) mod epoll;
+pub(crate) mod memfd;
+pub(crate) mod threads;
 pub(crate) mod wake;
