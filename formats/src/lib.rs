@@ -9,4 +9,5 @@
 
 pub mod aggregate;
 pub mod folded;
+pub mod pprof;
 pub mod prometheus;

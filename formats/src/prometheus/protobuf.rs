@@ -11,7 +11,6 @@ use model::catalogue::{Kind, Metric, Unit};
 use model::histogram::{self, Histogram};
 use model::snapshot::{Series, Snapshot, Value};
 use prost::Message;
-use prost::encoding::encode_varint;
 
 use super::classic;
 
@@ -41,18 +40,22 @@ pub fn encode(snapshot: &Snapshot, buckets: Buckets, out: &mut impl io::Write) -
     let mut length = Vec::new();
     for family in snapshot.families() {
         message.clear();
-        wire::Family::of(family.metric).encode_raw(&mut message);
+        append(&wire::Family::of(family.metric), &mut message);
         for series in family.series {
-            // A repeated field's elements stand one after the other, so they can be appended as they are made.
-            let metric = wire::Metric::of(family.metric, series, buckets);
-            prost::encoding::message::encode(wire::FAMILY_METRIC, &metric, &mut message);
+            // Messages one after the other are one message with the fields of all, so metrics can be appended one by one.
+            let metric = vec![wire::Metric::of(family.metric, series, buckets)];
+            append(&wire::Family { metric, ..wire::Family::default() }, &mut message);
         }
         length.clear();
-        encode_varint(message.len() as u64, &mut length);
+        prost::encode_length_delimiter(message.len(), &mut length).expect("a vector grows");
         out.write_all(&length)?;
         out.write_all(&message)?;
     }
     Ok(())
+}
+
+fn append(part: &wire::Family, message: &mut Vec<u8>) {
+    part.encode(message).expect("a vector grows");
 }
 
 impl wire::Family {
@@ -73,6 +76,7 @@ impl wire::Family {
             help: Some(metric.help.to_owned()),
             kind: Some(kind.into()),
             unit,
+            metric: Vec::new(),
         }
     }
 }
@@ -135,9 +139,6 @@ impl wire::Histogram {
 
 /// The messages of `io.prometheus.client`, as far as they are written here.
 mod wire {
-    /// The field of a family that holds its metrics. They are appended one by one, so [`Family`] goes without.
-    pub(super) const FAMILY_METRIC: u32 = 4;
-
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Family {
         #[prost(string, optional, tag = "1")]
@@ -146,6 +147,8 @@ mod wire {
         pub(super) help: Option<String>,
         #[prost(enumeration = "Kind", optional, tag = "3")]
         pub(super) kind: Option<i32>,
+        #[prost(message, repeated, tag = "4")]
+        pub(super) metric: Vec<Metric>,
         #[prost(string, optional, tag = "5")]
         pub(super) unit: Option<String>,
     }

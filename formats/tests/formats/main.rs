@@ -4,6 +4,7 @@ mod call_tree;
 mod folded;
 mod golden;
 mod outside;
+mod pprof;
 mod prometheus;
 mod prometheus_wire;
 mod snapshots;

@@ -35,6 +35,24 @@ pub(crate) fn python_script(script: &str) -> Option<Command> {
     Some(command)
 }
 
+/// `node` with the packages that the scripts in `tests/outside` require.
+pub(crate) fn node_script(script: &str) -> Option<Command> {
+    static PACKAGES: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let node = program("node", "Node.js")?;
+    let npm = program("npm", "Node.js")?;
+    let installed = PACKAGES.get_or_init(|| {
+        install("node", "access to registry.npmjs.org", |folder| {
+            let mut command = Command::new(&npm);
+            command.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+            command.arg(folder).args(["speedscope@1.25.0", "ajv@8.17.1", "pprof-format@2.3.2"]);
+            command
+        })
+    });
+    let mut command = Command::new(node);
+    command.env("NODE_PATH", installed.as_ref()?.join("node_modules")).arg(script_path(script));
+    Some(command)
+}
+
 /// Runs a command with this input.
 pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
