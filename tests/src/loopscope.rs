@@ -1,0 +1,156 @@
+//! The program under test.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::deadline::{SOON, wait_for};
+use crate::folder::target_profile;
+use crate::http::{self, Response};
+use crate::process::{Ended, Guarded, run};
+
+/// A running `loopscope agent`.
+#[derive(Debug)]
+pub struct Agent {
+    process: Guarded,
+    address: SocketAddr,
+}
+
+/// A running `loopscope demo`.
+#[derive(Debug)]
+pub struct Demo {
+    process: Guarded,
+    address: SocketAddr,
+}
+
+impl Agent {
+    /// Starts an agent on a free loopback port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start() -> Self {
+        let (process, address) = serve(command().args(["agent", "--listen", "127.0.0.1:0"]));
+        Self { process, address }
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Asks it for something, with one more header.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[track_caller]
+    pub fn get(&self, path: &str, header: (&str, &str)) -> Response {
+        http::get(self.address, path, &[header]).expect("the agent answers")
+    }
+
+    /// All metrics as text.
+    ///
+    /// # Panics
+    /// If it does not answer with them.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let response = self.get("/metrics", ("accept", "text/plain"));
+        assert_eq!(response.status, 200);
+        response.text().to_owned()
+    }
+}
+
+impl Demo {
+    /// Starts the demo on a free loopback port, with these options besides.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start(options: &[&str]) -> Self {
+        let (process, address) = serve(command().args(["demo", "--listen", "127.0.0.1:0"]).args(options));
+        Self { process, address }
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Ends it now, as a crash would.
+    pub fn kill(self) {
+        self.process.kill();
+    }
+}
+
+/// Starts a command that serves, and waits for the address that it tells.
+#[track_caller]
+fn serve(command: &mut Command) -> (Guarded, SocketAddr) {
+    let mut process = Guarded::start(command);
+    let address = wait_for("an address", SOON, || {
+        assert!(process.is_running(), "{command:?} ended: {}", process.stderr());
+        address_in(&process.stderr())
+    });
+    (process, address)
+}
+
+/// The address in `http://ADDRESS/…`.
+fn address_in(text: &str) -> Option<SocketAddr> {
+    // A line without an end may not be all there yet.
+    let line = text.split_inclusive('\n').find(|line| line.contains("http://") && line.ends_with('\n'))?;
+    let (_, address) = line.split_once("http://")?;
+    address.split(|c: char| c == '/' || c.is_whitespace()).next()?.parse().ok()
+}
+
+/// Profiles a process for some seconds.
+///
+/// # Panics
+/// If that fails.
+#[track_caller]
+pub fn profile(pid: u32, seconds: u32, format: &str, output: &Path) -> Ended {
+    let mut command = command();
+    command.args(["profile", "--frequency", "999", "--format", format, "--output"]).arg(output);
+    command.args(["--duration", &format!("{seconds}s"), "--pid", &pid.to_string()]);
+    run(&mut command, Duration::from_secs(u64::from(seconds)) + PROFILE_END)
+}
+
+/// Time to write a profile after its recording: symbols of a large program, on a machine that is busy.
+const PROFILE_END: Duration = Duration::from_secs(120);
+
+/// A command line that begins with our program.
+pub fn command() -> Command {
+    Command::new(program())
+}
+
+/// Where our program lies. `LOOPSCOPE` names one that is already built; else it is built beside the tests.
+///
+/// # Panics
+/// If it does not compile.
+pub fn program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(given) = env::var_os("LOOPSCOPE") {
+            return given.into();
+        }
+        let folder = target_profile();
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "--package", "loopscope", "--bin", "loopscope"]);
+        if folder.ends_with("release") {
+            cargo.arg("--release");
+        }
+        run(&mut cargo, Duration::from_secs(900));
+        folder.join("loopscope")
+    })
+}

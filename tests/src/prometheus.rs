@@ -1,0 +1,149 @@
+//! A Prometheus server of the story's own: on a loopback port that nobody else uses, with its data in a scratch folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::deadline::{SOON, wait_for};
+use crate::folder::Folder;
+use crate::http;
+use crate::process::Guarded;
+use crate::requirement;
+
+/// In which form the server asks for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scrapes {
+    /// As text, with classic histograms.
+    Text,
+    /// As protocol buffers, with native histograms.
+    Native,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    _process: Guarded,
+    address: SocketAddr,
+    _data: Folder,
+}
+
+/// One series of a query's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Its labels, `__name__` among them.
+    pub labels: BTreeMap<String, String>,
+    /// Its value; `None` of a native histogram, which has no single one.
+    pub value: Option<f64>,
+}
+
+impl Server {
+    /// Starts a server that scrapes `target` every second; `None` after saying that the story is skipped.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start(target: SocketAddr, scrapes: Scrapes) -> Option<Self> {
+        let program = requirement::program("prometheus")?;
+        let data = Folder::new("prometheus");
+        let config = data.file("prometheus.yml");
+        let job = format!(r#"{{job_name: loopscope, static_configs: [{{targets: ["{target}"]}}]}}"#);
+        let text = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: [{job}]\n");
+        fs::write(&config, text).expect("a scratch file");
+        let mut command = Command::new(program);
+        command.arg(format!("--config.file={}", config.display()));
+        command.arg(format!("--storage.tsdb.path={}", data.file("data").display()));
+        command.arg("--web.listen-address=127.0.0.1:0");
+        if scrapes == Scrapes::Native {
+            command.arg("--enable-feature=native-histograms");
+        }
+        let mut process = Guarded::start(&mut command);
+        let address = wait_for("Prometheus's port", SOON, || {
+            assert!(process.is_running(), "Prometheus ended: {}", process.stderr());
+            listening_on(&process.stderr())
+        });
+        wait_for("Prometheus to be ready", SOON, || {
+            http::get(address, "/-/ready", &[]).ok().filter(|response| response.status == 200)
+        });
+        Some(Self { _process: process, address, _data: data })
+    }
+
+    /// What an expression evaluates to now: an instant vector.
+    ///
+    /// # Panics
+    /// If the server refuses it, or it is no vector.
+    #[track_caller]
+    pub fn query(&self, expression: &str) -> Vec<Series> {
+        let path = format!("/api/v1/query?query={}", percent_encoded(expression));
+        let response = http::get(self.address, &path, &[]).expect("Prometheus answers");
+        let answer: Value = serde_json::from_slice(&response.body).expect("Prometheus answers with JSON");
+        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+        let vector = answer["data"]["result"].as_array().expect("a vector");
+        vector.iter().map(read_series).collect()
+    }
+
+    /// The single value of an expression, once there is exactly one and `accept` takes it.
+    ///
+    /// # Panics
+    /// If there is none in time.
+    #[track_caller]
+    pub fn wait_for_value(&self, expression: &str, accept: impl Fn(f64) -> bool) -> f64 {
+        let mut last = Vec::new();
+        let look = || {
+            last = self.query(expression);
+            match last.as_slice() {
+                [Series { value: Some(value), .. }] if accept(*value) => Some(*value),
+                _ => None,
+            }
+        };
+        wait_for(&format!("an acceptable value of {expression}"), SOON, look)
+    }
+}
+
+/// What `promtool check metrics` says of a scrape in text form: nothing, if all is well. `None` after saying that the story
+/// is skipped.
+///
+/// # Panics
+/// If it cannot be run.
+#[track_caller]
+pub fn lint(metrics: &[u8]) -> Option<String> {
+    let program = requirement::program("promtool")?;
+    let folder = Folder::new("promtool");
+    let input = folder.file("metrics");
+    fs::write(&input, metrics).expect("a scratch file");
+    let input = fs::File::open(input).expect("it was just written");
+    let mut command = Command::new(program);
+    command.args(["check", "metrics"]).stdin(Stdio::from(input));
+    let output = command.output().expect("promtool runs");
+    let said = [output.stdout, output.stderr].concat();
+    let mut said = String::from_utf8_lossy(&said).into_owned();
+    if !output.status.success() {
+        said += &format!("promtool: {}", output.status);
+    }
+    Some(said)
+}
+
+/// Finds `msg="Listening on" address=127.0.0.1:PORT` in the server's log.
+fn listening_on(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("msg=\"Listening on\""))?;
+    line.split_whitespace().find_map(|word| word.strip_prefix("address="))?.parse().ok()
+}
+
+fn read_series(series: &Value) -> Series {
+    let labels = series["metric"].as_object().expect("a series has labels");
+    let text = |value: &Value| value.as_str().expect("labels are text").to_owned();
+    Series {
+        labels: labels.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        value: series["value"][1].as_str().map(|value| value.parse().expect("a number")),
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
