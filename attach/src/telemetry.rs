@@ -45,7 +45,6 @@ const DESCRIPTORS_MAX: usize = 16_384;
 #[derive(Debug)]
 pub struct Telemetry {
     process: Process,
-    identity: Identity,
     file: File,
     /// Where the process holds the file: `fd/N`.
     descriptor: String,
@@ -72,8 +71,8 @@ impl Telemetry {
                 continue;
             }
             match Opened::new(&process, &descriptor) {
-                Ok(Opened { identity, file, file_id }) if identity.pid == own_pid => {
-                    return Ok(Self { process, identity, file, descriptor, file_id });
+                Ok(Opened { writer_pid, file, file_id }) if writer_pid == own_pid => {
+                    return Ok(Self { process, file, descriptor, file_id });
                 }
                 // Inherited from the parent.
                 Ok(_) => {}
@@ -88,27 +87,22 @@ impl Telemetry {
         &self.process
     }
 
-    /// What the segment says of its writer.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// Reads all instruments. `now` decides which peaks are still within the last minute.
+    /// Reads who writes the segment, and all instruments. `now` decides which peaks are still within the last minute.
     ///
     /// # Errors
     /// [`TelemetryError::Segment`] where the segment is not well formed, [`TelemetryError::TooMuch`] where it holds more
     /// than any honest one would.
-    pub fn read(&self, now: Monotonic) -> Result<Contents, TelemetryError> {
+    pub fn read(&self, now: Monotonic) -> Result<(Identity, Contents), TelemetryError> {
         let pid = self.process.pid();
         let mapping = map(pid, &self.file)?;
         let malformed = |source| TelemetryError::Segment { pid, source };
-        let contents =
-            Reader::open(mapping.words()).and_then(|reader| reader.read(now)).map_err(malformed)?;
+        let reader = Reader::open(mapping.words()).map_err(malformed)?;
+        let contents = reader.read(now).map_err(malformed)?;
         let numbers = numbers(&contents);
         if numbers > NUMBERS_MAX {
             return Err(TelemetryError::TooMuch { pid, numbers, limit: NUMBERS_MAX });
         }
-        Ok(contents)
+        Ok((reader.identity(), contents))
     }
 
     /// Whether the process still holds the file: it may have ended, or executed another program.
@@ -117,9 +111,9 @@ impl Telemetry {
     }
 }
 
-/// A file that may be a segment, and what it says of its writer.
+/// A file that may be a segment, and whose it says it is.
 struct Opened {
-    identity: Identity,
+    writer_pid: u32,
     file: File,
     file_id: (u64, u64),
 }
@@ -132,7 +126,7 @@ impl Opened {
         let mapping = map(pid, &file)?;
         let reader =
             Reader::open(mapping.words()).map_err(|source| TelemetryError::Segment { pid, source })?;
-        Ok(Self { identity: reader.identity(), file, file_id: file_id(&metadata) })
+        Ok(Self { writer_pid: reader.identity().pid, file, file_id: file_id(&metadata) })
     }
 }
 
