@@ -1,5 +1,6 @@
 //! Running other programs, with every command line shown before it runs.
 
+use std::env;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -40,6 +41,11 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
         Ok(status) => Err(Error::Failed { line, status }),
         Err(error) => Err(Error::NotStarted { line, error }),
     }
+}
+
+/// The cargo that runs this task.
+pub(crate) fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Tells the person at the terminal what happens.

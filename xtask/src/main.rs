@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod fuzz;
 mod generate;
 mod packages;
 mod test;
@@ -15,6 +16,7 @@ usage: cargo xtask TASK
 
   test [CARGO-TEST-ARG]…   installs what the tests need, then checks format and lints and runs every test;
                            with arguments, only `cargo test` with them
+  fuzz [SECONDS] [TARGET]… runs the fuzz targets in fuzz/, each for 10 seconds if not told otherwise
   generate                 writes the files that are made from the code
 ";
 
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("test") => test::run_all(&args.collect::<Vec<_>>()),
+        Some("fuzz") => fuzz::run_targets(&args.collect::<Vec<_>>()),
         Some("generate") => generate::run(),
         _ => {
             eprint!("{USAGE}");

@@ -6,9 +6,8 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::command::{Error, run};
+use crate::command::{Error, cargo, run};
 use crate::packages;
 
 /// Runs all checks and tests; with `chosen`, only `cargo test` with these arguments.
@@ -39,8 +38,4 @@ fn target_dir() -> Result<PathBuf, Error> {
 fn path_behind(dirs: &[PathBuf]) -> OsString {
     let path = env::var_os("PATH").unwrap_or_default();
     env::join_paths(env::split_paths(&path).chain(dirs.iter().cloned())).unwrap_or(path)
-}
-
-fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

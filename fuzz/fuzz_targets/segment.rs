@@ -1,0 +1,26 @@
+//! A telemetry segment belongs to another process, which may write anything into it.
+#![no_main]
+
+use std::sync::atomic::AtomicU64;
+
+use libfuzzer_sys::fuzz_target;
+use model::segment::Reader;
+use model::snapshot::{SharedLabels, Snapshot};
+use model::time::Monotonic;
+
+fuzz_target!(|bytes: &[u8]| {
+    let words: Vec<_> = bytes
+        .chunks(8)
+        .map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            AtomicU64::new(u64::from_le_bytes(word))
+        })
+        .collect();
+    let Ok(reader) = Reader::open(&words) else { return };
+    let _ = reader.identity();
+    if let Ok(contents) = reader.read(Monotonic::from_ns(1)) {
+        let target = SharedLabels::new([("service", "fuzz"), ("pid", "1")]);
+        contents.add_to(&mut Snapshot::default(), &target);
+    }
+});
