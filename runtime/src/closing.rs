@@ -16,7 +16,7 @@ pub(crate) trait Close {
     fn handle(&self) -> &HandleState;
 
     /// Ends the requests that were under way, and tells their callbacks. Called again if one of them panics.
-    fn cancel_requests(&self, _event_loop: &EventLoop) {}
+    fn cancel_requests(self: Rc<Self>, _event_loop: &EventLoop) {}
 }
 
 /// The handles that are being closed.
@@ -43,7 +43,7 @@ impl Closing {
         loop {
             let last = self.current.borrow().last().cloned();
             let Some(handle) = last else { break };
-            handle.cancel_requests(event_loop);
+            Rc::clone(&handle).cancel_requests(event_loop);
             self.current.borrow_mut().pop();
             let callback = handle.handle().end_close();
             event_loop.call(|event_loop| {

@@ -23,7 +23,7 @@ use model::time::Monotonic;
 use rustix::io::Errno;
 
 pub use self::builder::Builder;
-pub(crate) use self::core::{ActiveRequest, Core, Parked, Pending};
+pub(crate) use self::core::{Core, Pending};
 use crate::error::Error;
 use crate::immediates::Immediate;
 use crate::inbox::InboxSender;
@@ -333,6 +333,7 @@ impl EventLoop {
             }
             self.call(completion.deliver);
         }
+        core.signals.deliver(self);
     }
 
     /// The time at which the next callback of the current phase starts. Costs a reading of the clock if another callback

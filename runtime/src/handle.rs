@@ -7,9 +7,15 @@
 //! A callback gets its handle as an argument. One that owns a reference to its own handle instead keeps both alive until
 //! the handle is closed.
 
+pub(crate) mod async_handle;
+pub(crate) mod buffer;
 mod state;
+pub(crate) mod stream;
+pub(crate) mod tcp;
+pub(crate) mod tcp_listener;
 pub(crate) mod timer;
 pub(crate) mod watcher;
+mod write_queue;
 
 use std::cell::RefCell;
 use std::rc::Rc;

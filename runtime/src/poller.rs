@@ -6,7 +6,7 @@
 //! that is no longer watched, or whose number has been taken over by another, finds nobody.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -17,11 +17,11 @@ use crate::sys::epoll::{Epoll, Events, Readiness, Wait};
 
 /// Something that waits for a descriptor to become ready.
 pub(crate) trait Watcher {
-    /// What is watched; the same one for as long as it is registered.
-    fn descriptor(&self) -> BorrowedFd<'_>;
-
     /// The descriptor is ready, or was a moment ago.
     fn ready(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness);
+
+    /// The loop ends: nobody will call back any more.
+    fn abandon(&self);
 }
 
 /// A watcher's place with the poller; empty while it wants nothing.
@@ -70,6 +70,7 @@ struct Slot {
 }
 
 struct Watch {
+    descriptor: Rc<OwnedFd>,
     watcher: Rc<dyn Watcher>,
     wanted: Readiness,
     registered: Readiness,
@@ -90,13 +91,14 @@ impl Poller {
         })
     }
 
-    /// Says what `watcher` wants from now on.
+    /// Says what `watcher` wants of `descriptor` from now on.
     ///
     /// # Errors
     /// Where the kernel refuses to begin watching the descriptor.
     pub(crate) fn want<W: Watcher + 'static>(
         &self,
         watcher: &Rc<W>,
+        descriptor: &Rc<OwnedFd>,
         registration: &Registration,
         wanted: Readiness,
     ) -> Result<(), Error> {
@@ -113,9 +115,10 @@ impl Poller {
         }
         let token = slots.vacancy();
         self.epoll
-            .add(watcher.descriptor(), token.pack(), wanted)
+            .add(descriptor, token.pack(), wanted)
             .map_err(|errno| Error::system("epoll_ctl", errno))?;
-        slots.occupy(token, Watch { watcher: watcher.clone(), wanted, registered: wanted, changed: false });
+        let (descriptor, watcher) = (Rc::clone(descriptor), watcher.clone());
+        slots.occupy(token, Watch { descriptor, watcher, wanted, registered: wanted, changed: false });
         registration.token.set(Some(token));
         Ok(())
     }
@@ -151,7 +154,7 @@ impl Poller {
             return slots.release(token);
         }
         if watch.wanted != watch.registered {
-            match self.epoll.modify(watch.watcher.descriptor(), token.pack(), watch.wanted) {
+            match self.epoll.modify(&watch.descriptor, token.pack(), watch.wanted) {
                 Ok(()) => watch.registered = watch.wanted,
                 Err(_) => refused.push(Rc::clone(&watch.watcher)),
             }
@@ -162,7 +165,7 @@ impl Poller {
     /// The kernel forgets a descriptor by itself only when its last duplicate closes, which may be in another process.
     fn unwatch(&self, watch: &Watch) {
         // A refusal means that the descriptor is not watched, which is what is wanted.
-        let _ = self.epoll.remove(watch.watcher.descriptor());
+        let _ = self.epoll.remove(&watch.descriptor);
     }
 
     /// Waits for events; gives their number.
@@ -197,7 +200,9 @@ impl Poller {
     /// Lets go of all watchers: the loop ends.
     pub(crate) fn clear(&self) {
         let slots = self.slots.take();
-        drop(slots);
+        for watch in slots.slots.iter().filter_map(|slot| slot.watch.as_ref()) {
+            watch.watcher.abandon();
+        }
     }
 }
 

@@ -7,5 +7,6 @@
 pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod memfd;
+pub(crate) mod socket;
 pub(crate) mod threads;
 pub(crate) mod wake;

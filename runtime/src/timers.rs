@@ -108,8 +108,9 @@ impl Timers {
 
     /// Drops all without calling back.
     pub(crate) fn clear(&self) {
-        drop(self.heap.take());
-        drop(self.due.take());
+        let waiting = self.heap.take().into_iter().map(|entry| entry.timer);
+        let due = self.due.take().into_iter().map(|(_, timer)| timer);
+        waiting.chain(due).for_each(|timer| timer.abandon());
     }
 }
 

@@ -1,12 +1,9 @@
 //! What a loop consists of, shared by the loop, its handles and its requests.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
-use std::marker::PhantomData;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use model::label::RequestType;
 use model::time::Monotonic;
 
 use super::EventLoop;
@@ -17,6 +14,8 @@ use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
 use crate::observe::LoopInstruments;
 use crate::poller::Poller;
+use crate::request::Parking;
+use crate::signals::Signals;
 use crate::sys::clock;
 use crate::ticks::JobQueue;
 use crate::timers::Timers;
@@ -51,24 +50,14 @@ pub(crate) struct Core {
     pub(crate) microtasks: JobQueue,
 
     pub(crate) inbox: Inbox,
+    pub(crate) signals: Signals,
     /// Completions that were taken from the inbox and not yet delivered.
     pub(crate) arrived: RefCell<VecDeque<Completion>>,
     /// Whether a panic came before all was delivered of which a wake-up told.
     pub(crate) inbox_left_over: Cell<bool>,
-    parked: RefCell<HashMap<u64, Box<dyn Any>>>,
-    next_parked: Cell<u64>,
-}
-
-/// A claim on a value that waits with the loop while something travels to another thread and back.
-pub(crate) struct Parked<T> {
-    key: u64,
-    _value: PhantomData<fn() -> T>,
-}
-
-/// A request that is under way. It keeps the loop alive until it is dropped: do that right before its callback.
-pub(crate) struct ActiveRequest {
-    core: Rc<Core>,
-    request_type: RequestType,
+    pub(crate) parking: Parking,
+    /// Lent to one read at a time; empty while it is lent, and before the first read.
+    pub(crate) read_buffer: RefCell<Vec<u8>>,
 }
 
 /// Marks the loop as running until dropped, by a panic too.
@@ -97,10 +86,11 @@ impl Core {
             ticks: JobQueue::default(),
             microtasks: JobQueue::default(),
             inbox,
+            signals: Signals::default(),
             arrived: RefCell::default(),
             inbox_left_over: Cell::default(),
-            parked: RefCell::default(),
-            next_parked: Cell::default(),
+            parking: Parking::default(),
+            read_buffer: RefCell::default(),
         })
     }
 
@@ -130,28 +120,6 @@ impl Core {
         self.pending.borrow_mut().push_back(pending);
     }
 
-    /// Counts a request as under way, for as long as the result lives.
-    pub(crate) fn begin_request(self: &Rc<Self>, request_type: RequestType) -> ActiveRequest {
-        self.active_requests.set(self.active_requests.get() + 1);
-        self.instruments.requests_changed(request_type, 1);
-        ActiveRequest { core: Rc::clone(self), request_type }
-    }
-
-    /// Keeps a value on the loop's thread, so that only a claim on it needs to travel.
-    pub(crate) fn park<T: 'static>(&self, value: T) -> Parked<T> {
-        let key = self.next_parked.get();
-        self.next_parked.set(key + 1);
-        self.parked.borrow_mut().insert(key, Box::new(value));
-        Parked { key, _value: PhantomData }
-    }
-
-    /// Gives back a value that was parked with this loop.
-    pub(crate) fn unpark<T: 'static>(&self, parked: Parked<T>) -> T {
-        let value = self.parked.borrow_mut().remove(&parked.key);
-        let value = value.and_then(|value| value.downcast().ok());
-        *value.expect("a claim is made by parking, with its own loop, and used up by taking the value back")
-    }
-
     /// Drops everything that the loop holds: handles, requests, callbacks. What they own may do anything to the loop
     /// but run it, so each is taken out before it is dropped.
     pub(super) fn tear_down(&self) {
@@ -163,19 +131,13 @@ impl Core {
         self.prepare.clear();
         self.check.clear();
         self.poller.clear();
+        self.signals.clear();
         self.immediates.clear();
         self.closing.clear();
         self.ticks.clear();
         self.microtasks.clear();
         drop(self.arrived.take());
-        drop(self.parked.take());
-    }
-}
-
-impl Drop for ActiveRequest {
-    fn drop(&mut self) {
-        self.core.active_requests.set(self.core.active_requests.get() - 1);
-        self.core.instruments.requests_changed(self.request_type, -1);
+        self.parking.clear();
     }
 }
 

@@ -164,6 +164,11 @@ impl TimerState {
 
     fn stop_for_good(&self) {
         self.stop();
+        self.abandon();
+    }
+
+    /// Lets go of the callback: the timer will not call back any more.
+    pub(crate) fn abandon(&self) {
         drop(self.callback.take());
     }
 }

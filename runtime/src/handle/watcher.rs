@@ -25,6 +25,9 @@ pub(crate) struct WatcherList {
 /// A handle that has a callback, whichever its type.
 trait CallBack {
     fn call_back(self: Rc<Self>, event_loop: &EventLoop);
+
+    /// Lets go of the callback: the handle will not call back any more.
+    fn abandon(&self);
 }
 
 impl WatcherList {
@@ -46,7 +49,7 @@ impl WatcherList {
 
     /// Drops all without calling back.
     pub(crate) fn clear(&self) {
-        drop(self.active.take());
+        self.active.take().into_values().for_each(|watcher| watcher.abandon());
     }
 
     fn insert(&self, watcher: Rc<dyn CallBack>) -> i64 {
@@ -115,7 +118,7 @@ macro_rules! watchers {
                     self.handle.set_active(false);
                     self.handle.core().$list.remove(key);
                 }
-                drop(self.callback.take());
+                self.abandon();
             }
         }
 
@@ -125,6 +128,10 @@ macro_rules! watchers {
                 let Some(callback) = callback else { return };
                 let watcher = $watcher(self);
                 event_loop.call(|event_loop| callback.borrow_mut()(event_loop, &watcher));
+            }
+
+            fn abandon(&self) {
+                drop(self.callback.take());
             }
         }
 

@@ -1,0 +1,143 @@
+//! What a stream has yet to write: bytes in order, and the requests that they belong to.
+//!
+//! The queue is one sequence of bytes. A request is done when all bytes up to its end are written, so that one system
+//! call may write for many requests, and no bookkeeping depends on how the kernel cuts the sequence.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::buffer::Buffer;
+use super::stream::StreamState;
+use crate::error::Error;
+use crate::event_loop::EventLoop;
+use crate::request::ActiveRequest;
+
+/// How many buffers one system call writes at most. The kernel allows 1024; more than this gains nothing.
+const SLICES_MAX: usize = 64;
+
+/// How many system calls are made in a row before others get their turn; libuv's number.
+const ROUNDS_MAX: usize = 32;
+
+pub(crate) type RequestCallback = Box<dyn FnOnce(&EventLoop, &Rc<StreamState>, Result<(), Error>)>;
+
+#[derive(Default)]
+pub(crate) struct WriteQueue {
+    buffers: VecDeque<Buffer>,
+    /// How much of the first buffer is written.
+    first_written: usize,
+    /// Bytes that were ever queued, and that were ever written.
+    queued: u64,
+    written: u64,
+    requests: VecDeque<Request>,
+    done: VecDeque<Done>,
+}
+
+struct Request {
+    /// The number of bytes ever written at which the request is done.
+    end: u64,
+    callback: RequestCallback,
+    active: ActiveRequest,
+}
+
+/// A request that has ended and not yet called back.
+pub(crate) struct Done {
+    pub(crate) result: Result<(), Error>,
+    pub(crate) callback: RequestCallback,
+    pub(crate) active: ActiveRequest,
+}
+
+impl WriteQueue {
+    /// Adds a request behind all others.
+    pub(crate) fn push(
+        &mut self,
+        buffers: impl Iterator<Item = Buffer>,
+        callback: RequestCallback,
+        active: ActiveRequest,
+    ) {
+        for buffer in buffers.filter(|buffer| !buffer.is_empty()) {
+            self.queued += buffer.len() as u64;
+            self.buffers.push_back(buffer);
+        }
+        self.requests.push_back(Request { end: self.queued, callback, active });
+    }
+
+    /// Writes through `send` until everything is written, the socket takes no more, or others should have their turn.
+    /// An error ends all requests.
+    pub(crate) fn flush(&mut self, send: impl Fn(&[IoSlice<'_>]) -> Result<usize, Errno>) {
+        for _ in 0..ROUNDS_MAX {
+            if self.buffers.is_empty() {
+                break;
+            }
+            match self.send_once(&send) {
+                Ok(written) => self.advance(written),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(errno) => return self.fail(Error::system("write", errno)),
+            }
+        }
+        self.finish_written();
+    }
+
+    fn send_once(&self, send: impl Fn(&[IoSlice<'_>]) -> Result<usize, Errno>) -> Result<usize, Errno> {
+        let first = &self.buffers[0][self.first_written..];
+        if self.buffers.len() == 1 {
+            return send(&[IoSlice::new(first)]);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        slices[0] = IoSlice::new(first);
+        for (slice, buffer) in slices[1..].iter_mut().zip(self.buffers.iter().skip(1)) {
+            *slice = IoSlice::new(buffer);
+        }
+        send(&slices[..self.buffers.len().min(SLICES_MAX)])
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.written += written as u64;
+        self.first_written += written;
+        while let Some(first) = self.buffers.front().filter(|first| first.len() <= self.first_written) {
+            self.first_written -= first.len();
+            self.buffers.pop_front();
+        }
+    }
+
+    fn finish_written(&mut self) {
+        while self.requests.front().is_some_and(|request| request.end <= self.written) {
+            let Some(Request { callback, active, .. }) = self.requests.pop_front() else { break };
+            self.done.push_back(Done { result: Ok(()), callback, active });
+        }
+    }
+
+    /// Ends all requests that are not done, and forgets their bytes.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.finish_written();
+        self.buffers.clear();
+        self.first_written = 0;
+        self.written = self.queued;
+        for Request { callback, active, .. } in self.requests.drain(..) {
+            self.done.push_back(Done { result: Err(error), callback, active });
+        }
+    }
+
+    /// Bytes that are queued and not written.
+    pub(crate) fn len(&self) -> u64 {
+        self.queued - self.written
+    }
+
+    /// Whether all requests have ended.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// How many requests have ended and not called back.
+    pub(crate) fn done_count(&self) -> usize {
+        self.done.len()
+    }
+
+    /// The first request that has ended and not called back.
+    pub(crate) fn next_done(&mut self) -> Option<Done> {
+        self.done.pop_front()
+    }
+}
