@@ -1,1 +1,32 @@
-fn main() {}
+//! `loopscope`: shows what event loops are doing.
+//!
+//! Read in this order: [`cli`] (what can be asked for), then one module a command: [`agent`] serves metrics,
+//! [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod cli;
+mod clock;
+mod console;
+mod error;
+mod manual;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    // Wrong usage ends here, with status 2.
+    let done = match Cli::parse().command {
+        Command::Agent(options) => agent::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => manual::completions(shell).map(|()| ExitCode::SUCCESS),
+        Command::Man { directory } => manual::pages(&directory).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        console::line(format_args!("{error}"));
+        error.exit_code()
+    })
+}

@@ -153,6 +153,7 @@ fn discovery_reports_an_unreadable_process_once() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
 fn a_process_in_a_container_is_found() {
     // A namespace of its own for pids and for mounts, as a container has.
     let wrapper = ["unshare", "--pid", "--mount", "--fork", "--mount-proc"];

@@ -1,0 +1,79 @@
+//! `loopscope agent`: finds the processes that publish telemetry and serves their metrics.
+//!
+//! Two threads. One [measures](worker): it alone knows the targets, answers one scrape after the other, and looks for
+//! targets when nobody asks. The main one [serves HTTP](server) and waits on sockets only, so health checks are
+//! answered at once however long a scrape takes. Refused: a pool of threads that scrape at the same time, which would
+//! need locks around the targets and as many times the memory.
+
+mod own_metrics;
+mod routes;
+mod server;
+mod targets;
+mod worker;
+
+use std::sync::Arc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Address, AgentOptions};
+use crate::console;
+use crate::error::Error;
+use own_metrics::OwnMetrics;
+use worker::Worker;
+
+/// Runs the agent until SIGINT or SIGTERM.
+pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::System { doing: "cannot start the event loop", source })?;
+    runtime.block_on(async {
+        let stopped = stop_signal()?;
+        serve(options.listen, stopped, |address| {
+            console::line(format_args!("serving metrics on http://{address}/metrics"));
+        })
+        .await?;
+        console::line(format_args!("stopped"));
+        Ok(())
+    })
+}
+
+/// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
+pub(crate) async fn serve(
+    address: Address,
+    stop: impl Future<Output = ()>,
+    listening: impl FnOnce(std::net::SocketAddr),
+) -> Result<(), Error> {
+    let refused = |source| Error::Listen { address: address.to_string(), source };
+    let listener = TcpListener::bind(address.0).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    raise_descriptor_limit();
+    let own = Arc::new(OwnMetrics::new());
+    let worker = Worker::start(Arc::clone(&own))?;
+    listening(bound);
+    server::serve(listener, routes::Routes::new(worker, own), stop).await;
+    Ok(())
+}
+
+/// Completes at the first SIGINT or SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
+    let handler =
+        |kind| signal(kind).map_err(|source| Error::System { doing: "cannot handle signals", source });
+    let (mut interrupt, mut terminate) =
+        (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Every target costs two descriptors, and the usual soft limit of 1024 is meant for programs that use `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Staying at the old limit is no failure: it only bounds how many targets can be measured.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

@@ -1,0 +1,94 @@
+//! What the agent measures of itself: the `loopscope_*` metrics that apply to it.
+
+use attach::target::{Host, Pid, Process};
+use model::catalogue;
+use model::histogram;
+use model::instrument::{Counter, HISTOGRAM_CELLS, Histogram};
+use model::label::{LabelValue, ScrapeFormat, TargetError, TargetState};
+use model::snapshot::{SharedLabels, Snapshot, Value};
+use std::sync::atomic::AtomicU64;
+
+use crate::clock;
+
+/// The agent's own instruments. Both of its threads record.
+pub(super) struct OwnMetrics {
+    target_errors: Vec<Counter>,
+    discovery: Histogram,
+    scrapes: Vec<Histogram>,
+    scrapes_rejected: Counter,
+}
+
+impl OwnMetrics {
+    /// Makes the instruments. Their cells are never freed: an agent lives as long as its program.
+    pub(super) fn new() -> Self {
+        Self {
+            target_errors: TargetError::ALL.iter().map(|_| counter()).collect(),
+            discovery: histogram(),
+            scrapes: ScrapeFormat::ALL.iter().map(|_| histogram()).collect(),
+            scrapes_rejected: counter(),
+        }
+    }
+
+    /// A target could not be found or read.
+    pub(super) fn target_failed(&self, cause: TargetError) {
+        self.target_errors[cause as usize].add(1);
+    }
+
+    /// A search for targets took this long.
+    pub(super) fn discovery_took(&self, ns: u64) {
+        self.discovery.record_ns(ns);
+    }
+
+    /// A scrape took this long, from its request to its encoded answer.
+    pub(super) fn scrape_took(&self, format: ScrapeFormat, ns: u64) {
+        self.scrapes[format as usize].record_ns(ns);
+    }
+
+    /// A scrape was refused because too many were under way.
+    pub(super) fn scrape_rejected(&self) {
+        self.scrapes_rejected.add(1);
+    }
+
+    /// Adds the agent's own series to a snapshot.
+    pub(super) fn add_to(&self, snapshot: &mut Snapshot, host: &Host, measured: usize, unmeasurable: usize) {
+        let none = SharedLabels::default();
+        let version = SharedLabels::new([("version", env!("CARGO_PKG_VERSION"))]);
+        snapshot.push(&catalogue::LOOPSCOPE_BUILD_INFO, &version, &[], Value::Gauge(1));
+        snapshot.push(&catalogue::LOOPSCOPE_CPU, &none, &[], Value::Counter(clock::own_cpu_ns()));
+        if let Some(bytes) = resident_bytes(host) {
+            snapshot.push(&catalogue::LOOPSCOPE_RESIDENT_MEMORY, &none, &[], Value::Gauge(bytes));
+        }
+        for (state, count) in [(TargetState::Measured, measured), (TargetState::Unmeasurable, unmeasurable)] {
+            let count = Value::Gauge(count as i64);
+            snapshot.push(&catalogue::LOOPSCOPE_TARGETS, &none, &[state.as_str()], count);
+        }
+        for (cause, errors) in TargetError::ALL.iter().zip(&self.target_errors) {
+            let errors = Value::Counter(errors.get());
+            snapshot.push(&catalogue::LOOPSCOPE_TARGET_ERRORS, &none, &[cause.as_str()], errors);
+        }
+        let discovery = Value::Histogram(self.discovery.get());
+        snapshot.push(&catalogue::LOOPSCOPE_DISCOVERY_DURATION, &none, &[], discovery);
+        for (format, scrapes) in ScrapeFormat::ALL.iter().zip(&self.scrapes) {
+            let scrapes: histogram::Histogram = scrapes.get();
+            if scrapes.count() > 0 {
+                let scrapes = Value::Histogram(scrapes);
+                snapshot.push(&catalogue::LOOPSCOPE_SCRAPE_DURATION, &none, &[format.as_str()], scrapes);
+            }
+        }
+        let rejected = Value::Counter(self.scrapes_rejected.get());
+        snapshot.push(&catalogue::LOOPSCOPE_SCRAPES_REJECTED, &none, &[], rejected);
+    }
+}
+
+fn counter() -> Counter {
+    Counter::new(Box::leak(Box::new(AtomicU64::new(0))))
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(Box::leak(Box::new([const { AtomicU64::new(0) }; HISTOGRAM_CELLS])))
+}
+
+fn resident_bytes(host: &Host) -> Option<i64> {
+    let stat = Process::open(Pid::new(std::process::id())).and_then(|own| own.stat()).ok()?;
+    i64::try_from(host.pages_bytes(stat.resident_pages)).ok()
+}

@@ -1,0 +1,121 @@
+//! What is served: one function a path.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use formats::prometheus;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER, VARY,
+};
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::own_metrics::OwnMetrics;
+use super::worker::{NoAnswer, Worker};
+
+const LANDING_PAGE: &str = include_str!("landing.html");
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// The answers to all requests.
+pub(super) struct Routes {
+    worker: Worker,
+    own: Arc<OwnMetrics>,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Routes {
+    pub(super) fn new(worker: Worker, own: Arc<OwnMetrics>) -> Self {
+        Self { worker, own }
+    }
+
+    /// Answers one request. Its body, if it has one, is not read.
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Result<Answer, Infallible> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served here\n");
+            refusal.headers_mut().insert(ALLOW, "GET, HEAD".parse().expect("a valid header"));
+            return Ok(refusal);
+        }
+        Ok(match request.uri().path() {
+            "/metrics" => self.metrics(request.headers()).await,
+            "/-/healthy" => text(StatusCode::OK, "loopscope is healthy\n"),
+            "/-/ready" if self.worker.is_ready() => text(StatusCode::OK, "loopscope is ready\n"),
+            "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the first search for targets is not done\n"),
+            "/" => with_type(
+                StatusCode::OK,
+                "text/html; charset=utf-8",
+                LANDING_PAGE.replace("{version}", env!("CARGO_PKG_VERSION")),
+            ),
+            _ => text(StatusCode::NOT_FOUND, "not found; there is /metrics\n"),
+        })
+    }
+
+    async fn metrics(&self, headers: &HeaderMap) -> Answer {
+        let format = prometheus::negotiate(&joined(headers, ACCEPT));
+        let gzip = accepts_gzip(&joined(headers, ACCEPT_ENCODING));
+        match self.worker.scrape(format, gzip).await {
+            Ok(body) => {
+                let mut answer = with_type(StatusCode::OK, prometheus::content_type(format), body);
+                let headers = answer.headers_mut();
+                headers.insert(VARY, "accept, accept-encoding".parse().expect("a valid header"));
+                if gzip {
+                    headers.insert(CONTENT_ENCODING, "gzip".parse().expect("a valid header"));
+                }
+                answer
+            }
+            Err(NoAnswer::Busy) => {
+                self.own.scrape_rejected();
+                let mut refusal = text(StatusCode::SERVICE_UNAVAILABLE, "too many scrapes are under way\n");
+                refusal.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a valid header"));
+                refusal
+            }
+            Err(NoAnswer::Ended) => text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the thread that measures has ended; restart loopscope\n",
+            ),
+        }
+    }
+}
+
+fn text(status: StatusCode, body: &'static str) -> Answer {
+    with_type(status, PLAIN_TEXT, body)
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let answer = Response::builder().status(status).header(CONTENT_TYPE, content_type);
+    answer.body(Full::new(body.into())).expect("status and header are valid")
+}
+
+/// A header that may be given several times, as one list.
+fn joined(headers: &HeaderMap, name: HeaderName) -> String {
+    let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}
+
+/// Whether an `Accept-Encoding` header asks for gzip (RFC 9110, section 12.5.3). Without a header the answer is plain.
+fn accepts_gzip(accept_encoding: &str) -> bool {
+    let codings = accept_encoding.split(',').map(|coding| {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let quality = parameters.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
+        (name.trim().to_ascii_lowercase(), quality)
+    });
+    let quality_of =
+        |wanted: &str| codings.clone().find(|(name, _)| name == wanted).map(|(_, q): (_, f32)| q);
+    quality_of("gzip").or_else(|| quality_of("*")).is_some_and(|quality| quality > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_used_only_where_it_is_asked_for() {
+        for wanted in ["gzip", "deflate, gzip;q=0.5", "GZIP", "*", "br;q=1.0, *;q=0.1"] {
+            assert!(accepts_gzip(wanted), "{wanted}");
+        }
+        for unwanted in ["", "identity", "gzip;q=0", "*;q=0", "br", "gzip;q=0, *", "gzip;q=x"] {
+            assert!(!accepts_gzip(unwanted), "{unwanted}");
+        }
+    }
+}

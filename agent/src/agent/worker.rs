@@ -1,0 +1,111 @@
+//! The thread that measures.
+//!
+//! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too. While nobody
+//! scrapes it looks for targets every few seconds, so that the agent is ready when somebody does.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use formats::prometheus;
+use model::label::ScrapeFormat;
+use model::time::Monotonic;
+use tokio::sync::oneshot;
+
+use super::own_metrics::OwnMetrics;
+use super::targets::Targets;
+use crate::clock;
+use crate::error::Error;
+
+/// Scrapes that may wait while one is under way. A host has one or two Prometheus servers; more than this is a mistake.
+const SCRAPES_WAITING_MAX: usize = 4;
+
+/// How often the agent looks for targets while nobody scrapes.
+const SCAN_EVERY: Duration = Duration::from_secs(5);
+
+/// The side of the measuring thread that others hold. The thread ends when it is dropped.
+pub(super) struct Worker {
+    queue: SyncSender<Scrape>,
+    ready: Arc<AtomicBool>,
+}
+
+struct Scrape {
+    asked: Monotonic,
+    format: ScrapeFormat,
+    gzip: bool,
+    answer: oneshot::Sender<Vec<u8>>,
+}
+
+/// Why a scrape has no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// Too many are under way.
+    Busy,
+    /// The measuring thread has ended, which only a defect can cause.
+    Ended,
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(super) fn start(own: Arc<OwnMetrics>) -> Result<Self, Error> {
+        let (queue, scrapes) = sync_channel(SCRAPES_WAITING_MAX);
+        let ready = Arc::new(AtomicBool::new(false));
+        let reports_ready = Arc::clone(&ready);
+        std::thread::Builder::new()
+            .name("measure".into())
+            .spawn(move || measure(&scrapes, Targets::new(Arc::clone(&own)), &own, &reports_ready))
+            .map_err(|source| Error::System { doing: "cannot start a thread", source })?;
+        Ok(Self { queue, ready })
+    }
+
+    /// Whether the host's processes have been searched for targets.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Reads all targets and gives the encoded answer.
+    pub(super) async fn scrape(&self, format: ScrapeFormat, gzip: bool) -> Result<Vec<u8>, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Scrape { asked: clock::monotonic(), format, gzip, answer }).map_err(|error| {
+            match error {
+                TrySendError::Full(_) => NoAnswer::Busy,
+                TrySendError::Disconnected(_) => NoAnswer::Ended,
+            }
+        })?;
+        answered.await.map_err(|_| NoAnswer::Ended)
+    }
+}
+
+fn measure(scrapes: &Receiver<Scrape>, mut targets: Targets, own: &OwnMetrics, ready: &AtomicBool) {
+    ready.store(targets.scan(), Ordering::Relaxed);
+    loop {
+        match scrapes.recv_timeout(SCAN_EVERY) {
+            // Whoever asked may have gone away while the scrape waited.
+            Ok(scrape) if scrape.answer.is_closed() => {}
+            Ok(scrape) => {
+                let answer = encode(&mut targets, scrape.format, scrape.gzip);
+                own.scrape_took(scrape.format, clock::monotonic().since_ns(scrape.asked));
+                // Nobody waits any more: nothing to do.
+                let _ = scrape.answer.send(answer);
+            }
+            Err(RecvTimeoutError::Timeout) => ready.store(targets.scan(), Ordering::Relaxed),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn encode(targets: &mut Targets, format: ScrapeFormat, gzip: bool) -> Vec<u8> {
+    let snapshot = targets.read();
+    let written = if gzip {
+        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+        prometheus::encode(format, &snapshot, &mut out).and_then(|()| out.flush()).and_then(|()| out.finish())
+    } else {
+        let mut out = Vec::new();
+        prometheus::encode(format, &snapshot, &mut out).map(|()| out)
+    };
+    written.expect("writing to memory cannot fail")
+}

@@ -1,0 +1,85 @@
+//! What can be asked for on the command line.
+
+mod address;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use address::Address;
+
+/// The exit statuses, as the help tells them.
+pub(crate) const EXIT_STATUS: &str = "\
+Exit status:
+  0    success
+  1    loopscope failed: the message tells why, and what to do
+  2    wrong usage
+  `profile -- COMMAND` passes on the command's own status: its exit code, 128 + N when signal N ended it,
+  126 when it cannot be executed, 127 when it is not found.";
+
+/// Shows what event loops are doing: metrics for Prometheus, profiles as flamegraphs.
+#[derive(Debug, Parser)]
+#[command(name = "loopscope", version, propagate_version = true, after_help = EXIT_STATUS)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One module a command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Agent(AgentOptions),
+    /// Print the completions for a shell
+    #[command(
+        after_help = "Example:\n  loopscope completions bash > ~/.local/share/bash-completion/completions/loopscope"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages, one a command
+    #[command(hide = true)]
+    Man {
+        /// The directory to write into
+        directory: PathBuf,
+    },
+}
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  loopscope agent
+  loopscope agent --listen 0.0.0.0:9464
+  curl http://127.0.0.1:9464/metrics
+
+Prometheus:
+  scrape_configs:
+    - job_name: loopscope
+      static_configs: [{targets: ['127.0.0.1:9464']}]
+
+It reads processes of its own user; of all users as root or with CAP_SYS_PTRACE.";
+
+/// Serve the metrics of every process on this host that publishes telemetry
+///
+/// Finds every process with a telemetry segment, in whatever container, and serves its metrics: /metrics in the format that
+/// the scraper asks for (Prometheus text, OpenMetrics, protobuf with native histograms), /-/healthy and /-/ready.
+/// Processes come and go; nothing needs to be configured.
+#[derive(Args, Debug)]
+#[command(after_help = AGENT_EXAMPLES)]
+pub(crate) struct AgentOptions {
+    /// The address to serve on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    pub(crate) listen: Address,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

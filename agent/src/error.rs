@@ -1,0 +1,69 @@
+//! What can go wrong in the program, what the operator is told, and the exit status that follows.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{fmt, io};
+
+/// Why a command of the program failed.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// The address to serve on cannot be listened on.
+    Listen { address: String, source: io::Error },
+    /// A file cannot be written.
+    Output { path: PathBuf, source: io::Error },
+    /// The standard output cannot be written.
+    Stdout { source: io::Error },
+    /// The system refused something that the program cannot do without.
+    System { doing: &'static str, source: io::Error },
+}
+
+impl Error {
+    /// The program's exit status; see [`crate::cli::EXIT_STATUS`].
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::FAILURE
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, source } => {
+                write!(f, "cannot listen on {address}: {source}")?;
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str(
+                        "; another program serves there: stop it, or choose an address with --listen",
+                    ),
+                    io::ErrorKind::PermissionDenied => {
+                        f.write_str("; ports below 1024 need root: choose another with --listen")
+                    }
+                    io::ErrorKind::AddrNotAvailable => {
+                        f.write_str("; this host has no such address: choose another with --listen")
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::Output { path, source } => {
+                write!(f, "cannot write {}: {source}", path.display())?;
+                match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        f.write_str("; a file that was there before is untouched: free some space, or choose another place with --output")
+                    }
+                    _ => f.write_str("; choose another place with --output"),
+                }
+            }
+            Self::Stdout { source } => write!(f, "cannot write to the standard output: {source}"),
+            Self::System { doing, source } => write!(f, "{doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { source, .. }
+            | Self::Output { source, .. }
+            | Self::Stdout { source }
+            | Self::System { source, .. } => Some(source),
+        }
+    }
+}

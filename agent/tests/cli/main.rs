@@ -1,0 +1,14 @@
+//! The program `loopscope` as its users meet it: the real binary, its answers, its messages, its exit statuses.
+
+mod agent;
+mod http;
+mod program;
+#[path = "../../../attach/tests/publisher/mod.rs"]
+mod publisher;
+mod usage;
+
+#[test]
+#[ignore = "not a test: the process that the tests here look at"]
+fn publisher() {
+    publisher::run();
+}
