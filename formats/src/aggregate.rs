@@ -1,13 +1,13 @@
 //! Samples added up: how often each stack was seen, and the tree that the stacks form.
 //!
 //! Formats without a time line start here. [`by_stack`] keeps what the profile tells apart (addresses, lines, threads
-//! of one name); a [`CallTree`] keeps only what a reader sees: names.
+//! of one name); a [`CallTree`] keeps only what a reader sees: names. For those with a time line there is [`by_thread`].
 
 mod call_tree;
 
 pub use call_tree::{CallTree, Node};
 
-use model::profile::{Profile, StackId, ThreadId};
+use model::profile::{Profile, Sample, StackId, ThreadId};
 use rustc_hash::FxHashMap;
 
 /// All samples that a thread spent in one stack.
@@ -37,4 +37,15 @@ pub fn by_stack(profile: &Profile) -> Vec<StackTotal> {
     }
     totals.sort_unstable_by_key(|total| (total.thread, total.stack));
     totals
+}
+
+/// The samples of each thread that has any, by ascending time.
+pub fn by_thread(profile: &Profile) -> Vec<(ThreadId, Vec<&Sample>)> {
+    let mut threads: Vec<_> =
+        (0..profile.threads.len() as u32).map(|thread| (ThreadId(thread), Vec::new())).collect();
+    for sample in &profile.samples {
+        threads[sample.thread.0 as usize].1.push(sample);
+    }
+    threads.retain(|(_, samples)| !samples.is_empty());
+    threads
 }

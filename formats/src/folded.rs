@@ -12,6 +12,7 @@ use std::io;
 use model::profile::Profile;
 
 use crate::aggregate::CallTree;
+use crate::number::push_integer;
 
 /// As much text as is held before it is handed on.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -39,7 +40,7 @@ pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
         if node.self_weight > 0 {
             text.extend_from_slice(&stack);
             text.push(b' ');
-            text.extend_from_slice(itoa::Buffer::new().format(node.self_weight).as_bytes());
+            push_integer(&mut text, node.self_weight);
             text.push(b'\n');
         }
         if text.len() >= CHUNK_BYTES {

@@ -20,6 +20,8 @@ use model::profile::{Mapping, Profile, StringId, Weight};
 use prost::Message;
 
 use crate::aggregate::{self, StackTotal};
+use crate::extra_strings::ExtraStrings;
+use crate::losses;
 use locations::Locations;
 
 /// As many rows of a table are turned into messages at a time, so that they need not all be in memory.
@@ -30,7 +32,7 @@ const ROWS_AT_A_TIME: usize = 1024;
 /// # Errors
 /// Those of `out`.
 pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
-    let mut strings = ExtraStrings { first: profile.strings.iter().len(), texts: Vec::new() };
+    let mut strings = ExtraStrings::new(profile);
     let locations = Locations::new(profile);
     let mut writer = Writer { gzip: GzEncoder::new(out, Compression::fast()), message: Vec::new() };
 
@@ -42,7 +44,7 @@ pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
     let totals = aggregate::by_stack(profile);
     let rows = totals.iter().map(|total| samples.row(total, &mut strings));
     writer.append_all(rows, |sample| wire::Profile { sample, ..Default::default() })?;
-    let texts = profile.strings.iter().map(str::to_owned).chain(strings.texts);
+    let texts = strings.all().map(str::to_owned);
     writer.append_all(texts, |string_table| wire::Profile { string_table, ..Default::default() })?;
     writer.gzip.finish()?;
     Ok(())
@@ -74,37 +76,29 @@ impl<W: io::Write> Writer<W> {
     }
 }
 
-/// Strings beside the profile's own, whose identifiers go on where the profile's end.
-struct ExtraStrings {
-    first: usize,
-    texts: Vec<String>,
+/// What was profiled, and what was lost.
+fn comments(profile: &Profile) -> Vec<String> {
+    let title = Some(profile.recording.title.clone()).filter(|title| !title.is_empty());
+    let lost = losses::in_words(&profile.losses);
+    title.into_iter().chain(lost.iter().map(|(what, count)| format!("{what}: {count}"))).collect()
 }
 
-impl ExtraStrings {
-    fn intern(&mut self, text: &str) -> i64 {
-        let known = self.texts.iter().position(|known| known == text).unwrap_or_else(|| {
-            self.texts.push(text.to_owned());
-            self.texts.len() - 1
-        });
-        (self.first + known) as i64
-    }
-}
-
-/// A string of the profile. pprof's table begins with the empty string, as the profile's does.
+/// A string's position. pprof's table begins with the empty string, as the profile's does.
 fn string(id: StringId) -> i64 {
     i64::from(id.0)
 }
 
 /// The profile without its tables.
-fn head(profile: &Profile, strings: &mut ExtraStrings) -> wire::Profile {
+fn head(profile: &Profile, strings: &mut ExtraStrings<'_>) -> wire::Profile {
     let recording = &profile.recording;
     let (kind, unit) = match recording.weight {
         Weight::CpuSamples { .. } => ("cpu", "nanoseconds"),
         Weight::OffCpuNs => ("off_cpu", "nanoseconds"),
         Weight::AllocatedBytes => ("alloc_space", "bytes"),
     };
-    let weight = wire::ValueType { kind: strings.intern(kind), unit: strings.intern(unit) };
-    let count = wire::ValueType { kind: strings.intern("samples"), unit: strings.intern("count") };
+    let weight = wire::ValueType { kind: string(strings.intern(kind)), unit: string(strings.intern(unit)) };
+    let count =
+        wire::ValueType { kind: string(strings.intern("samples")), unit: string(strings.intern("count")) };
     let (period_type, period) = match recording.weight {
         Weight::CpuSamples { period_ns } => (Some(weight), saturated(period_ns)),
         Weight::OffCpuNs | Weight::AllocatedBytes => (None, 0),
@@ -116,21 +110,9 @@ fn head(profile: &Profile, strings: &mut ExtraStrings) -> wire::Profile {
         duration_nanos: saturated(recording.duration_ns),
         period_type,
         period,
-        comment: comments(profile).iter().map(|comment| strings.intern(comment)).collect(),
+        comment: comments(profile).iter().map(|comment| string(strings.intern(comment))).collect(),
         ..Default::default()
     }
-}
-
-/// What was profiled, and what was lost.
-fn comments(profile: &Profile) -> Vec<String> {
-    let mut comments = vec![profile.recording.title.clone()];
-    let losses = &profile.losses;
-    comments.extend(losses.samples.iter().map(|(cause, count)| format!("samples lost: {count} ({cause})")));
-    if losses.truncated_stacks > 0 {
-        comments.push(format!("stacks without their outermost frames: {}", losses.truncated_stacks));
-    }
-    comments.retain(|comment| !comment.is_empty());
-    comments
 }
 
 /// The mappings, first the main program's: readers take the first for it.
@@ -170,9 +152,9 @@ struct Keys {
 }
 
 impl Keys {
-    fn new(strings: &mut ExtraStrings) -> Self {
+    fn new(strings: &mut ExtraStrings<'_>) -> Self {
         let [process, thread, pid, tid, phase] =
-            ["process", "thread", "pid", "tid", "phase"].map(|key| strings.intern(key));
+            ["process", "thread", "pid", "tid", "phase"].map(|key| string(strings.intern(key)));
         Self { process, thread, pid, tid, phase }
     }
 }
@@ -184,7 +166,7 @@ struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    fn row(&self, total: &StackTotal, strings: &mut ExtraStrings) -> wire::Sample {
+    fn row(&self, total: &StackTotal, strings: &mut ExtraStrings<'_>) -> wire::Sample {
         let (count, weight) = match self.profile.recording.weight {
             Weight::CpuSamples { period_ns } => (total.weight, total.weight.saturating_mul(period_ns)),
             Weight::OffCpuNs | Weight::AllocatedBytes => (total.samples, total.weight),
@@ -199,7 +181,7 @@ impl Samples<'_> {
             number(self.keys.pid, thread.pid),
             number(self.keys.tid, thread.tid),
         ];
-        label.extend(phase.map(|phase| text(self.keys.phase, strings.intern(phase.as_str()))));
+        label.extend(phase.map(|phase| text(self.keys.phase, string(strings.intern(phase.as_str())))));
         wire::Sample { location_id, value: vec![saturated(count), saturated(weight)], label }
     }
 }

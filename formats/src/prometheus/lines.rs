@@ -7,6 +7,7 @@ use model::histogram::Histogram;
 use model::snapshot::{Series, Snapshot, Value};
 
 use super::classic;
+use crate::number::{push_decimal, push_integer};
 
 /// Where the two text formats part.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -153,47 +154,7 @@ fn push_escaped(text: &mut Vec<u8>, value: &str, quotes: bool) {
 /// Writes a number that counts nanoseconds, bytes or things.
 fn push_number(text: &mut Vec<u8>, unit: Unit, number: u64) {
     match unit {
-        Unit::Seconds => push_seconds(text, number),
+        Unit::Seconds => push_decimal(text, number, 9),
         Unit::Bytes | Unit::Count => push_integer(text, number),
-    }
-}
-
-fn push_integer(text: &mut Vec<u8>, number: u64) {
-    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-/// Writes nanoseconds as seconds, exactly, without trailing zeros.
-fn push_seconds(text: &mut Vec<u8>, ns: u64) {
-    push_integer(text, ns / 1_000_000_000);
-    let mut rest = ns % 1_000_000_000;
-    if rest == 0 {
-        return;
-    }
-    text.push(b'.');
-    let mut place = 100_000_000;
-    while rest > 0 {
-        text.push(b'0' + (rest / place) as u8);
-        rest %= place;
-        place /= 10;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seconds(ns: u64) -> String {
-        let mut text = Vec::new();
-        push_seconds(&mut text, ns);
-        String::from_utf8(text).unwrap()
-    }
-
-    #[test]
-    fn seconds_are_exact_and_short() {
-        assert_eq!(seconds(0), "0");
-        assert_eq!(seconds(1), "0.000000001");
-        assert_eq!(seconds(906_000_000), "0.906");
-        assert_eq!(seconds(3_000_000_000), "3");
-        assert_eq!(seconds(u64::MAX), "18446744073.709551615");
     }
 }

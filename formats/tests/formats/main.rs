@@ -1,6 +1,7 @@
 //! Every format, through the crate's public interface. One program, so that it is linked once.
 
 mod call_tree;
+mod firefox;
 mod folded;
 mod golden;
 mod outside;
@@ -8,4 +9,5 @@ mod pprof;
 mod prometheus;
 mod prometheus_wire;
 mod snapshots;
+mod speedscope;
 mod synthetic;
