@@ -7,7 +7,11 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::Command;
 
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use rustix::time::{ClockId, clock_gettime};
 
 /// One thing to measure: a name, and code that performs a number of operations.
@@ -71,6 +75,46 @@ pub fn table(title: &str, figures: &[Figure]) -> String {
 
 /// CPU time that the calling thread has used, in nanoseconds.
 pub fn thread_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    read_clock(ClockId::ThreadCPUTime)
+}
+
+/// CPU time that this program has used, in nanoseconds.
+pub fn program_cpu_ns() -> u64 {
+    read_clock(ClockId::ProcessCPUTime)
+}
+
+/// CPU time that children of this program have used, as far as they have ended, in nanoseconds.
+pub fn children_cpu_ns() -> u64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a process may ask for its usage");
+    let ns = |time: fn(&Usage) -> nix::sys::time::TimeVal| time(&usage).num_nanoseconds() as u64;
+    ns(Usage::user_time) + ns(Usage::system_time)
+}
+
+/// CPU time that the living threads of another program have used, in nanoseconds; `None` where the kernel does not
+/// tell.
+pub fn process_cpu_ns(pid: u32) -> Option<u64> {
+    let mut total = 0.0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let scheduling = std::fs::read_to_string(thread.ok()?.path().join("sched")).ok()?;
+        let line = scheduling.lines().find(|line| line.starts_with("se.sum_exec_runtime"))?;
+        total += line.rsplit(':').next()?.trim().parse::<f64>().ok()? * 1e6;
+    }
+    Some(total as u64)
+}
+
+/// Builds something of this workspace and gives the folder that it lies in.
+///
+/// # Panics
+/// If it does not build.
+pub fn cargo_build(arguments: &[&str]) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).arg("build").args(arguments).status().expect("cargo can be run");
+    assert!(status.success(), "cargo build {arguments:?} failed");
+    let benchmark = std::env::current_exe().expect("a program knows its path");
+    benchmark.parent().and_then(|deps| deps.parent()).expect("it lies in target/release/deps").to_path_buf()
+}
+
+fn read_clock(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
