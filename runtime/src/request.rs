@@ -4,6 +4,10 @@
 //! thread pool leave their callback parked with the loop, for it may only ever be touched by the loop's thread, and let a
 //! claim on it travel.
 
+pub mod dns;
+pub mod fs;
+pub(crate) mod work;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::{Core, EventLoop};
 use crate::error::Error;
 use crate::observe::{LoopInstruments, publish};
+use crate::pool::Pool;
 
 /// Options for a new loop.
 ///
@@ -19,11 +20,12 @@ use crate::observe::{LoopInstruments, publish};
 pub struct Builder {
     name: String,
     instruments: bool,
+    pool: Option<Pool>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { name: String::new(), instruments: true }
+        Self { name: String::new(), instruments: true, pool: None }
     }
 }
 
@@ -41,6 +43,12 @@ impl Builder {
         self
     }
 
+    /// The thread pool that the loop's requests run on; without one it is [`Pool::shared`].
+    pub fn pool(mut self, pool: &Pool) -> Self {
+        self.pool = Some(pool.clone());
+        self
+    }
+
     /// Makes the loop. It belongs to the calling thread.
     ///
     /// # Errors
@@ -50,6 +58,6 @@ impl Builder {
             true => LoopInstruments::new(publish::loop_scope(&self.name)),
             false => LoopInstruments::off(),
         };
-        Ok(EventLoop { core: Rc::new(Core::new(instruments)?), _one_thread: PhantomData })
+        Ok(EventLoop { core: Rc::new(Core::new(instruments, self.pool)?), _one_thread: PhantomData })
     }
 }

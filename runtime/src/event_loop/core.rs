@@ -14,6 +14,7 @@ use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
 use crate::observe::LoopInstruments;
 use crate::poller::Poller;
+use crate::pool::Pool;
 use crate::request::Parking;
 use crate::signals::Signals;
 use crate::sys::clock;
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     /// Whether a panic came before all was delivered of which a wake-up told.
     pub(crate) inbox_left_over: Cell<bool>,
     pub(crate) parking: Parking,
+    /// `None` of a loop that uses the shared one, which need not be made before the first request.
+    pub(crate) pool: Option<Pool>,
     /// Lent to one read at a time; empty while it is lent, and before the first read.
     pub(crate) read_buffer: RefCell<Vec<u8>>,
 }
@@ -64,7 +67,7 @@ pub(crate) struct Core {
 pub(super) struct Running<'a>(&'a Core);
 
 impl Core {
-    pub(super) fn new(instruments: LoopInstruments) -> Result<Self, Error> {
+    pub(super) fn new(instruments: LoopInstruments, pool: Option<Pool>) -> Result<Self, Error> {
         let inbox = Inbox::new()?;
         Ok(Self {
             now: Cell::new(clock::monotonic()),
@@ -90,6 +93,7 @@ impl Core {
             arrived: RefCell::default(),
             inbox_left_over: Cell::default(),
             parking: Parking::default(),
+            pool,
             read_buffer: RefCell::default(),
         })
     }
