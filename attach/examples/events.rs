@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let end = Instant::now() + Duration::from_secs(seconds.into());
     while Instant::now() < end && recorder.poll(Duration::from_millis(100), &mut print)? == Target::Runs {}
-    let finished = recorder.finish(&mut print);
+    let finished = recorder.finish(&mut print)?;
     written?;
     if let Some(ended) = finished.launched.map(|mut launched| launched.try_wait()).transpose()?.flatten() {
         writeln!(out, "ended {:?}, CPU time {:?}", ended.exit, ended.cpu_time)?;

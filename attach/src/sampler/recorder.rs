@@ -18,7 +18,7 @@
 //! let mut samples = 0;
 //! let mut count = |event: Event<'_>| samples += u64::from(matches!(event, Event::Sample(_)));
 //! while recorder.poll(Duration::from_millis(100), &mut count)? == Target::Runs {}
-//! let finished = recorder.finish(&mut count);
+//! let finished = recorder.finish(&mut count)?;
 //! let status = finished.launched.unwrap().wait()?.exit.shell_status();
 //! # Ok(())
 //! # }
@@ -37,6 +37,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use model::label::LossCause;
 use model::time::Monotonic;
 
 pub use command::{Ended, Exit, Launched};
@@ -62,7 +63,7 @@ pub enum Target {
 /// A recording under way. Dropping it ends the recording, never the target.
 pub struct Recorder {
     rings: Rings<Ring>,
-    /// Closing them ends the sampling.
+    sampling: Sampling,
     events: Vec<OwnedFd>,
     pid: u32,
     /// Becomes readable when the target ends.
@@ -72,7 +73,8 @@ pub struct Recorder {
     /// What was there before; told first.
     existing: Option<Existing>,
     started: Monotonic,
-    frequency_hz: u32,
+    /// Records that the kernel has told to be lost.
+    reported_lost: u64,
     notices: Vec<Notice>,
 }
 
@@ -116,7 +118,8 @@ impl Recorder {
             launched: Some(launched),
             existing: None,
             started,
-            frequency_hz: sampling.frequency_hz(),
+            sampling,
+            reported_lost: 0,
             notices,
         })
     }
@@ -148,7 +151,8 @@ impl Recorder {
             launched: None,
             existing: Some(existing),
             started,
-            frequency_hz: sampling.frequency_hz(),
+            sampling,
+            reported_lost: 0,
             notices,
         })
     }
@@ -160,7 +164,7 @@ impl Recorder {
 
     /// Samples per second of CPU time: what was asked for, or less with a [`Notice`].
     pub fn frequency_hz(&self) -> u32 {
-        self.frequency_hz
+        self.sampling.frequency_hz()
     }
 
     /// When the recording began. No event is earlier.
@@ -197,23 +201,41 @@ impl Recorder {
                 self.state = Target::Ended;
             }
         }
-        self.rings.drain_settled(process::now(), sink);
+        self.rings.drain_settled(process::now(), &mut counting_lost(&mut self.reported_lost, sink));
         Ok(self.state)
     }
 
     /// Ends the recording and hands out all events that are left.
-    pub fn finish(mut self, sink: &mut dyn FnMut(Event<'_>)) -> Finished {
-        self.events.clear();
+    ///
+    /// # Errors
+    /// [`Error::System`] if the kernel's events cannot be stopped.
+    pub fn finish(mut self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Finished, Error> {
+        let lost = self.sampling.stop(&self.events)?;
         let ended = process::now();
         self.tell_existing(sink);
-        self.rings.drain_all(sink);
-        Finished { started: self.started, ended, launched: self.launched.take() }
+        self.rings.drain_all(&mut counting_lost(&mut self.reported_lost, sink));
+        // The kernel reports a loss when there is room again. For the last ones there never was.
+        let unreported = lost.unwrap_or(0).saturating_sub(self.reported_lost);
+        if unreported > 0 {
+            sink(Event::Lost { cause: LossCause::BufferFull, count: unreported });
+        }
+        Ok(Finished { started: self.started, ended, launched: self.launched.take() })
     }
 
     fn tell_existing(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
         if let Some(existing) = self.existing.take() {
             existing.tell(self.started, sink);
         }
+    }
+}
+
+/// `sink`, with a count of what was lost for want of room.
+fn counting_lost(lost: &mut u64, sink: &mut dyn FnMut(Event<'_>)) -> impl FnMut(Event<'_>) {
+    move |event| {
+        if let Event::Lost { cause: LossCause::BufferFull, count } = event {
+            *lost = lost.saturating_add(count);
+        }
+        sink(event);
     }
 }
 

@@ -21,8 +21,9 @@ use model::time::Monotonic;
 use crate::sampler::event::Event;
 use crate::sys::ring::Ring;
 
-/// How old a record must be to be sure that no earlier one will appear.
-const SETTLING_NS: u64 = 20_000_000;
+/// How old a record must be to be sure that no earlier one will appear. Even the smallest ring at the highest frequency
+/// holds more than this; else nothing would be old enough when the ring is full.
+const SETTLING_NS: u64 = 1_000_000;
 
 /// Where records come from.
 pub(crate) trait Source {

@@ -32,3 +32,10 @@ pub(crate) fn redirect(event: BorrowedFd<'_>, owner: BorrowedFd<'_>) -> io::Resu
     let result = unsafe { perf::ioctls::SET_OUTPUT(event.as_raw_fd(), owner.as_raw_fd() as libc::c_int) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Stops an event, and those that were inherited from it.
+pub(crate) fn disable(event: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: DISABLE takes a number, zero for the event alone and not its group.
+    let result = unsafe { perf::ioctls::DISABLE(event.as_raw_fd(), 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

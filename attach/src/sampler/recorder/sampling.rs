@@ -59,6 +59,7 @@ impl Sampling {
         attributes.sample_type = SAMPLE_FIELDS;
         attributes.sample_regs_user = SAMPLE_REGISTERS;
         attributes.sample_stack_user = options.stack_bytes.min(STACK_BYTES_MAX).next_multiple_of(8);
+        attributes.read_format = perf::PERF_FORMAT_LOST.into();
         attributes.set_mmap(1);
         attributes.set_mmap2(1);
         attributes.set_comm(1);
@@ -80,6 +81,9 @@ impl Sampling {
             if is_permission(&refused) && attributes.exclude_kernel() == 0 {
                 attributes.set_exclude_kernel(1);
                 notices.push(Notice::KernelLeftOut { paranoid: system::paranoid() });
+            } else if refused.raw_os_error() == Some(libc::EINVAL) && attributes.read_format != 0 {
+                // Kernels before 6.0 do not count for each event what was lost.
+                attributes.read_format = 0;
             } else if !is_permission(&refused) && attributes.type_ == perf::PERF_TYPE_HARDWARE {
                 count_cpu_time(&mut attributes);
             } else {
@@ -101,6 +105,24 @@ impl Sampling {
     /// Copies less of each stack from now on.
     pub(crate) fn shorten_stacks(&mut self, bytes: u32) {
         self.attributes.sample_stack_user = bytes / 8 * 8;
+    }
+
+    /// Stops the events. Gives the number of records that they have lost in all, `None` if the kernel does not count it.
+    pub(crate) fn stop(&self, events: &[OwnedFd]) -> Result<Option<u64>, Error> {
+        let failed = |source| Error::System { doing: "ending the sampling", source };
+        events.iter().try_for_each(|event| perf_event::disable(event.as_fd())).map_err(failed)?;
+        if self.attributes.read_format == 0 {
+            return Ok(None);
+        }
+        let mut lost = 0;
+        for event in events {
+            // { u64 value; u64 lost; }
+            let mut counts = [0u64; 2];
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut counts);
+            rustix::io::read(event, bytes).map_err(|errno| failed(errno.into()))?;
+            lost += counts[1];
+        }
+        Ok(Some(lost))
     }
 
     /// Samples the thread `tid` of process `pid` on every CPU, into the CPU's ring. Adds the events to `events`.
