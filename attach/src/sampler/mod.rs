@@ -7,3 +7,10 @@
 pub mod event;
 pub mod recorder;
 mod rings;
+
+pub mod convert;
+pub mod demangle;
+pub mod phase;
+mod process;
+mod symbolize;
+mod unwind;

@@ -1,0 +1,205 @@
+//! From events to a profile.
+//!
+//! While a program is recorded, as little as possible is done: processes are followed, stacks are unwound to addresses
+//! ([`unwind`](super::unwind)) and interned ([`raw`]). Names are looked up when the recording is over, once for each
+//! address ([`finish`]). Live and recorded events take the same way.
+
+mod finish;
+mod frames;
+mod names;
+mod note;
+mod raw;
+mod stacks;
+
+use std::path::PathBuf;
+
+use model::label::LossCause;
+use model::profile::{Profile, Recording, StringId, ThreadId};
+use model::time::Monotonic;
+use rustc_hash::FxHashMap;
+
+pub use note::Note;
+
+use super::event::{Event, Sample};
+use super::process::{Backing, Process, Processes, Region};
+use super::symbolize::images::Images;
+use super::symbolize::kernel::KERNEL_START;
+use super::symbolize::perf_map::PerfMap;
+use super::unwind::{End, Unwinder, lookup};
+use raw::{NodeId, OriginId, RawStacks};
+
+/// Turns events, by ascending time, into a profile.
+pub struct Converter {
+    proc_dir: PathBuf,
+    profile: Profile,
+    processes: Processes,
+    images: Images,
+    unwinder: Unwinder,
+    stacks: RawStacks,
+    samples: Vec<RawSample>,
+    origins: Origins,
+    last_event: Monotonic,
+    addresses: Vec<u64>,
+}
+
+/// A profile, and what a person should know who reads it.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    /// The profile.
+    pub profile: Profile,
+    /// What is missing from it, why, and what to do about it.
+    pub notes: Vec<Note>,
+}
+
+struct RawSample {
+    time: Monotonic,
+    thread: ThreadId,
+    stack: Option<NodeId>,
+    weight: u64,
+}
+
+/// Where code was mapped from, in all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Origin {
+    region: Region,
+    /// The position of the map that names the code, where the program made it.
+    perf_map: Option<usize>,
+}
+
+/// Origins, each held once, and the maps that some of them have.
+#[derive(Default)]
+struct Origins {
+    rows: Vec<Origin>,
+    by_row: FxHashMap<Origin, OriginId>,
+    perf_maps: Vec<PerfMap>,
+}
+
+impl Converter {
+    /// A converter for a recording that begins. The duration may be left zero: it is then the time of the last event.
+    pub fn new(recording: Recording) -> Self {
+        Self::with_proc(recording, PathBuf::from("/proc"))
+    }
+
+    /// A converter that looks up processes, their files and the kernel's symbols in another directory than `/proc`:
+    /// that of another pid namespace, or one made up for a recorded profile.
+    pub fn with_proc(recording: Recording, proc_dir: PathBuf) -> Self {
+        Self {
+            profile: Profile { recording, ..Profile::default() },
+            processes: Processes::new(proc_dir.clone()),
+            images: Images::new(proc_dir.clone()),
+            proc_dir,
+            unwinder: Unwinder::new(),
+            stacks: RawStacks::default(),
+            samples: Vec::new(),
+            origins: Origins::default(),
+            last_event: Monotonic::default(),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Takes the next event.
+    pub fn event(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::Sample(ref sample) => self.sample(sample),
+            Event::Mapped(ref mapped) => {
+                self.saw(mapped.time);
+                self.processes.mapped(mapped, &mut self.images, &mut self.profile.strings);
+            }
+            Event::Forked { time, pid, tid, parent_pid } => {
+                self.saw(time);
+                self.processes.forked(pid, tid, parent_pid);
+            }
+            Event::Renamed { time, pid, tid, name, exec } => {
+                self.saw(time);
+                let name = self.profile.strings.intern(&String::from_utf8_lossy(name));
+                self.processes.renamed(pid, tid, name, exec);
+            }
+            Event::Exited { time, pid, tid } => {
+                self.saw(time);
+                if let Some(map) = self.processes.get(pid).perf_map {
+                    self.origins.perf_maps[map].open(&self.proc_dir);
+                }
+                self.processes.exited(pid, tid);
+            }
+            Event::Lost { cause, count } => self.profile.losses.add(cause, count),
+        }
+    }
+
+    /// How many samples were taken so far.
+    pub fn sample_count(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Names everything and gives the profile.
+    pub fn finish(self) -> Conversion {
+        finish::finish(self)
+    }
+
+    fn saw(&mut self, time: Monotonic) {
+        self.last_event = self.last_event.max(time);
+    }
+
+    fn sample(&mut self, sample: &Sample<'_>) {
+        self.saw(sample.time);
+        let Profile { strings, threads, losses, .. } = &mut self.profile;
+        let thread = self.processes.thread(sample.pid, sample.tid, strings, threads);
+        let process = self.processes.get(sample.pid);
+
+        self.addresses.clear();
+        let kernel = sample.kernel.iter().enumerate();
+        self.addresses.extend(kernel.map(|(depth, &address)| lookup(address, depth == 0)));
+        let end = self.unwinder.unwind(sample, &process.space, process.epoch, &mut self.addresses);
+        losses.truncated_stacks += u64::from(end == End::Truncated);
+
+        let (origins, proc_dir) = (&mut self.origins, &self.proc_dir);
+        let epoch = process.epoch;
+        let origin = |address| origins.of(address, process, sample.pid, proc_dir);
+        let stack = self.stacks.intern(epoch, &self.addresses, origin);
+        if stack.is_none() && !self.addresses.is_empty() {
+            losses.add(LossCause::Limit, 1);
+            return;
+        }
+        self.samples.push(RawSample { time: sample.time, thread, stack, weight: sample.weight });
+    }
+}
+
+impl Origins {
+    /// Where an address was mapped from.
+    fn of(
+        &mut self,
+        address: u64,
+        process: &mut Process,
+        pid: u32,
+        proc_dir: &std::path::Path,
+    ) -> Option<OriginId> {
+        if address >= KERNEL_START {
+            return Some(self.intern(Origin { region: KERNEL, perf_map: None }));
+        }
+        let region = *process.space.find(address)?;
+        let perf_map = (region.backing == Backing::Made).then(|| {
+            let map = *process.perf_map.get_or_insert_with(|| {
+                self.perf_maps.push(PerfMap::new(pid, process.program));
+                self.perf_maps.len() - 1
+            });
+            self.perf_maps[map].open_sometimes(proc_dir);
+            map
+        });
+        Some(self.intern(Origin { region, perf_map }))
+    }
+
+    fn intern(&mut self, origin: Origin) -> OriginId {
+        *self.by_row.entry(origin).or_insert_with(|| {
+            self.rows.push(origin);
+            OriginId(self.rows.len() as u32 - 1)
+        })
+    }
+}
+
+/// The kernel, as a region.
+const KERNEL: Region = Region {
+    start: KERNEL_START,
+    end: u64::MAX,
+    file_offset: 0,
+    path: StringId(0),
+    backing: Backing::Kernel,
+};

@@ -1,0 +1,79 @@
+//! Names of kernel code, from `/proc/kallsyms`.
+
+use std::cmp::Reverse;
+use std::fs::{self, File};
+use std::path::Path;
+
+use model::profile::StringId;
+
+use super::lines::for_each_line;
+use super::nearest::{Nearest, Rank};
+use super::{Place, Symbols};
+
+/// No kernel has this many bytes of symbols.
+const KALLSYMS_BYTES_MAX: u64 = 256 << 20;
+
+/// No function of the kernel is longer: further from the nearest symbol, nothing is known.
+const FUNCTION_BYTES_MAX: u64 = 1 << 20;
+
+/// The lowest address of the kernel: user space has the lower half.
+pub(crate) const KERNEL_START: u64 = 1 << 63;
+
+/// What came of reading the kernel's symbols.
+pub(crate) struct KernelSymbols {
+    pub(crate) symbols: Symbols,
+    /// Whether the kernel hid all addresses; with the value of `kptr_restrict`.
+    pub(crate) hidden: Option<String>,
+}
+
+/// The functions of the kernel at these ascending addresses.
+pub(crate) fn resolve(proc_dir: &Path, addresses: &[u64]) -> KernelSymbols {
+    let mut names: Vec<Box<[u8]>> = Vec::new();
+    let mut nearest = Nearest::new(addresses);
+    let mut visible = false;
+    if let Ok(mut file) = File::open(proc_dir.join("kallsyms")) {
+        let _ = for_each_line(&mut file, KALLSYMS_BYTES_MAX, |line| {
+            let Some((address, kind, name)) = parse(line) else { return };
+            visible |= address != 0;
+            nearest.offer(address, || {
+                let rank = rank(kind, name)?;
+                names.push(name.into());
+                Some((rank, names.len() - 1))
+            });
+        });
+    }
+    let mut symbols = Symbols::default();
+    for (found, &address) in nearest.finish().into_iter().zip(addresses) {
+        let found = found.filter(|&(start, _)| visible && address - start < FUNCTION_BYTES_MAX);
+        let function = found.map(|(_, name)| symbols.function(&names[name]));
+        symbols.push(function.map(|function| Place {
+            function,
+            file: StringId::default(),
+            line: 0,
+            inlined: false,
+        }));
+    }
+    let restriction = || fs::read_to_string(proc_dir.join("sys/kernel/kptr_restrict")).unwrap_or_default();
+    KernelSymbols { symbols, hidden: (!visible).then(|| restriction().trim().to_owned()) }
+}
+
+/// Address, kind and name of a line such as `ffffffff81000000 T _stext [module]`.
+fn parse(line: &[u8]) -> Option<(u64, u8, &[u8])> {
+    let (address, rest) = line.split_at_checked(line.iter().position(|&byte| byte == b' ')?)?;
+    let &[b' ', kind, b' ', ref name @ ..] = rest else { return None };
+    let address = u64::from_str_radix(std::str::from_utf8(address).ok()?, 16).ok()?;
+    let end = name.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(name.len());
+    Some((address, kind, &name[..end]))
+}
+
+fn rank(kind: u8, name: &[u8]) -> Option<Rank> {
+    // Marks between instructions on arm64 begin with a dollar sign.
+    let is_code =
+        matches!(kind, b't' | b'T' | b'w' | b'W') && name.first().is_some_and(|&first| first != b'$');
+    is_code.then(|| Rank {
+        sized: true,
+        strong: matches!(kind, b't' | b'T'),
+        global: kind.is_ascii_uppercase(),
+        underscores: Reverse(name.iter().take_while(|&&byte| byte == b'_').count()),
+    })
+}

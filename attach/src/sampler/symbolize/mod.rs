@@ -1,0 +1,79 @@
+//! From addresses to functions, files and lines: once, when a recording is over, for each address that was seen.
+//!
+//! Read in this order: [`images`] opens object files while they are there; [`object`](self::object_file) names their
+//! addresses from [`dwarf`], [`symbol_table`] or, in a stripped file, [`unnamed`]; [`kernel`] and [`perf_map`] know the
+//! other two kinds of code. Symbols are never sorted into a table of their own: see [`nearest`].
+
+pub(crate) mod image;
+pub(crate) mod images;
+pub(crate) mod kernel;
+pub(crate) mod perf_map;
+
+mod debug_file;
+mod dwarf;
+mod jit_name;
+mod lines;
+mod nearest;
+mod object_file;
+mod symbol_table;
+mod sys;
+mod unnamed;
+
+pub(crate) use object_file::resolve as resolve_image;
+
+use std::ops::Range;
+
+use model::profile::{StringId, Strings};
+use rustc_hash::FxHashMap;
+
+use super::demangle::demangle;
+
+/// A function at an address; several where the compiler put functions into one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Never empty.
+    pub(crate) function: StringId,
+    /// Empty where unknown.
+    pub(crate) file: StringId,
+    /// Zero where unknown.
+    pub(crate) line: u32,
+    /// Whether the compiler put the function into the one before.
+    pub(crate) inlined: bool,
+}
+
+/// The places of a list of addresses.
+#[derive(Default)]
+pub(crate) struct Symbols {
+    pub(crate) strings: Strings,
+    places: Vec<Place>,
+    ends: Vec<usize>,
+    demangled: FxHashMap<Box<[u8]>, StringId>,
+}
+
+impl Symbols {
+    /// The places of the `index`th address, from the outermost to the innermost; empty where nothing is known.
+    pub(crate) fn places(&self, index: usize) -> &[Place] {
+        &self.places[self.range(index)]
+    }
+
+    fn range(&self, index: usize) -> Range<usize> {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start..self.ends[index]
+    }
+
+    /// Adds the places of the next address.
+    fn push(&mut self, places: impl IntoIterator<Item = Place>) {
+        self.places.extend(places);
+        self.ends.push(self.places.len());
+    }
+
+    /// A function's name for people.
+    fn function(&mut self, raw: &[u8]) -> StringId {
+        if let Some(&known) = self.demangled.get(raw) {
+            return known;
+        }
+        let name = self.strings.intern(&demangle(&String::from_utf8_lossy(raw)));
+        self.demangled.insert(raw.into(), name);
+        name
+    }
+}

@@ -1,0 +1,72 @@
+//! The functions at addresses of one object file, from the best source that there is.
+
+use model::profile::StringId;
+
+use super::image::Image;
+use super::{Place, Symbols, debug_file, dwarf, symbol_table, unnamed};
+
+/// The places of these ascending addresses of the file.
+pub(crate) fn resolve(image: &Image, addresses: &[u64]) -> Symbols {
+    let mut symbols = Symbols::default();
+    let Some(elf) = image.elf() else {
+        addresses.iter().for_each(|_| symbols.push([]));
+        return symbols;
+    };
+    let debug_image = debug_file::find(image, &elf);
+    let debug_elf = debug_image.as_ref().and_then(Image::elf);
+    let best_elf = debug_elf.as_ref().unwrap_or(&elf);
+    let debug_path = debug_image.as_ref().unwrap_or(image).path.as_deref();
+    let shared_image = debug_file::find_shared(image, debug_path, best_elf);
+    let shared_elf = shared_image.as_ref().and_then(Image::elf);
+
+    let names = symbol_table::names(best_elf, addresses);
+    let nameless = |index: &usize| names[*index].is_none();
+    let mut by_debug_information: Vec<Vec<Place>> = vec![Vec::new(); addresses.len()];
+    dwarf::resolve(best_elf, shared_elf.as_ref(), addresses, |index, places| {
+        by_debug_information[index] = combine(&mut symbols, names[index], places);
+    });
+    let unknown: Vec<usize> = (0..addresses.len())
+        .filter(nameless)
+        .filter(|&index| by_debug_information[index].is_empty())
+        .collect();
+    let mut starts = vec![None; addresses.len()];
+    for (&index, start) in
+        unknown.iter().zip(unnamed::starts(&elf, unknown.iter().map(|&index| addresses[index])))
+    {
+        starts[index] = start;
+    }
+    for (index, places) in by_debug_information.into_iter().enumerate() {
+        if !places.is_empty() {
+            symbols.push(places);
+            continue;
+        }
+        let function = match (names[index], starts[index]) {
+            (Some(name), _) => Some(symbols.function(name)),
+            (None, Some(start)) => Some(symbols.strings.intern(&format!("fun_{start:x}"))),
+            (None, None) => None,
+        };
+        symbols.push(function.map(|function| Place {
+            function,
+            file: StringId::default(),
+            line: 0,
+            inlined: false,
+        }));
+    }
+    symbols
+}
+
+/// The places from the outermost inwards. Where the debug information has no name, as for assembly, the symbol table
+/// may have one. A place that stays without a name is left out.
+fn combine(symbols: &mut Symbols, name: Option<&[u8]>, places: &[dwarf::DebugPlace<'_>]) -> Vec<Place> {
+    let outwards = places.iter().rev().enumerate();
+    let place = |(depth, place): (usize, &dwarf::DebugPlace<'_>)| {
+        let raw = place.name.or(name.filter(|_| depth == 0)).filter(|raw| !raw.is_empty())?;
+        Some(Place {
+            function: symbols.function(raw),
+            file: symbols.strings.intern(place.file.unwrap_or("")),
+            line: place.line.unwrap_or(0),
+            inlined: depth > 0,
+        })
+    };
+    outwards.filter_map(place).collect()
+}

@@ -1,0 +1,127 @@
+//! From a thread's registers and a copy of its stack to the addresses that it will return to.
+//!
+//! Frames are found by the tables that compilers write for exceptions (`.eh_frame`), which need no frame pointers; code
+//! without tables, as a program makes it while it runs, is left by frame pointers. Refused as the first choice: the
+//! kernel's own chain of frame pointers, in which the caller of every function without a frame is missing. It helps
+//! where the copy of the stack ends too early.
+
+use framehop::{CacheNative, MayAllocateDuringUnwind, Unwinder as _};
+
+use super::event::{Registers, Sample};
+use super::process::{Space, SpaceUnwinder};
+
+/// Deeper stacks lose their outermost frames.
+const FRAMES_MAX: usize = 4096;
+
+/// The cache tells states of address spaces apart by 16 bits, of which each change of a space takes a few values.
+const EPOCHS_PER_CACHE: u64 = 1 << 13;
+
+/// Unwinds stacks of any process, and remembers how functions are left.
+pub(crate) struct Unwinder {
+    cache: CacheNative<MayAllocateDuringUnwind>,
+    /// The latest epoch for which the cache is good.
+    good_until: u64,
+}
+
+/// How unwinding ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At the outermost frame, or where no more was to be had.
+    Complete,
+    /// At the end of the copied stack; outer frames are missing.
+    Truncated,
+}
+
+impl Unwinder {
+    pub(crate) fn new() -> Self {
+        Self { cache: CacheNative::new(), good_until: EPOCHS_PER_CACHE }
+    }
+
+    /// Appends the addresses of the sample's user frames, innermost first, each inside the instruction that runs or
+    /// called.
+    pub(crate) fn unwind(
+        &mut self,
+        sample: &Sample<'_>,
+        space: &Space,
+        epoch: u64,
+        frames: &mut Vec<u64>,
+    ) -> End {
+        let chain = sample.user_by_frame_pointer;
+        let Some(registers) = sample.registers else {
+            append_chain(chain, true, frames);
+            return End::Complete;
+        };
+        self.renew(epoch);
+        let first = frames.len();
+        let mut read = |address: u64| {
+            let offset = usize::try_from(address.wrapping_sub(registers.sp)).map_err(drop)?;
+            let bytes = sample.stack.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(())?;
+            Ok(u64::from_le_bytes(*bytes))
+        };
+        let unwinder = space.unwinder();
+        let mut steps =
+            unwinder.iter_frames(registers.ip, native(registers, unwinder), &mut self.cache, &mut read);
+        let failed = loop {
+            match steps.next() {
+                Ok(Some(_)) if frames.len() - first == FRAMES_MAX => return End::Truncated,
+                Ok(Some(address)) => frames.push(address.address_for_lookup()),
+                Ok(None) => return End::Complete,
+                Err(error) => break error,
+            }
+        };
+        let unread = match failed {
+            framehop::Error::CouldNotReadStack(address) => address >= registers.sp,
+            _ => false,
+        };
+        if continue_by_chain(chain, frames, first) || !(unread && sample.stack_cut) {
+            End::Complete
+        } else {
+            End::Truncated
+        }
+    }
+
+    fn renew(&mut self, epoch: u64) {
+        if epoch > self.good_until {
+            *self = Self { cache: CacheNative::new(), good_until: epoch + EPOCHS_PER_CACHE };
+        }
+    }
+}
+
+/// Appends what the kernel's chain knows beyond the outermost frame that unwinding found; whether there was something.
+fn continue_by_chain(chain: &[u64], frames: &mut Vec<u64>, first: usize) -> bool {
+    let found = frames[first..].iter().enumerate().rev().find_map(|(depth, &frame)| {
+        let in_chain = chain.iter().position(|&address| lookup(address, depth == 0) == frame)?;
+        Some((depth, in_chain))
+    });
+    let Some((depth, in_chain)) = found else { return false };
+    let unwound_beyond = frames.len() - first - 1 - depth;
+    let rest = &chain[in_chain + 1..];
+    if rest.len() <= unwound_beyond {
+        return false;
+    }
+    frames.truncate(first + depth + 1);
+    append_chain(rest, false, frames);
+    true
+}
+
+fn append_chain(chain: &[u64], innermost: bool, frames: &mut Vec<u64>) {
+    let chain = chain.iter().take(FRAMES_MAX).enumerate();
+    frames.extend(chain.map(|(depth, &address)| lookup(address, innermost && depth == 0)));
+}
+
+/// An address inside the calling instruction, for a return address points behind it.
+pub(crate) fn lookup(address: u64, innermost: bool) -> u64 {
+    if innermost { address } else { address.wrapping_sub(1) }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn native(registers: Registers, _: &SpaceUnwinder) -> framehop::UnwindRegsNative {
+    framehop::UnwindRegsNative::new(registers.ip, registers.sp, registers.fp)
+}
+
+/// Return addresses may be signed in their upper bits, which no address of code uses.
+#[cfg(target_arch = "aarch64")]
+fn native(registers: Registers, unwinder: &SpaceUnwinder) -> framehop::UnwindRegsNative {
+    let mask = framehop::aarch64::PtrAuthMask::from_max_known_address(unwinder.max_known_code_address());
+    framehop::UnwindRegsNative::new_with_ptr_auth_mask(mask, registers.lr, registers.sp, registers.fp)
+}
