@@ -8,8 +8,9 @@ const MANGLED_BYTES_MAX: usize = 4096;
 /// Longer readable names are cut.
 const READABLE_BYTES_MAX: usize = 16 << 10;
 
-/// The readable form of a symbol's name: Rust without the hash, C++ with parameters and template arguments, anything
-/// else as it is. What a linker or compiler appended (`@plt`, `.cold`) stays.
+/// The readable form of a symbol's name: Rust without the hash, C++ with template arguments and without parameters,
+/// anything else as it is. The version of a library's symbol is left out; what a compiler or linker appended
+/// (`.cold`, `@plt`) stays.
 pub fn demangle(name: &str) -> Cow<'_, str> {
     if name.len() > MANGLED_BYTES_MAX {
         return Cow::Borrowed(name);
@@ -17,18 +18,23 @@ pub fn demangle(name: &str) -> Cow<'_, str> {
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return Cow::Owned(cut(format!("{rust:#}")));
     }
-    let (mangled, suffix) = match name.find(['.', '@']) {
-        Some(at) if name.starts_with("_Z") => name.split_at(at),
-        _ => (name, ""),
+    let name = match name.split_once('@') {
+        Some((function, version)) if version != "plt" && !function.is_empty() => function,
+        _ => name,
     };
-    if mangled.starts_with("_Z") {
-        let options = cpp_demangle::DemangleOptions::default().recursion_limit(96);
-        let parsed = cpp_demangle::Symbol::new(mangled).ok();
-        if let Some(readable) = parsed.and_then(|symbol| symbol.demangle_with_options(&options).ok()) {
-            return Cow::Owned(cut(readable + suffix));
-        }
+    let (mangled, suffix) = name.find('.').map_or((name, ""), |at| name.split_at(at));
+    if mangled.starts_with("_Z")
+        && let Some(readable) = demangle_cpp(mangled)
+    {
+        return Cow::Owned(cut(readable + suffix));
     }
     Cow::Borrowed(name)
+}
+
+fn demangle_cpp(mangled: &str) -> Option<String> {
+    let options = cpp_demangle::DemangleOptions::default().no_params().no_return_type().recursion_limit(96);
+    let symbol = cpp_demangle::Symbol::new(mangled).ok()?;
+    symbol.demangle_with_options(&options).ok()
 }
 
 fn cut(mut name: String) -> String {
@@ -51,20 +57,26 @@ mod tests {
     }
 
     #[test]
-    fn cpp_names_keep_parameters_and_template_arguments() {
+    fn cpp_names_keep_template_arguments_and_lose_parameters() {
         assert_eq!(
             demangle("_ZN2v88internal14MicrotaskQueue13RunMicrotasksEPNS0_7IsolateE"),
-            "v8::internal::MicrotaskQueue::RunMicrotasks(v8::internal::Isolate*)"
+            "v8::internal::MicrotaskQueue::RunMicrotasks"
         );
         assert_eq!(
             demangle("_ZNSt6vectorIiSaIiEE9push_backEOi"),
-            "std::vector<int, std::allocator<int> >::push_back(int&&)"
+            "std::vector<int, std::allocator<int> >::push_back"
         );
     }
 
     #[test]
     fn what_a_compiler_appended_stays() {
-        assert_eq!(demangle("_ZN3foo3barEv.cold"), "foo::bar().cold");
+        assert_eq!(demangle("_ZN3foo3barEv.cold"), "foo::bar.cold");
+    }
+
+    #[test]
+    fn versions_of_symbols_are_left_out() {
+        assert_eq!(demangle("__libc_start_main@@GLIBC_2.34"), "__libc_start_main");
+        assert_eq!(demangle("_ZN3foo3barEv@FOO_1"), "foo::bar");
     }
 
     #[test]

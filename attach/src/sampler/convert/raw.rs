@@ -1,11 +1,13 @@
 //! Stacks as a recording meets them: chains of addresses, each held once, cheap to look up.
 //!
-//! A program's stacks repeat. A stack that was met before, in the same state of the address space, is found by
-//! one hash over its addresses; only a new one is taken apart into nodes.
+//! A program's stacks repeat, and those that do not mostly differ in their innermost frames. So a stack is looked up by
+//! hashes that run from its outermost frame inwards, beginning with that of the whole: what was met before, in the
+//! same state of the address space, is found at once, and only the rest is taken apart into nodes.
+
+use std::hash::Hasher;
 
 use hashbrown::HashTable;
-use rustc_hash::{FxBuildHasher, FxHashMap};
-use std::hash::BuildHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 
 /// A position in [`RawStacks`]; that of a stack is its innermost frame's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +18,7 @@ pub(super) struct NodeId(pub(super) u32);
 pub(super) struct OriginId(pub(super) u32);
 
 /// An address as it was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Location {
     /// Where its code was mapped from; `None` where nothing was mapped.
     pub(super) origin: Option<OriginId>,
@@ -28,24 +30,27 @@ pub(super) struct Location {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     pub(super) caller: Option<NodeId>,
+    /// A position in the list of locations.
     pub(super) location: u32,
 }
 
-/// Further stacks are not taken: at some 40 bytes each, nodes would fill more than a gigabyte.
+/// Further stacks are not taken: with some 64 bytes for each, nodes would fill two gigabytes.
 const NODES_MAX: usize = 1 << 25;
 
 /// Stacks of addresses.
 #[derive(Default)]
 pub(super) struct RawStacks {
-    pub(super) locations: Vec<Location>,
+    locations: Vec<Location>,
     by_location: FxHashMap<Location, u32>,
-    pub(super) nodes: Vec<Node>,
+    nodes: Vec<Node>,
     by_node: FxHashMap<Node, NodeId>,
-    whole: HashTable<Whole>,
+    met: HashTable<Met>,
+    /// The hashes of the stack that is looked up, from its outermost frame inwards.
+    hashes: Vec<u64>,
 }
 
-/// A stack that was met.
-struct Whole {
+/// A stack, or a part of one from its outermost frame inwards, as it was met.
+struct Met {
     hash: u64,
     epoch: u64,
     innermost: NodeId,
@@ -61,32 +66,41 @@ impl RawStacks {
         addresses: &[u64],
         mut origin: impl FnMut(u64) -> Option<OriginId>,
     ) -> Option<NodeId> {
-        let hash = FxBuildHasher.hash_one((epoch, addresses));
-        let (nodes, locations) = (&self.nodes, &self.locations);
-        let is_this = |whole: &Whole| {
-            let mut node = Some(whole.innermost);
-            let mut same = |&address: &u64| {
-                let Some(NodeId(id)) = node else { return false };
-                let Node { caller, location } = nodes[id as usize];
-                node = caller;
-                locations[location as usize].address == address
-            };
-            whole.epoch == epoch && addresses.iter().all(&mut same) && node.is_none()
-        };
-        if let Some(whole) = self.whole.find(hash, is_this) {
-            return Some(whole.innermost);
+        self.hashes.clear();
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(epoch);
+        for &address in addresses.iter().rev() {
+            hasher.write_u64(address);
+            self.hashes.push(hasher.finish());
         }
-        if self.nodes.len() + addresses.len() > NODES_MAX {
+        let unmet = (0..addresses.len()).find_map(|skip| Some((skip, self.find(epoch, &addresses[skip..])?)));
+        let (count, mut node) = unmet.map_or((addresses.len(), None), |(count, known)| (count, Some(known)));
+        if self.nodes.len() + count > NODES_MAX {
             return None;
         }
-        let mut node = None;
-        for &address in addresses.iter().rev() {
+        for (index, &address) in addresses[..count].iter().enumerate().rev() {
             let location = self.location(Location { origin: origin(address), address });
-            node = Some(self.node(Node { caller: node, location }));
+            let innermost = self.node(Node { caller: node, location });
+            let hash = self.hashes[addresses.len() - 1 - index];
+            self.met.insert_unique(hash, Met { hash, epoch, innermost }, |met| met.hash);
+            node = Some(innermost);
         }
-        let innermost = node?;
-        self.whole.insert_unique(hash, Whole { hash, epoch, innermost }, |whole| whole.hash);
-        Some(innermost)
+        node
+    }
+
+    /// The stack of these addresses, innermost first, which are the outermost ones of those that are looked up.
+    fn find(&self, epoch: u64, addresses: &[u64]) -> Option<NodeId> {
+        let is_this = |met: &Met| {
+            let mut node = Some(met.innermost);
+            let mut same = |&address: &u64| {
+                let Some(NodeId(id)) = node else { return false };
+                let Node { caller, location } = self.nodes[id as usize];
+                node = caller;
+                self.locations[location as usize].address == address
+            };
+            met.epoch == epoch && addresses.iter().all(&mut same) && node.is_none()
+        };
+        self.met.find(self.hashes[addresses.len() - 1], is_this).map(|met| met.innermost)
     }
 
     fn location(&mut self, location: Location) -> u32 {
@@ -103,7 +117,7 @@ impl RawStacks {
         })
     }
 
-    /// Locations and nodes, without what only served to find them.
+    /// Locations and nodes, without what only served to find them. A caller stands before what it calls.
     pub(super) fn into_tables(self) -> (Vec<Location>, Vec<Node>) {
         (self.locations, self.nodes)
     }
@@ -113,15 +127,20 @@ impl RawStacks {
 mod tests {
     use super::*;
 
+    const SOMEWHERE: Option<OriginId> = Some(OriginId(0));
+
     #[test]
     fn equal_stacks_are_one_and_share_their_callers() {
         let mut stacks = RawStacks::default();
-        let origin = |_| Some(OriginId(0));
-        let deep = stacks.intern(1, &[30, 20, 10], origin);
-        assert_eq!(stacks.intern(1, &[30, 20, 10], |_| unreachable!("known")), deep);
-        assert_ne!(stacks.intern(1, &[31, 20, 10], origin), deep);
-        assert_ne!(stacks.intern(1, &[20, 10], origin), deep);
-        assert_eq!((stacks.nodes.len(), stacks.locations.len()), (4, 4));
+        let deep = stacks.intern(1, &[30, 20, 10], |_| SOMEWHERE);
+        assert_eq!(stacks.intern(1, &[30, 20, 10], |_| unreachable!("it was met")), deep);
+        assert_eq!(stacks.intern(1, &[20, 10], |_| unreachable!("it was met")), Some(NodeId(1)));
+        let other = stacks.intern(1, &[31, 20, 10], |address| {
+            assert_eq!(address, 31, "its callers were met");
+            SOMEWHERE
+        });
+        assert_ne!(other, deep);
+        assert_eq!(stacks.into_tables().1.len(), 4);
     }
 
     #[test]

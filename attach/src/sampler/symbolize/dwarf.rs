@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use addr2line::Context;
-use addr2line::gimli::{DwarfSections, EndianSlice, LittleEndian};
+use addr2line::gimli::{DwarfSections, EndianSlice, LittleEndian, SectionId};
 use object::read::{Object, ObjectSection};
 
 use super::image::Elf;
@@ -20,6 +20,16 @@ pub(super) struct DebugPlace<'a> {
 
 /// A section that claims to be longer when decompressed is left out.
 const SECTION_BYTES_MAX: u64 = 4 << 30;
+
+/// Sections that say nothing about places, and may have to be decompressed.
+const UNUSED: [SectionId; 6] = [
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+    SectionId::DebugMacinfo,
+    SectionId::DebugMacro,
+    SectionId::DebugNames,
+    SectionId::DebugTypes,
+];
 
 /// Deeper chains of inlined functions are cut.
 const INLINED_MAX: usize = 256;
@@ -60,7 +70,8 @@ pub(super) fn resolve(
 
 fn load<'a>(elf: &Elf<'a>) -> object::Result<DwarfSections<Cow<'a, [u8]>>> {
     DwarfSections::load(|id| {
-        let Some(section) = elf.section_by_name(id.name()) else { return Ok(Cow::default()) };
+        let section = elf.section_by_name(id.name()).filter(|_| !UNUSED.contains(&id));
+        let Some(section) = section else { return Ok(Cow::default()) };
         let data = section.compressed_data()?;
         match data.uncompressed_size > SECTION_BYTES_MAX {
             true => Ok(Cow::default()),

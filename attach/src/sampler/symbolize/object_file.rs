@@ -55,12 +55,12 @@ pub(crate) fn resolve(image: &Image, addresses: &[u64]) -> Symbols {
     symbols
 }
 
-/// The places from the outermost inwards. Where the debug information has no name, as for assembly, the symbol table
-/// may have one. A place that stays without a name is left out.
+/// The places from the outermost inwards. The function that holds all is called what the symbol table calls it, for
+/// so do other tools, and the debug information may have only part of its name. A place without a name is left out.
 fn combine(symbols: &mut Symbols, name: Option<&[u8]>, places: &[dwarf::DebugPlace<'_>]) -> Vec<Place> {
     let outwards = places.iter().rev().enumerate();
     let place = |(depth, place): (usize, &dwarf::DebugPlace<'_>)| {
-        let raw = place.name.or(name.filter(|_| depth == 0)).filter(|raw| !raw.is_empty())?;
+        let raw = name.filter(|_| depth == 0).or(place.name).filter(|raw| !raw.is_empty())?;
         Some(Place {
             function: symbols.function(raw),
             file: symbols.strings.intern(place.file.unwrap_or("")),

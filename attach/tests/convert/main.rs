@@ -1,0 +1,5 @@
+//! From what the kernel records to named stacks: programs that are compiled and recorded here, and events made up.
+
+mod native;
+mod programs;
+mod recorded;
