@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let end = Instant::now() + Duration::from_secs(seconds.into());
     while Instant::now() < end && recorder.poll(Duration::from_millis(100), &mut convert)? == Target::Runs {}
-    recorder.finish(&mut convert);
+    recorder.finish(&mut convert)?;
 
     let samples = converter.sample_count();
     let start = Instant::now();

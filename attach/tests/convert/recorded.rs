@@ -33,7 +33,7 @@ pub(crate) fn record_with(
     let mut converter = Converter::new(Recording { started: recorder.started(), ..Recording::default() });
     let mut convert = |event: Event<'_>| converter.event(&event);
     while recorder.poll(Duration::from_millis(100), &mut convert).unwrap() == Target::Runs {}
-    let mut launched = recorder.finish(&mut convert).launched.unwrap();
+    let mut launched = recorder.finish(&mut convert).unwrap().launched.unwrap();
     assert_eq!(launched.wait().unwrap().exit.shell_status(), 0);
     Some(Recorded(converter.finish()))
 }
