@@ -44,7 +44,11 @@ impl<'w, W: io::Write> Json<'w, W> {
         self.push(b'}');
     }
 
-    pub(crate) fn array<T>(&mut self, items: impl IntoIterator<Item = T>, write: impl Fn(&mut Self, T)) {
+    pub(crate) fn array<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T),
+    ) {
         self.separate();
         self.push(b'[');
         for item in items {
@@ -94,6 +98,13 @@ impl<'w, W: io::Write> Json<'w, W> {
 
     pub(crate) fn null(&mut self) {
         self.word("null");
+    }
+
+    /// A value that is JSON already.
+    pub(crate) fn raw(&mut self, json: &[u8]) {
+        self.separate();
+        self.text.extend_from_slice(json);
+        self.end();
     }
 
     fn word(&mut self, word: &str) {

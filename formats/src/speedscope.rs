@@ -7,11 +7,13 @@
 //! To speedscope a frame is a function, so frames that differ only by address or line become one, and lines are left out.
 
 use std::io;
+use std::ops::Range;
 
-use model::profile::{FrameId, Profile, Sample, StringId, Thread, ThreadId, Weight};
+use model::profile::{FrameId, Profile, Sample, StackId, StringId, Thread, ThreadId, Weight};
 use rustc_hash::FxHashMap;
 
 use crate::json::Json;
+use crate::number::push_integer;
 use crate::{aggregate, losses};
 
 /// Writes a profile as speedscope JSON.
@@ -20,6 +22,7 @@ use crate::{aggregate, losses};
 /// Those of `out`.
 pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
     let functions = Functions::new(profile);
+    let mut stacks = Stacks { profile, functions: &functions, text: Vec::new(), known: FxHashMap::default() };
     let threads = aggregate::by_thread(profile);
     let mut json = Json::new(out);
     json.object(|json| {
@@ -33,7 +36,7 @@ pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
             json.key("frames").array(&functions.frames, |json, frame| write_frame(json, profile, *frame));
         });
         json.key("profiles").array(&threads, |json, (thread, samples)| {
-            write_thread(json, profile, &functions, *thread, samples);
+            write_thread(json, profile, &mut stacks, *thread, samples);
         });
     });
     json.finish()
@@ -68,6 +71,41 @@ impl Functions {
     }
 }
 
+/// Stacks as the format writes them: the positions of their functions, outermost first. The same few are written again
+/// and again, so their text is kept.
+struct Stacks<'a> {
+    profile: &'a Profile,
+    functions: &'a Functions,
+    text: Vec<u8>,
+    known: FxHashMap<Option<StackId>, Range<usize>>,
+}
+
+/// As much text of stacks is kept; then they are all forgotten.
+const STACKS_BYTES_MAX: usize = 16 << 20;
+
+impl Stacks<'_> {
+    fn text(&mut self, stack: Option<StackId>) -> &[u8] {
+        if let Some(known) = self.known.get(&stack) {
+            return &self.text[known.clone()];
+        }
+        if self.text.len() > STACKS_BYTES_MAX {
+            self.text.clear();
+            self.known.clear();
+        }
+        let start = self.text.len();
+        for frame in self.profile.frames_of(stack) {
+            self.text.push(if self.text.len() == start { b'[' } else { b',' });
+            push_integer(&mut self.text, self.functions.position_of[frame.0 as usize]);
+        }
+        if self.text.len() == start {
+            self.text.push(b'[');
+        }
+        self.text.push(b']');
+        self.known.insert(stack, start..self.text.len());
+        &self.text[start..]
+    }
+}
+
 fn write_frame(json: &mut Json<'_, impl io::Write>, profile: &Profile, frame: FrameId) {
     let frame = profile.frames.get(frame);
     json.object(|json| {
@@ -81,7 +119,7 @@ fn write_frame(json: &mut Json<'_, impl io::Write>, profile: &Profile, frame: Fr
 fn write_thread(
     json: &mut Json<'_, impl io::Write>,
     profile: &Profile,
-    functions: &Functions,
+    stacks: &mut Stacks<'_>,
     thread: ThreadId,
     samples: &[&Sample],
 ) {
@@ -101,11 +139,7 @@ fn write_thread(
         json.key("unit").string(unit);
         json.key("startValue").integer(0);
         json.key("endValue").integer(total_weight(profile, samples));
-        json.key("samples").array(in_a_row(), |json, samples| {
-            json.array(profile.frames_of(samples[0].stack), |json, frame| {
-                json.integer(functions.position_of[frame.0 as usize]);
-            });
-        });
+        json.key("samples").array(in_a_row(), |json, samples| json.raw(stacks.text(samples[0].stack)));
         json.key("weights").array(in_a_row(), |json, samples| json.integer(total_weight(profile, samples)));
     });
 }

@@ -87,7 +87,8 @@ struct Growing<'a> {
     /// By frame.
     ranks: Vec<Rank>,
     nodes: Vec<GrowingNode>,
-    by_caller: FxHashMap<(u32, Rank), u32>,
+    /// Callees by caller, but for the first of each caller: most functions on a stack have only that one.
+    further_callees: FxHashMap<(u32, Rank), u32>,
     /// By stack: the node, and the root it belongs to; another root's entry is void.
     of_stack: Vec<(u32, u32)>,
 }
@@ -96,6 +97,7 @@ struct GrowingNode {
     name: StringId,
     frame: Option<FrameId>,
     caller: Option<u32>,
+    first_callee: Option<u32>,
     rank: Rank,
     self_weight: u64,
     total_weight: u64,
@@ -107,7 +109,7 @@ impl<'a> Growing<'a> {
             profile,
             ranks: ranks(profile),
             nodes: Vec::new(),
-            by_caller: FxHashMap::default(),
+            further_callees: FxHashMap::default(),
             of_stack: vec![(u32::MAX, u32::MAX); profile.stacks.iter().len()],
         }
     }
@@ -119,6 +121,7 @@ impl<'a> Growing<'a> {
             name,
             frame: None,
             caller: None,
+            first_callee: None,
             rank: root,
             self_weight: 0,
             total_weight: 0,
@@ -153,17 +156,23 @@ impl<'a> Growing<'a> {
 
     fn callee(&mut self, caller: u32, frame: FrameId) -> u32 {
         let rank = self.ranks[frame.0 as usize];
-        *self.by_caller.entry((caller, rank)).or_insert_with(|| {
+        let new = self.nodes.len() as u32;
+        let first = *self.nodes[caller as usize].first_callee.get_or_insert(new);
+        let is_first = first == new || self.nodes[first as usize].rank == rank;
+        let callee =
+            if is_first { first } else { *self.further_callees.entry((caller, rank)).or_insert(new) };
+        if callee == new {
             self.nodes.push(GrowingNode {
                 name: self.profile.frames.get(frame).function,
                 frame: Some(frame),
                 caller: Some(caller),
+                first_callee: None,
                 rank,
                 self_weight: 0,
                 total_weight: 0,
             });
-            self.nodes.len() as u32 - 1
-        })
+        }
+        callee
     }
 
     fn finish(mut self) -> CallTree<'a> {
@@ -180,25 +189,10 @@ impl<'a> Growing<'a> {
     }
 
     fn depth_first(&self) -> Vec<Node<'a>> {
-        // Children of one caller lie together, in reverse order, so that the stack below yields them in order.
-        let mut by_caller: Vec<u32> = (0..self.nodes.len() as u32).collect();
-        by_caller.sort_unstable_by_key(|&node| {
-            let node = &self.nodes[node as usize];
-            (node.caller, std::cmp::Reverse(node.rank))
-        });
-        let mut first_child = vec![0; self.nodes.len() + 1];
-        let roots = by_caller.partition_point(|&node| self.nodes[node as usize].caller.is_none());
-        let mut next = roots;
-        for (node, first) in first_child.iter_mut().enumerate() {
-            *first = next;
-            while next < by_caller.len() && self.nodes[by_caller[next] as usize].caller == Some(node as u32) {
-                next += 1;
-            }
-        }
-
+        let (roots, first_callee, callees) = self.callees();
         let mut sorted: Vec<Node<'a>> = Vec::with_capacity(self.nodes.len());
         let mut open: Vec<usize> = Vec::new();
-        let mut pending: Vec<(u32, usize)> = by_caller[..roots].iter().map(|&root| (root, 0)).collect();
+        let mut pending: Vec<(u32, usize)> = roots.iter().rev().map(|&root| (root, 0)).collect();
         while let Some((position, depth)) = pending.pop() {
             close(&mut sorted, &mut open, depth);
             open.push(sorted.len());
@@ -212,11 +206,42 @@ impl<'a> Growing<'a> {
                 total_weight: node.total_weight,
                 end: 0,
             });
-            let children = &by_caller[first_child[position as usize]..first_child[position as usize + 1]];
-            pending.extend(children.iter().map(|&child| (child, depth + 1)));
+            let callees = &callees[first_callee[position as usize]..first_callee[position as usize + 1]];
+            pending.extend(callees.iter().rev().map(|&callee| (callee, depth + 1)));
         }
         close(&mut sorted, &mut open, 0);
         sorted
+    }
+
+    /// The roots; by node, where its callees begin; and all callees. Roots and callees of one node stand in order.
+    fn callees(&self) -> (Vec<u32>, Vec<usize>, Vec<u32>) {
+        let mut roots = Vec::new();
+        let mut ends = vec![0; self.nodes.len() + 1];
+        for (position, node) in (0..).zip(&self.nodes) {
+            match node.caller {
+                Some(caller) => ends[caller as usize] += 1,
+                None => roots.push(position),
+            }
+        }
+        let mut end = 0;
+        for of_node in &mut ends {
+            end += *of_node;
+            *of_node = end;
+        }
+        // Filling each node's range from its end turns the ends into beginnings.
+        let mut begins = ends;
+        let mut callees = vec![0; end];
+        for (position, node) in (0..).zip(&self.nodes) {
+            if let Some(caller) = node.caller {
+                begins[caller as usize] -= 1;
+                callees[begins[caller as usize]] = position;
+            }
+        }
+        for node in 0..self.nodes.len() {
+            callees[begins[node]..begins[node + 1]]
+                .sort_unstable_by_key(|&at: &u32| self.nodes[at as usize].rank);
+        }
+        (roots, begins, callees)
     }
 }
 
