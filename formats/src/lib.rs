@@ -14,6 +14,7 @@ mod losses;
 mod number;
 
 pub mod firefox;
+pub mod flamegraph;
 pub mod folded;
 pub mod pprof;
 pub mod prometheus;

@@ -2,8 +2,10 @@
 
 mod call_tree;
 mod firefox;
+mod flamegraph;
 mod folded;
 mod golden;
+mod node_server;
 mod outside;
 mod pprof;
 mod prometheus;

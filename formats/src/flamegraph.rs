@@ -1,0 +1,62 @@
+//! A flamegraph as one SVG file, for every place where an SVG is shown.
+//!
+//! The file holds the profile twice. Once as a drawing: plain shapes, labels and titles, so that it also looks right
+//! where scripts are off (a preview on a code host, an image viewer, a printer). And once as data, a few bytes a frame,
+//! from which the script in the file draws it again for the window's width, zooms and searches. Drawing from data
+//! instead of moving the static shapes keeps 100,000 frames quick, because only what can be seen becomes shapes; and
+//! the data may hold frames that the drawing is too small for.
+//!
+//! The file refers to nothing outside of itself. Names come from the profiled program and are not trusted: see `text`.
+//! Meant for a document of its own (opened, or embedded as `<img>`, `<object>`, `<iframe>`); pasted into a page, its
+//! styles would meet the page's.
+
+mod amount;
+mod data;
+mod document;
+mod drawing;
+mod label;
+mod legend;
+mod paint;
+mod picture;
+mod symbols;
+mod text;
+
+use std::io;
+
+use model::profile::Profile;
+
+use crate::aggregate::CallTree;
+use document::Document;
+
+/// How a flamegraph looks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The heading; without one, what the profile says of itself.
+    pub title: Option<String>,
+    /// The width of the static drawing in CSS pixels, at least 200. In a browser with scripts, the window's counts.
+    pub width: u32,
+    /// Frames that would be narrower than this in the static drawing, in CSS pixels, are left out of the file, with all
+    /// that they call; the subtitle tells how many. Zero keeps every frame.
+    pub min_width: f64,
+    /// Whether callers stand above what they call (icicles) instead of below (flames). The reader can turn it.
+    pub inverted: bool,
+    /// What a sample's weight counts in a CPU profile, in the plural.
+    pub count_name: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { title: None, width: 1200, min_width: 0.1, inverted: false, count_name: "samples".to_owned() }
+    }
+}
+
+/// Writes the flamegraph of a profile.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn encode(profile: &Profile, options: &Options, out: &mut impl io::Write) -> io::Result<()> {
+    let calls = CallTree::new(profile);
+    let mut out = io::BufWriter::with_capacity(64 * 1024, out);
+    Document::new(profile, &calls, options).write(&mut out)?;
+    io::Write::flush(&mut out)
+}
