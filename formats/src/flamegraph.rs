@@ -18,6 +18,7 @@ mod label;
 mod legend;
 mod paint;
 mod picture;
+mod subtitle;
 mod symbols;
 mod text;
 

@@ -3,20 +3,20 @@
 use model::profile::Weight;
 
 /// Puts weights of one profile into words.
-pub(super) struct Amounts<'a> {
+pub(super) struct Amounts {
     /// What a weight counts.
     pub(super) weight: Weight,
     /// What is counted in a CPU profile, in the plural.
-    pub(super) count_name: &'a str,
+    pub(super) count_name: String,
 }
 
-impl Amounts<'_> {
+impl Amounts {
     /// The weight in all units that it has.
     pub(super) fn describe(&self, weight: u64) -> String {
         match self.weight {
             Weight::CpuSamples { period_ns } => {
                 let time = time(weight.saturating_mul(period_ns));
-                format!("{} {}, {time}", grouped(weight), self.count_name)
+                format!("{}, {time}", counted(weight, &self.count_name))
             }
             Weight::OffCpuNs => time(weight),
             Weight::AllocatedBytes => bytes(weight),
@@ -34,6 +34,12 @@ pub(super) fn share(part: u64, whole: u64) -> String {
         ..99.95 => format!("{percent:.1} %"),
         _ => format!("{percent:.0} %"),
     }
+}
+
+/// `1,234 samples`, `1 sample`
+pub(super) fn counted(number: u64, plural: &str) -> String {
+    let name = if number == 1 { plural.strip_suffix('s').unwrap_or(plural) } else { plural };
+    format!("{} {name}", grouped(number))
 }
 
 /// `1,234,567`
@@ -95,6 +101,7 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(123), "123");
         assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "samples"), "1 sample");
         assert_eq!(time(0), "0 ns");
         assert_eq!(time(1_240_000_000), "1.24 s");
         assert_eq!(time(12_400_000), "12.4 ms");

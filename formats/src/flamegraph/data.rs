@@ -3,14 +3,13 @@
 //! One JSON object; columns instead of objects keep a frame at about ten bytes, and any program can read it. Nodes stand
 //! in depth-first order in the columns
 //! - `up`: how many levels the node lies above where a callee of the node before it would be;
-//! - `symbol`: its place in the columns of `symbols`, which point into `names`, `classes` and `locations`;
+//! - `symbol`: its place in the columns of `symbols`, which point into `names`, `locations` and `classes`;
 //! - `rest`: what its caller's total leaves beside it and its siblings to the left: mostly zero, where the total is not;
 //! - `left_out`: pairs of a node and what was spent in callees that are not in the file, for the few that have any. Nodes
 //!   are counted from the pair before.
 
 use std::borrow::Cow;
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 
 use model::profile::Weight;
 use rustc_hash::FxHashMap;
@@ -19,15 +18,16 @@ use super::amount::Amounts;
 use super::legend::Entry;
 use super::picture::Picture;
 use super::symbols::Symbol;
-use super::text::Json;
+use super::text::WithoutMarkup;
+use crate::json::Json;
 
-/// Writes the object.
+/// Writes the object, without any character that means something to XML or HTML.
 pub(super) fn write(
     picture: &Picture<'_>,
-    amounts: &Amounts<'_>,
+    amounts: &Amounts,
     legend: &[Entry],
     inverted: bool,
-    out: &mut impl Write,
+    out: &mut impl io::Write,
 ) -> io::Result<()> {
     let (unit, period_ns) = match amounts.weight {
         Weight::CpuSamples { period_ns } => ("samples", period_ns),
@@ -36,30 +36,37 @@ pub(super) fn write(
     };
     let symbols = &picture.symbols;
     let (class_of_symbol, classes) = classes(&symbols.all);
-    write!(
-        out,
-        "{{\"unit\":\"{unit}\",\"period_ns\":{period_ns},\"count_name\":{}",
-        Json(amounts.count_name)
-    )?;
-    write!(out, ",\"inverted\":{inverted}")?;
-    column(
-        out,
-        "legend",
-        legend.iter().map(|entry| format!("[{},{}]", Json(&entry.class), Json(&entry.text))),
-    )?;
-    column(out, "classes", classes.iter().map(|class| Json(class)))?;
-    column(out, "names", symbols.names().iter().map(|name| Json(name)))?;
-    column(out, "locations", symbols.locations().iter().map(|location| Json(location)))?;
-    write!(out, ",\n\"symbols\":{{\"length\":{}", symbols.all.len())?;
-    column(out, "name", symbols.all.iter().map(|symbol| symbol.name))?;
-    column(out, "location", symbols.all.iter().map(|symbol| symbol.location))?;
-    column(out, "class", class_of_symbol)?;
-    write!(out, "}},\n\"nodes\":{{\"length\":{},\"total\":{}", picture.nodes.len(), picture.total())?;
-    column(out, "up", ups(picture))?;
-    column(out, "symbol", picture.nodes.iter().map(|node| node.symbol))?;
-    column(out, "rest", rests(picture))?;
-    column(out, "left_out", left_out(picture))?;
-    writeln!(out, "}}}}")
+    let mut out = WithoutMarkup(out);
+    let mut json = Json::new(&mut out);
+    json.object(|json| {
+        json.key("unit").string(unit);
+        json.key("period_ns").integer(period_ns);
+        json.key("count_name").string(&amounts.count_name);
+        json.key("inverted").boolean(inverted);
+        json.key("legend").array(legend, |json, entry| {
+            json.object(|json| {
+                json.key("class").string(&entry.class);
+                json.key("text").string(&entry.text);
+            });
+        });
+        json.key("classes").array(&classes, |json, class| json.string(class));
+        json.key("names").array(symbols.names(), |json, name| json.string(name));
+        json.key("locations").array(symbols.locations(), |json, location| json.string(location));
+        json.key("symbols").object(|json| {
+            json.key("name").array(&symbols.all, |json, symbol| json.integer(symbol.name));
+            json.key("location").array(&symbols.all, |json, symbol| json.integer(symbol.location));
+            json.key("class").array(class_of_symbol, Json::integer);
+        });
+        json.key("nodes").object(|json| {
+            json.key("length").integer(picture.nodes.len());
+            json.key("total").integer(picture.total());
+            json.key("up").array(ups(picture), Json::integer);
+            json.key("symbol").array(&picture.nodes, |json, node| json.integer(node.symbol));
+            json.key("rest").array(rests(picture), Json::integer);
+            json.key("left_out").array(left_out(picture), Json::integer);
+        });
+    });
+    json.finish()
 }
 
 /// The class of each symbol, as a position among all classes.
@@ -105,18 +112,4 @@ fn left_out(picture: &Picture<'_>) -> Vec<u64> {
         before = position;
     }
     pairs
-}
-
-/// Writes a member of an object, which is not the first.
-fn column(
-    out: &mut impl Write,
-    name: &str,
-    values: impl IntoIterator<Item = impl Display>,
-) -> io::Result<()> {
-    write!(out, ",\n\"{name}\":[")?;
-    for (position, value) in values.into_iter().enumerate() {
-        let separator = if position == 0 { "" } else { "," };
-        write!(out, "{separator}{value}")?;
-    }
-    write!(out, "]")
 }

@@ -2,16 +2,14 @@
 
 use std::io::{self, Write};
 
-use model::label::LabelValue;
 use model::profile::{Profile, Weight};
 
-use super::Options;
-use super::amount::{Amounts, grouped, share, time};
-use super::data;
-use super::drawing::{Drawing, Tenths};
+use super::amount::Amounts;
+use super::drawing::Drawing;
 use super::legend::{self, Entry};
 use super::picture::Picture;
-use super::text::{Xml, legible};
+use super::text::{CHARACTER_WIDTH, Xml, cut, legible};
+use super::{Options, data, subtitle};
 use crate::aggregate::CallTree;
 
 const STYLE: &str = include_str!("flamegraph.css");
@@ -29,14 +27,10 @@ const MARGIN: f64 = 12.0;
 const MIN_PAGE_WIDTH: u32 = 200;
 /// The height of the picture that says that there is none.
 const EMPTY_HEIGHT: u32 = 120;
-/// The width of a character of the proportional font at 12 px, on average, rather too much than too little.
-const CHARACTER_WIDTH: f64 = 6.4;
-const LEGEND_LINE: f64 = 18.0;
-
 /// A flamegraph's file.
 pub(super) struct Document<'a> {
     picture: Picture<'a>,
-    amounts: Amounts<'a>,
+    amounts: Amounts,
     legend: Vec<Entry>,
     title: String,
     subtitles: Vec<String>,
@@ -45,19 +39,17 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(profile: &'a Profile, calls: &CallTree<'a>, options: &'a Options) -> Self {
-        let amounts = Amounts { weight: profile.recording.weight, count_name: &options.count_name };
+    pub(super) fn new(profile: &'a Profile, calls: &CallTree<'a>, options: &Options) -> Self {
+        let amounts = Amounts { weight: profile.recording.weight, count_name: legible(&options.count_name) };
         let width = options.width.max(MIN_PAGE_WIDTH);
-        let min_share = options.min_width / (f64::from(width) - 2.0 * MARGIN);
+        let min_share = options.min_width.max(0.0) / (f64::from(width) - 2.0 * MARGIN);
         let picture = Picture::new(profile, calls, calls.total_weight() as f64 * min_share);
-        let mut subtitles = vec![recorded(profile, &amounts)];
-        subtitles.extend(missing(profile, &picture, options.min_width));
         Self {
+            subtitles: subtitle::lines(profile, &amounts, &picture, options.min_width),
             legend: legend::entries(profile, calls),
             title: legible(options.title.as_deref().unwrap_or(&profile.recording.title)),
             picture,
             amounts,
-            subtitles,
             width,
             inverted: options.inverted,
         }
@@ -74,8 +66,8 @@ impl<'a> Document<'a> {
         let top = 34 + 18 * self.subtitles.len() as u32;
         let drawing_height = if self.picture.nodes.is_empty() { EMPTY_HEIGHT } else { drawing.height() };
         let legend_top = top + drawing_height + 20;
-        let (legend, legend_lines) = place_legend(&self.legend, inner_width);
-        let (width, height) = (self.width, legend_top + legend_lines * LEGEND_LINE as u32);
+        let legend_height = legend::height(&self.legend, inner_width);
+        let (width, height) = (self.width, legend_top + legend_height);
 
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
         writeln!(
@@ -94,18 +86,12 @@ impl<'a> Document<'a> {
             drawing.write(out)?;
         }
         writeln!(out, "</g>\n<g class=\"legend\" transform=\"translate({MARGIN} {legend_top})\">")?;
-        for (entry, x, line) in legend {
-            let y = line * LEGEND_LINE;
-            write!(out, "<rect class=\"{}\" x=\"{}\" y=\"{}\" ", entry.class, Tenths(x), Tenths(y))?;
-            write!(out, "width=\"11\" height=\"11\"/>")?;
-            let (x, y) = (Tenths(x + 16.0), Tenths(y + 10.0));
-            writeln!(out, "<text x=\"{x}\" y=\"{y}\">{}</text>", Xml(&entry.text))?;
-        }
+        legend::write(&self.legend, inner_width, out)?;
         writeln!(out, "</g>\n</g>")?;
         if !self.picture.nodes.is_empty() {
-            writeln!(out, "<script id=\"profile\" type=\"application/json\"><![CDATA[")?;
+            writeln!(out, "<script id=\"profile\" type=\"application/json\">")?;
             data::write(&self.picture, &self.amounts, &self.legend, self.inverted, out)?;
-            writeln!(out, "]]></script>\n<script><![CDATA[")?;
+            writeln!(out, "</script>\n<script><![CDATA[")?;
             for script in SCRIPTS {
                 writeln!(out, "{script}")?;
             }
@@ -148,74 +134,4 @@ impl<'a> Document<'a> {
         let why = cut(why, width / CHARACTER_WIDTH);
         writeln!(out, "<text class=\"subtitle\" x=\"{middle}\" y=\"74\" text-anchor=\"middle\">{why}</text>")
     }
-}
-
-/// How much was recorded, how and for how long.
-fn recorded(profile: &Profile, amounts: &Amounts<'_>) -> String {
-    let total = profile.total_weight();
-    let samples = grouped(profile.samples.len() as u64);
-    let how_much = match amounts.weight {
-        Weight::CpuSamples { period_ns } => {
-            let hz = 1e9 / period_ns.max(1) as f64;
-            format!("{} {} at {hz:.0} Hz", grouped(total), amounts.count_name)
-        }
-        Weight::OffCpuNs => format!("{} off the CPU in {samples} waits", amounts.describe(total)),
-        Weight::AllocatedBytes => format!("{} allocated, {samples} samples", amounts.describe(total)),
-    };
-    let threads = match profile.threads.len() {
-        1 => "1 thread".to_owned(),
-        threads => format!("{} threads", grouped(threads as u64)),
-    };
-    format!("{how_much} · {} · {threads}", time(profile.recording.duration_ns))
-}
-
-/// What is not in the picture, if anything is not.
-fn missing(profile: &Profile, picture: &Picture<'_>, min_width: f64) -> Option<String> {
-    let mut parts = Vec::new();
-    let lost = profile.losses.total();
-    if lost > 0 {
-        let taken = match profile.recording.weight {
-            Weight::CpuSamples { .. } => profile.total_weight(),
-            Weight::OffCpuNs | Weight::AllocatedBytes => profile.samples.len() as u64,
-        };
-        let of_all = share(lost, lost.saturating_add(taken));
-        let causes: Vec<_> = (profile.losses.samples.iter().filter(|(_, count)| *count > 0))
-            .map(|(cause, count)| format!("{} {}", grouped(*count), cause.as_str().replace('_', " ")))
-            .collect();
-        parts.push(format!("{} samples lost ({of_all}: {})", grouped(lost), causes.join(", ")));
-    }
-    if profile.losses.truncated_stacks > 0 {
-        parts.push(format!("{} stacks cut off at their outer end", grouped(profile.losses.truncated_stacks)));
-    }
-    if picture.left_out > 0 {
-        let share = share(picture.left_out_weight, picture.total());
-        let frames = grouped(picture.left_out as u64);
-        parts.push(format!("{frames} frames narrower than {min_width} px left out ({share})"));
-    }
-    (!parts.is_empty()).then(|| parts.join(" · "))
-}
-
-/// As much of the text as fits into so many characters.
-fn cut(text: &str, characters: f64) -> String {
-    let characters = characters as usize;
-    if text.chars().count() <= characters {
-        return text.to_owned();
-    }
-    text.chars().take(characters.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// Each entry with its x and its line, and the number of lines.
-fn place_legend(entries: &[Entry], width: f64) -> (Vec<(&Entry, f64, f64)>, u32) {
-    let mut placed = Vec::new();
-    let (mut x, mut line) = (0.0, 0.0);
-    for entry in entries {
-        let needed = 16.0 + entry.text.chars().count() as f64 * CHARACTER_WIDTH;
-        if x > 0.0 && x + needed > width {
-            (x, line) = (0.0, line + 1.0);
-        }
-        placed.push((entry, x, line));
-        x += needed + 14.0;
-    }
-    let lines = if entries.is_empty() { 0 } else { line as u32 + 1 };
-    (placed, lines)
 }

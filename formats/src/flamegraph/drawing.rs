@@ -25,7 +25,7 @@ const MIN_WIDTH: f64 = 0.5;
 /// Draws a picture.
 pub(super) struct Drawing<'a> {
     pub(super) picture: &'a Picture<'a>,
-    pub(super) amounts: &'a Amounts<'a>,
+    pub(super) amounts: &'a Amounts,
     pub(super) width: f64,
     pub(super) inverted: bool,
 }

@@ -1,10 +1,11 @@
 //! Untrusted text, made safe for where it stands.
 //!
 //! Function names come from the profiled program. [`legible`] takes away what XML 1.0 forbids and what would let a name
-//! pass for another (control characters, characters that turn the direction of writing); the two `Display` types then
-//! escape for their place. The script puts names on the page only as text, never as markup.
+//! pass for another (control characters, characters that turn the direction of writing); [`Xml`] and [`WithoutMarkup`]
+//! then escape for their place. The script puts names on the page only as text, never as markup.
 
-use std::fmt::{self, Display, Formatter, Write as _};
+use std::fmt::{self, Display, Formatter};
+use std::io;
 
 /// The text as it may be shown: each character that cannot be is replaced by U+FFFD.
 pub(super) fn legible(text: &str) -> String {
@@ -14,6 +15,18 @@ pub(super) fn legible(text: &str) -> String {
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.replace(forbidden, "\u{fffd}")
+}
+
+/// The width of a character of the page's proportional font at 12 px, in CSS pixels: rather too much than too little.
+pub(super) const CHARACTER_WIDTH: f64 = 6.4;
+
+/// As much of the text as fits into so many characters.
+pub(super) fn cut(text: &str, characters: f64) -> String {
+    let characters = characters as usize;
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    text.chars().take(characters.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// Text in XML, in an element or an attribute.
@@ -39,34 +52,33 @@ impl Display for Xml<'_> {
     }
 }
 
-/// A JSON string in a CDATA section of a `<script>`, quotes included: it can end neither the section nor, if the file
-/// is pasted into HTML, the script.
-pub(super) struct Json<'a>(pub(super) &'a str);
+/// Passes JSON on with the characters of markup as escapes, which JSON allows wherever they can stand: in strings. What
+/// arrives means nothing to a parser of XML or HTML, and so can end neither a `<script>` nor a section.
+pub(super) struct WithoutMarkup<W>(pub(super) W);
 
-impl Display for Json<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        let bytes = self.0.as_bytes();
+impl<W: io::Write> io::Write for WithoutMarkup<W> {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
         let mut plain = 0;
-        for (position, byte) in bytes.iter().enumerate() {
-            let escaped = match byte {
-                b'"' => "\\\"",
-                b'\\' => "\\\\",
-                b'<' if matches!(bytes.get(position + 1), Some(b'/' | b'!')) => "\\u003c",
-                b'>' if position > 0 && matches!(bytes[position - 1], b']' | b'-') => "\\u003e",
-                _ => continue,
-            };
-            f.write_str(&self.0[plain..position])?;
-            f.write_str(escaped)?;
-            plain = position + 1;
+        for (position, byte) in json.iter().enumerate() {
+            if matches!(byte, b'<' | b'>' | b'&') {
+                self.0.write_all(&json[plain..position])?;
+                write!(self.0, "\\u{byte:04x}")?;
+                plain = position + 1;
+            }
         }
-        f.write_str(&self.0[plain..])?;
-        f.write_char('"')
+        self.0.write_all(&json[plain..])?;
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -85,8 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn json_text_ends_neither_its_section_nor_a_script() {
-        assert_eq!(Json("]]></script><!--").to_string(), r#""]]\u003e\u003c/script>\u003c!--""#);
-        assert_eq!(Json(r#"Vec<T>::"\x""#).to_string(), r#""Vec<T>::\"\\x\"""#);
+    fn json_holds_no_markup() {
+        let mut out = Vec::new();
+        WithoutMarkup(&mut out).write_all(br#"{"]]></script>":"<!--&amp;"}"#).unwrap();
+        assert_eq!(out, br#"{"]]\u003e\u003c/script\u003e":"\u003c!--\u0026amp;"}"#);
     }
 }

@@ -38,7 +38,7 @@ class Page {
     });
     this.details = html("div", { class: "details", id: "details", "aria-live": "polite" });
     const legend = html("ul", { class: "legend" });
-    for (const [colour, text] of this.profile.legend) {
+    for (const { class: colour, text } of this.profile.legend) {
       const item = html("li", {}, html("span", {}), text);
       item.firstChild.appendChild(svg("svg", { width: 11, height: 11, "aria-hidden": "true" }))
         .appendChild(svg("rect", { class: colour, width: 11, height: 11, rx: 2 }));

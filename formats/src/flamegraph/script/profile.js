@@ -102,7 +102,9 @@ class Profile {
   describe(weight) {
     if (this.unit === "bytes") return scaled(weight, BYTES, "B");
     const time = scaled(weight * this.period_ns, TIMES, "ns");
-    return this.unit === "ns" ? time : `${weight.toLocaleString("en-US")} ${this.count_name}, ${time}`;
+    if (this.unit === "ns") return time;
+    const name = weight === 1 ? this.count_name.replace(/s$/, "") : this.count_name;
+    return `${weight.toLocaleString("en-US")} ${name}, ${time}`;
   }
 }
 

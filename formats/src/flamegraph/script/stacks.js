@@ -62,6 +62,8 @@ class Stacks {
     this.#setHeight();
     // Frames stand on the ground: rows that vanish above must not move them.
     if (!this.inverted) this.scroller.scrollTop = scrollTop + (this.#rowCount - rowsBefore) * ROW_HEIGHT;
+    this.#revealRow(this.profile.deepest[node]);
+    this.#revealRow(Math.max(this.profile.depth[node] - 1, 0));
     this.reveal(node);
 
     const [from, to] = [this.#view, this.#viewOf(node)];
@@ -90,7 +92,11 @@ class Stacks {
 
   /** Scrolls as little as shows the node's row. */
   reveal(node) {
-    const y = this.#y(this.profile.depth[node]);
+    this.#revealRow(this.profile.depth[node]);
+  }
+
+  #revealRow(depth) {
+    const y = this.#y(depth);
     const { scrollTop, clientHeight } = this.scroller;
     if (y < scrollTop) this.scroller.scrollTop = y;
     if (y + ROW_HEIGHT > scrollTop + clientHeight) this.scroller.scrollTop = y + ROW_HEIGHT - clientHeight;
