@@ -270,3 +270,6 @@ impl<T> Lane<T> {
         self.places.into_iter().filter_map(|(_, task)| task)
     }
 }
+
+#[cfg(test)]
+mod tests;

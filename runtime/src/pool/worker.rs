@@ -1,11 +1,11 @@
 //! The threads of a pool: a driver around [`Dispatch`], which decides everything.
 
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
-use std::{hint, io};
 
 use model::label::{Outcome, TaskKind, ThreadState};
 use model::time::Monotonic;
@@ -17,9 +17,6 @@ use crate::sys::clock;
 
 /// As tools show it, which cut names off at 15 bytes.
 const THREAD_NAME: &str = "loopscope-pool";
-
-/// How often a lingering worker looks around before it looks at the clock, which takes longer.
-const LOOKS_PER_READING: u32 = 16;
 
 /// What the threads of a pool and its users share.
 pub(super) struct Shared {
@@ -174,15 +171,12 @@ fn panicked(payload: Box<dyn Any + Send>) -> TaskError {
     TaskError::Panicked { message }
 }
 
+/// Looks for news, for a while. Gives way at every look: on a busy machine it may be the submitter who waits for this
+/// processor.
 fn linger(news: &AtomicBool) {
     let begin = clock::monotonic();
-    while clock::monotonic().since_ns(begin) < LINGER_NS {
-        for _ in 0..LOOKS_PER_READING {
-            if news.load(Ordering::Relaxed) {
-                return;
-            }
-            hint::spin_loop();
-        }
+    while !news.load(Ordering::Relaxed) && clock::monotonic().since_ns(begin) < LINGER_NS {
+        thread::yield_now();
     }
 }
 
