@@ -33,7 +33,8 @@ const ROWS_AT_A_TIME: usize = 1024;
 /// Those of `out`.
 pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
     let mut strings = ExtraStrings::new(profile);
-    let locations = Locations::new(profile);
+    let totals = aggregate::by_stack(profile);
+    let locations = Locations::new(profile, &totals);
     let mut writer = Writer { gzip: GzEncoder::new(out, Compression::fast()), message: Vec::new() };
 
     writer.append(&head(profile, &mut strings))?;
@@ -41,7 +42,6 @@ pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
     writer.append_all(locations.functions(), |function| wire::Profile { function, ..Default::default() })?;
     writer.append_all(locations.rows(), |location| wire::Profile { location, ..Default::default() })?;
     let samples = Samples { profile, locations: &locations, keys: Keys::new(&mut strings) };
-    let totals = aggregate::by_stack(profile);
     let rows = totals.iter().map(|total| samples.row(total, &mut strings));
     writer.append_all(rows, |sample| wire::Profile { sample, ..Default::default() })?;
     let texts = strings.all().map(str::to_owned);

@@ -1,8 +1,9 @@
 //! Prometheus: the three formats that a scrape can be answered in, and the choice between them.
 //!
 //! [`text`] is what people read and every scraper understands. [`openmetrics`] is its stricter successor, with units.
-//! [`protobuf`] is the only one that carries native histograms, so with it nothing of our histograms is lost; in the two
-//! texts a histogram is told by a few of its buckets (see the source of `classic.rs` for which, and why).
+//! [`protobuf`] is the only one that carries native histograms, so with it nothing of our histograms is lost. In the two
+//! texts a histogram is told by 18 of its bounds: the powers of two from 1 ms (2^-10 s) to 16 s, and every second one
+//! below, down to 15 µs.
 //!
 //! All three give the same names, labels and values. Durations are written in seconds, as exact decimals of the integer
 //! nanoseconds that the snapshot holds.

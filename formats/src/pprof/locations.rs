@@ -8,14 +8,17 @@ use model::profile::{FrameId, FrameKind, Profile, StackId, Stacks, StringId};
 use rustc_hash::FxHashMap;
 
 use super::{string, wire};
+use crate::aggregate::StackTotal;
 
 /// The locations and functions of a profile.
 pub(super) struct Locations<'a> {
     profile: &'a Profile,
     /// Every run, as a stack of its frames. A location's identifier is the run's position plus one.
     runs: Stacks,
-    /// By stack: the run that its innermost frame ends.
+    /// By stack: the run that its innermost frame is the last of.
     run_of: Vec<StackId>,
+    /// By run: whether it is a location, and not only the beginning of one.
+    is_location: Vec<bool>,
     /// By frame: the identifier of its function.
     function_of: Vec<u64>,
     /// By identifier, less one: a frame of the function.
@@ -23,13 +26,22 @@ pub(super) struct Locations<'a> {
 }
 
 impl<'a> Locations<'a> {
-    pub(super) fn new(profile: &'a Profile) -> Self {
+    /// The locations of these stacks.
+    pub(super) fn new(profile: &'a Profile, totals: &[StackTotal]) -> Self {
         let mut runs = Stacks::default();
         let mut run_of: Vec<StackId> = Vec::with_capacity(profile.stacks.iter().len());
+        let mut ended = Vec::new();
         for (caller, frame) in profile.stacks.iter() {
             let outer = caller.filter(|&caller| is_inside(profile, frame, profile.stacks.frame(caller)));
-            let run = runs.push(outer.map(|outer| run_of[outer.0 as usize]), frame);
-            run_of.push(run);
+            if outer.is_none() {
+                ended.extend(caller);
+            }
+            run_of.push(runs.push(outer.map(|outer| run_of[outer.0 as usize]), frame));
+        }
+        ended.extend(totals.iter().filter_map(|total| total.stack));
+        let mut is_location = vec![false; runs.iter().len()];
+        for stack in ended {
+            is_location[run_of[stack.0 as usize].0 as usize] = true;
         }
 
         let mut functions = Vec::new();
@@ -41,7 +53,7 @@ impl<'a> Locations<'a> {
             })
         });
         let function_of = function_of.collect();
-        Self { profile, runs, run_of, function_of, functions }
+        Self { profile, runs, run_of, is_location, function_of, functions }
     }
 
     /// The locations of a stack, innermost first, and the phase of the loop that it ran in.
@@ -64,10 +76,10 @@ impl<'a> Locations<'a> {
         (locations, phase)
     }
 
-    /// One message a location. Runs that only begin others are locations, too, where a sample ended in them; where
-    /// none did, they do no harm.
+    /// One message a location.
     pub(super) fn rows(&self) -> impl Iterator<Item = wire::Location> {
-        (0..self.runs.iter().len() as u32).map(|run| {
+        let locations = (0..).zip(&self.is_location).filter(|(_, is_location)| **is_location);
+        locations.map(|(run, _): (u32, _)| {
             let innermost = self.profile.frames.get(self.runs.frame(StackId(run)));
             let outwards = std::iter::successors(Some(StackId(run)), |&run| self.runs.caller(run));
             let line = outwards.map(|run| {

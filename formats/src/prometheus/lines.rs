@@ -144,8 +144,6 @@ fn push_escaped(text: &mut Vec<u8>, value: &str, quotes: bool) {
             b'\\' => text.extend_from_slice(b"\\\\"),
             b'\n' => text.extend_from_slice(b"\\n"),
             b'"' if quotes => text.extend_from_slice(b"\\\""),
-            // Prometheus takes a NUL for the end of the text.
-            0 => text.extend_from_slice("\u{fffd}".as_bytes()),
             byte => text.push(byte),
         }
     }
