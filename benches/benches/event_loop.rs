@@ -8,28 +8,32 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use loopscope_benches::{Contender, alternate, table};
-use runtime::{EventLoop, Idle, Read, RunMode, TcpListener, TcpStream, Timer};
+use loopscope_benches::{Contender, alternate_on, program_cpu_ns, table, thread_cpu_ns};
+use runtime::{EventLoop, Idle, Read, RunMode, TaskKind, TcpListener, TcpStream, Timer};
 
 const ROUNDS: usize = 80;
 
 /// A benchmark: runs a loop for so many operations.
 type Operation = fn(&EventLoop, u64);
 
+/// A reading of CPU time.
+type Clock = fn() -> u64;
+
 fn main() {
-    let operations: [(&str, Operation, u64); 4] = [
-        ("An empty iteration (an idle handle, nothing ready)", empty_iterations, 50_000),
-        ("A timer (started, due at once, called back)", timers, 30_000),
-        ("An immediate", immediates, 30_000),
-        ("A TCP round trip of five bytes, both ends in one loop", round_trips, 2_000),
+    let operations: [(&str, Operation, u64, Clock); 5] = [
+        ("An empty iteration (an idle handle, nothing ready)", empty_iterations, 50_000, thread_cpu_ns),
+        ("A timer (started, due at once, called back)", timers, 30_000, thread_cpu_ns),
+        ("An immediate", immediates, 30_000, thread_cpu_ns),
+        ("A TCP round trip of five bytes, both ends in one loop", round_trips, 2_000, thread_cpu_ns),
+        ("A pool task, one after the other, all threads' CPU time", pool_tasks, 2_000, program_cpu_ns),
     ];
-    for (title, operation, count) in operations {
+    for (title, operation, count, clock) in operations {
         let contender = |name, instruments| {
             let event_loop = EventLoop::builder().instruments(instruments).build().expect("a loop");
             Contender::new(name, move |n| operation(&event_loop, n))
         };
         let contenders = vec![contender("instruments off", false), contender("instruments on", true)];
-        println!("{}", table(title, &alternate(contenders, ROUNDS, count)));
+        println!("{}", table(title, &alternate_on(clock, contenders, ROUNDS, count)));
     }
 }
 
@@ -71,6 +75,21 @@ fn queue_immediate(event_loop: &EventLoop, left: u64) {
             queue_immediate(event_loop, left - 1);
         }
     });
+}
+
+/// The pool measures itself in either case: the loop's share is what differs.
+fn pool_tasks(event_loop: &EventLoop, count: u64) {
+    queue_task(event_loop, count);
+    event_loop.run(RunMode::Default);
+}
+
+fn queue_task(event_loop: &EventLoop, left: u64) {
+    let done = move |event_loop: &EventLoop, _: Result<(), runtime::pool::TaskError>| {
+        if left > 1 {
+            queue_task(event_loop, left - 1);
+        }
+    };
+    event_loop.queue_work(TaskKind::Work, || (), done);
 }
 
 fn round_trips(event_loop: &EventLoop, count: u64) {

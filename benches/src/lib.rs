@@ -38,15 +38,25 @@ pub struct Figure {
     pub median_ns: f64,
 }
 
-/// Lets the contenders take turns for `rounds` rounds of `operations` operations each.
-pub fn alternate(mut contenders: Vec<Contender<'_>>, rounds: usize, operations: u64) -> Vec<Figure> {
+/// Lets the contenders take turns for `rounds` rounds of `operations` operations each, all on the calling thread.
+pub fn alternate(contenders: Vec<Contender<'_>>, rounds: usize, operations: u64) -> Vec<Figure> {
+    alternate_on(thread_cpu_ns, contenders, rounds, operations)
+}
+
+/// As [`alternate`], with the CPU time that `clock` reads.
+pub fn alternate_on(
+    clock: fn() -> u64,
+    mut contenders: Vec<Contender<'_>>,
+    rounds: usize,
+    operations: u64,
+) -> Vec<Figure> {
     let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
     // The first round warms caches and is thrown away.
     for round in 0..=rounds {
         for (contender, times) in contenders.iter_mut().zip(&mut times) {
-            let before = thread_cpu_ns();
+            let before = clock();
             (contender.run)(operations);
-            let per_operation = (thread_cpu_ns() - before) as f64 / operations as f64;
+            let per_operation = (clock() - before) as f64 / operations as f64;
             if round > 0 {
                 times.push(per_operation);
             }
@@ -108,7 +118,13 @@ pub fn process_cpu_ns(pid: u32) -> Option<u64> {
 /// If it does not build.
 pub fn cargo_build(arguments: &[&str]) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).arg("build").args(arguments).status().expect("cargo can be run");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let status = Command::new(cargo)
+        .arg("build")
+        .args(arguments)
+        .current_dir(root)
+        .status()
+        .expect("cargo can be run");
     assert!(status.success(), "cargo build {arguments:?} failed");
     let benchmark = std::env::current_exe().expect("a program knows its path");
     benchmark.parent().and_then(|deps| deps.parent()).expect("it lies in target/release/deps").to_path_buf()

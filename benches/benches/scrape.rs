@@ -1,0 +1,135 @@
+//! `/metrics` of the agent with many targets: time, bytes, and the agent's memory.
+//!
+//! Run with `cargo bench -p loopscope-benches --bench scrape`. Beside it, where it is installed, Debian's
+//! `prometheus-node-exporter`, which people have on every host: it measures one host, not many processes, so only
+//! its price compares, per series.
+
+#![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use loopscope_benches::{cargo_build, process_cpu_ns};
+
+const SCRAPES: usize = 20;
+const TARGETS: [usize; 3] = [1, 50, 500];
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const TEXT: &str = "text/plain;version=0.0.4";
+const PROTOBUF: &str =
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+
+/// A process that ends with this value.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn main() {
+    let loopscope = cargo_build(&["--release", "--bin", "loopscope"]).join("loopscope");
+    let target = cargo_build(&["--release", "--package", "loopscope-benches", "--example", "target"])
+        .join("examples/target");
+    println!(
+        "| exporter | targets | format | series | KiB | median ms | CPU ms | resident MiB |\n|---|---|---|---|---|---|---|---|"
+    );
+    let mut targets = Vec::new();
+    for count in TARGETS {
+        targets.resize_with(count, || start_target(&target));
+        let (agent, address) = start_agent(&loopscope);
+        let measured = format!("loopscope_targets{{state=\"measured\"}} {count}\n");
+        wait_until(|| scrape(&address, TEXT).contains(&measured));
+        for (name, accept) in [("text", TEXT), ("protobuf", PROTOBUF)] {
+            report("loopscope agent", &count.to_string(), name, agent.0.id(), &address, accept);
+        }
+    }
+    if let Some((exporter, address)) = start_node_exporter() {
+        report("prometheus-node-exporter", "the host", "text", exporter.0.id(), &address, TEXT);
+    }
+}
+
+fn report(exporter: &str, targets: &str, format: &str, pid: u32, address: &str, accept: &str) {
+    let series = scrape(address, TEXT).lines().filter(|line| !line.starts_with('#')).count();
+    let mut bytes = 0;
+    let before = process_cpu_ns(pid).unwrap_or(0);
+    let mut times: Vec<_> = (0..SCRAPES)
+        .map(|_| {
+            let began = Instant::now();
+            bytes = scrape_bytes(address, accept).expect("an answer").len();
+            began.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    let cpu_ms = (process_cpu_ns(pid).unwrap_or(0) - before) as f64 / 1e6 / SCRAPES as f64;
+    times.sort_by(f64::total_cmp);
+    let (median, kib) = (times[SCRAPES / 2], bytes / 1024);
+    let resident = resident_kib(pid) as f64 / 1024.0;
+    println!(
+        "| {exporter} | {targets} | {format} | {series} | {kib} | {median:.1} | {cpu_ms:.1} | {resident:.1} |"
+    );
+}
+
+fn start_target(target: &Path) -> Guarded {
+    Guarded(Command::new(target).stdin(Stdio::piped()).spawn().expect("the target starts"))
+}
+
+fn start_agent(loopscope: &Path) -> (Guarded, String) {
+    let mut command = Command::new(loopscope);
+    command.args(["agent", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped());
+    let mut agent = command.spawn().expect("the agent starts");
+    let mut lines = BufReader::new(agent.stderr.take().expect("a pipe")).lines();
+    let address = lines.find_map(|line| {
+        let line = line.expect("text");
+        let (_, address) = line.split_once("http://")?;
+        Some(address.trim_end_matches("/metrics").to_owned())
+    });
+    // The agent tells of every target that comes and goes.
+    std::thread::spawn(move || lines.for_each(drop));
+    (Guarded(agent), address.expect("the agent tells its address"))
+}
+
+fn start_node_exporter() -> Option<(Guarded, String)> {
+    let address = "127.0.0.1:19100";
+    let mut command = Command::new("prometheus-node-exporter");
+    command.arg(format!("--web.listen-address={address}")).stderr(Stdio::null());
+    let exporter = Guarded(command.spawn().ok()?);
+    wait_until(|| scrape_bytes(address, TEXT).is_some());
+    Some((exporter, address.into()))
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited for too long");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn scrape(address: &str, accept: &str) -> String {
+    String::from_utf8_lossy(&scrape_bytes(address, accept).unwrap_or_default()).into_owned()
+}
+
+/// The body of an answer; `None` where nobody listens.
+fn scrape_bytes(address: &str, accept: &str) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let body = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    Some(answer.split_off(body))
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the exporter runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a resident size");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+}
