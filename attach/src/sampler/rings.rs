@@ -10,7 +10,11 @@
 //! Records stay in the ring until they are due, and are handed out as slices of it. Only a record that wraps around
 //! the ring's end is copied. Refused: a queue of copied records, which costs a copy of each stack.
 
+#[cfg(test)]
+mod fixture;
 pub(crate) mod record;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -5,6 +5,9 @@
 //! interpreter of attributes. Nothing is trusted: a record whose lengths disagree is malformed, and no input panics.
 //! The slices of an event borrow the record.
 
+#[cfg(test)]
+mod tests;
+
 use model::label::LossCause;
 use model::time::Monotonic;
 
