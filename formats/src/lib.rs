@@ -8,14 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
-mod extra_strings;
-mod json;
-mod losses;
-mod number;
-
 pub mod firefox;
 pub mod flamegraph;
 pub mod folded;
 pub mod pprof;
 pub mod prometheus;
 pub mod speedscope;
+
+mod extra_strings;
+mod json;
+mod losses;
+mod number;
