@@ -160,7 +160,7 @@ impl EventLoop {
     fn poll(&self, wait: Wait) {
         let refused = self.core.poller.apply_changes();
         let wait = if refused.is_empty() { wait } else { Wait::No };
-        self.core.instruments.iteration_began();
+        self.core.instruments.iteration_polls();
         let events = self.wait_for_events(wait);
         let mut more = events == EVENTS_MAX;
         if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() {
@@ -170,6 +170,7 @@ impl EventLoop {
             if !more {
                 break;
             }
+            self.core.instruments.polls_again();
             more = self.wait_for_events(Wait::No) == EVENTS_MAX;
             phases::poll_callbacks(self, Vec::new());
         }
@@ -177,7 +178,6 @@ impl EventLoop {
 
     /// One poll; a wait that a signal interrupts, or that ends before its time, is taken up again.
     fn wait_for_events(&self, mut wait: Wait) -> usize {
-        self.core.instruments.poll_begins();
         let waits = wait != Wait::No;
         let deadline = match wait {
             Wait::Ns(ns) => Some(self.core.now.get().plus_ns(ns)),

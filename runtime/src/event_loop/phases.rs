@@ -112,7 +112,7 @@ pub(super) fn microtasks(event_loop: &EventLoop) {
 }
 
 /// Refreshes the loop's time and records the phase, if a callback ran in it.
-#[inline]
+#[inline(always)]
 fn ended(event_loop: &EventLoop, phase: Phase) {
     let callbacks = event_loop.core.callbacks_in_phase.take();
     if callbacks > 0 {

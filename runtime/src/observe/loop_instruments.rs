@@ -22,20 +22,20 @@ use model::time::Monotonic;
 
 /// The instruments of one loop, or nothing in their place.
 pub(crate) struct LoopInstruments {
-    recorder: Option<Box<Recorder>>,
+    recorder: Option<Recorder>,
 }
 
 struct Recorder {
     lag: LocalHistogram,
     timer_lateness: LocalHistogram,
-    phase_duration: Box<[LocalHistogram]>,
+    phase_duration: [LocalHistogram; Phase::ALL.len()],
     active: LocalCounter,
     idle: LocalCounter,
     iterations: LocalCounter,
-    callbacks: Box<[LocalCounter]>,
-    handles: Box<[LocalGauge]>,
-    requests: Box<[LocalGauge]>,
-    completion_delay: Box<[LocalHistogram]>,
+    callbacks: [LocalCounter; Phase::ALL.len()],
+    handles: [LocalGauge; HandleType::ALL.len()],
+    requests: [LocalGauge; RequestType::ALL.len()],
+    completion_delay: [LocalHistogram; TaskKind::ALL.len()],
     /// Where the last recorded duration ended.
     mark: Cell<Monotonic>,
     /// Since when the loop has been away from the poll.
@@ -49,7 +49,7 @@ struct Recorder {
 impl LoopInstruments {
     /// Instruments that live in `scope`.
     pub(crate) fn new(scope: Scope) -> Self {
-        Self { recorder: Some(Box::new(Recorder::new(scope))) }
+        Self { recorder: Some(Recorder::new(scope)) }
     }
 
     /// Nothing.
@@ -93,19 +93,17 @@ impl LoopInstruments {
 
     /// An iteration comes to its poll.
     #[inline]
-    pub(crate) fn iteration_began(&self) {
+    pub(crate) fn iteration_polls(&self) {
         if let Some(recorder) = &self.recorder {
             recorder.iterations.add(1);
+            recorder.end_away();
         }
     }
 
-    /// The loop is about to enter the kernel's poll.
-    #[inline]
-    pub(crate) fn poll_begins(&self) {
+    /// An iteration polls again, because there were more events than one poll takes.
+    pub(crate) fn polls_again(&self) {
         if let Some(recorder) = &self.recorder {
-            let away_ns = recorder.mark.get().since_ns(recorder.away_since.replace(recorder.mark.get()));
-            recorder.lag.record_ns(away_ns);
-            recorder.active.add(away_ns);
+            recorder.end_away();
         }
     }
 
@@ -127,10 +125,8 @@ impl LoopInstruments {
     /// A run ended. What it did since its last poll counts as lag, unless it was nothing.
     pub(crate) fn run_ended(&self) {
         if let Some(recorder) = &self.recorder {
-            let away_ns = recorder.mark.get().since_ns(recorder.away_since.replace(recorder.mark.get()));
-            if away_ns > 0 {
-                recorder.lag.record_ns(away_ns);
-                recorder.active.add(away_ns);
+            if recorder.away_since.get() < recorder.mark.get() {
+                recorder.end_away();
             }
         }
     }
@@ -183,11 +179,20 @@ impl LoopInstruments {
     }
 
     fn while_published(&self) -> Option<&Recorder> {
-        self.recorder.as_deref().filter(|recorder| recorder.scope.borrow().is_some())
+        self.recorder.as_ref().filter(|recorder| recorder.scope.borrow().is_some())
     }
 }
 
 impl Recorder {
+    /// The time away from the poll ends.
+    #[inline]
+    fn end_away(&self) {
+        let now = self.mark.get();
+        let away_ns = now.since_ns(self.away_since.replace(now));
+        self.lag.record_ns(away_ns);
+        self.active.add(away_ns);
+    }
+
     fn new(scope: Scope) -> Self {
         Self {
             lag: scope.local_histogram(&EVENTLOOP_LAG, &[]),
@@ -213,6 +218,6 @@ impl Recorder {
 }
 
 /// One instrument for each value of a label, in the order of their positions.
-fn each<L: LabelValue, I>(values: &[L], instrument: impl Fn(u8) -> I) -> Box<[I]> {
-    values.iter().map(|value| instrument(value.position())).collect()
+fn each<L: LabelValue, I, const N: usize>(values: &[L], instrument: impl Fn(u8) -> I) -> [I; N] {
+    std::array::from_fn(|position| instrument(values[position].position()))
 }
