@@ -21,8 +21,10 @@ pub enum Error {
     Cancelled,
     /// The stream's writing side was shut down, or is about to be; nothing can follow.
     ShutDown,
-    /// The stream is already reading, connecting or listening.
+    /// The listener listens already.
     Busy,
+    /// The timer was never started, so there is nothing to do again.
+    NotStarted,
 }
 
 impl Error {
@@ -39,6 +41,7 @@ impl Error {
             Self::Cancelled => Errno::CANCELED.raw_os_error(),
             Self::ShutDown => Errno::PIPE.raw_os_error(),
             Self::Busy => Errno::ALREADY.raw_os_error(),
+            Self::NotStarted => Errno::INVAL.raw_os_error(),
         }
     }
 
@@ -71,7 +74,8 @@ impl fmt::Display for Error {
             Self::Closed => f.write_str("the handle is closed")?,
             Self::Cancelled => f.write_str("the request was cancelled before it was done")?,
             Self::ShutDown => f.write_str("the stream's writing side is shut down")?,
-            Self::Busy => f.write_str("the stream is already doing that")?,
+            Self::Busy => f.write_str("the listener listens already")?,
+            Self::NotStarted => f.write_str("the timer was never started")?,
         }
         match self.advice() {
             Some(advice) => write!(f, "; {advice}"),

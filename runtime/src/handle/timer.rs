@@ -99,11 +99,11 @@ impl Timer {
     /// If the timer repeats, starts it anew: it calls back one repetition from now. If it does not, does nothing.
     ///
     /// # Errors
-    /// [`Error::Closed`] if the timer is closed or was never started.
+    /// [`Error::Closed`] if the timer is closed, [`Error::NotStarted`] if it never was.
     pub fn again(&self) -> Result<(), Error> {
         self.0.handle.expect_open()?;
         if self.0.callback.borrow().is_none() {
-            return Err(Error::Closed);
+            return Err(Error::NotStarted);
         }
         self.0.handle.core().read_clock();
         self.0.again();
