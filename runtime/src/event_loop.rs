@@ -319,6 +319,7 @@ impl EventLoop {
     /// Takes out what other threads have sent, and calls back for it.
     fn open_inbox(&self) {
         let core = &self.core;
+        core.inbox_left_over.set(true);
         core.inbox.acknowledge();
         core.inbox.take_completions(&mut core.arrived.borrow_mut());
         loop {
@@ -334,6 +335,7 @@ impl EventLoop {
             self.call(completion.deliver);
         }
         core.signals.deliver(self);
+        core.inbox_left_over.set(false);
     }
 
     /// The time at which the next callback of the current phase starts. Costs a reading of the clock if another callback

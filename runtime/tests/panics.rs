@@ -162,3 +162,25 @@ fn running_a_loop_from_its_own_callback_panics_and_harms_nothing() {
     assert_eq!(run_through(&event_loop), 1);
     log.expect("timer");
 }
+
+#[test]
+fn a_shutdown_behind_a_write_that_panics_still_happens() {
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let listener = TcpListener::bind(&event_loop, "127.0.0.1:0".parse().unwrap()).unwrap();
+    listener.listen(1, |_, listener, _| listener.close()).unwrap();
+    let noted = log.clone();
+    TcpStream::connect(&event_loop, listener.local_address().unwrap(), move |_, stream, _| {
+        stream.write("data", |_, _, _| panic!("on purpose")).unwrap();
+        let noted = noted.clone();
+        stream
+            .shutdown(move |_, stream, _| {
+                noted.note("shutdown");
+                stream.close();
+            })
+            .unwrap();
+    })
+    .unwrap();
+    assert_eq!(run_through(&event_loop), 1);
+    log.expect("shutdown");
+}

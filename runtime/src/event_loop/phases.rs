@@ -70,7 +70,7 @@ pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Rc<dyn Watcher
     for watcher in refused {
         watcher.ready(event_loop, Readiness { readable: true, writable: true });
     }
-    if event_loop.core.inbox_left_over.take() {
+    if event_loop.core.inbox_left_over.get() {
         event_loop.open_inbox();
     }
     for index in 0..event_loop.core.poller.event_count() {

@@ -132,7 +132,7 @@ impl StreamState {
         self.writes.borrow_mut().push(buffers, callback, active);
         if nothing_before {
             self.flush();
-            self.put_off_done();
+            self.put_off_ended();
         }
         Ok(())
     }
@@ -153,9 +153,7 @@ impl StreamState {
         self.shut_down.set(true);
         let active = self.begin_request(RequestType::Shutdown);
         self.shutting_down.replace(Some(Request { callback, active }));
-        if self.writes.borrow().is_flushed() && self.connecting.borrow().is_none() {
-            self.put_off();
-        }
+        self.put_off_ended();
         Ok(())
     }
 
@@ -212,8 +210,9 @@ impl StreamState {
         }
     }
 
-    fn put_off_done(self: &Rc<Self>) {
-        if self.writes.borrow().done_count() > 0 {
+    /// Puts off calling back for the requests that have ended, or can end now.
+    fn put_off_ended(self: &Rc<Self>) {
+        if self.writes.borrow().done_count() > 0 || self.may_shut_down() {
             self.put_off();
         }
     }
@@ -229,10 +228,7 @@ impl StreamState {
                 let _ = self.update_interest();
             }
         }
-        self.put_off_done();
-        if self.shutting_down.borrow().is_some() {
-            self.put_off();
-        }
+        self.put_off_ended();
         connecting.end(event_loop, self, result);
     }
 
@@ -260,24 +256,36 @@ impl StreamState {
         }
     }
 
-    /// Calls back for the writes that have ended by now. Those that end meanwhile, or that a panic leaves behind, are put
+    /// Calls back for the requests that have ended by now. Those that end meanwhile, or that a panic leaves behind, are put
     /// off.
-    fn call_back_writes(self: &Rc<Self>, event_loop: &EventLoop) {
+    fn end_requests(self: &Rc<Self>, event_loop: &EventLoop) {
         let _rest = PutOffRest(self);
         let count = self.writes.borrow().done_count();
         for _ in 0..count {
-            let done = self.writes.borrow_mut().next_done();
-            let Some(done) = done else { return };
-            drop(done.active);
-            event_loop.call(|event_loop| (done.callback)(event_loop, self, done.result));
+            self.call_back_write(event_loop);
+        }
+        if self.may_shut_down() {
+            self.end_shut_down(event_loop);
         }
     }
 
-    /// Shuts down the writing side once everything is written.
+    /// Calls back for one write that has ended; gives whether there was one.
+    fn call_back_write(self: &Rc<Self>, event_loop: &EventLoop) -> bool {
+        let done = self.writes.borrow_mut().next_done();
+        let Some(done) = done else { return false };
+        drop(done.active);
+        event_loop.call(|event_loop| (done.callback)(event_loop, self, done.result));
+        true
+    }
+
+    /// Whether a shutdown was asked for and everything is written.
+    fn may_shut_down(&self) -> bool {
+        self.shutting_down.borrow().is_some()
+            && self.writes.borrow().is_flushed()
+            && self.connecting.borrow().is_none()
+    }
+
     fn end_shut_down(self: &Rc<Self>, event_loop: &EventLoop) {
-        if !self.writes.borrow().is_flushed() || self.connecting.borrow().is_some() {
-            return;
-        }
         let (request, socket) = (self.shutting_down.take(), self.socket());
         let Some(request) = request else { return };
         let result = socket.and_then(|socket| {
@@ -301,8 +309,7 @@ impl Watcher for StreamState {
         }
         if readiness.writable && !self.writes.borrow().is_flushed() {
             self.flush();
-            self.call_back_writes(event_loop);
-            self.end_shut_down(event_loop);
+            self.end_requests(event_loop);
         }
     }
 
@@ -318,8 +325,7 @@ impl Pending for StreamState {
         if let Some(error) = self.connect_failure.take() {
             self.end_connect(event_loop, Err(error));
         }
-        self.call_back_writes(event_loop);
-        self.end_shut_down(event_loop);
+        self.end_requests(event_loop);
     }
 }
 
@@ -334,7 +340,7 @@ impl Close for StreamState {
             connecting.end(event_loop, &self, Err(Error::Cancelled));
         }
         self.writes.borrow_mut().fail(Error::Cancelled);
-        self.call_back_writes(event_loop);
+        while self.call_back_write(event_loop) {}
         let shutting_down = self.shutting_down.take();
         if let Some(shutting_down) = shutting_down {
             shutting_down.end(event_loop, &self, Err(Error::Cancelled));
@@ -347,7 +353,7 @@ struct PutOffRest<'a>(&'a Rc<StreamState>);
 
 impl Drop for PutOffRest<'_> {
     fn drop(&mut self) {
-        self.0.put_off_done();
+        self.0.put_off_ended();
     }
 }
 

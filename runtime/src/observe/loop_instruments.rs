@@ -124,10 +124,10 @@ impl LoopInstruments {
 
     /// A run ended. What it did since its last poll counts as lag, unless it was nothing.
     pub(crate) fn run_ended(&self) {
-        if let Some(recorder) = &self.recorder {
-            if recorder.away_since.get() < recorder.mark.get() {
-                recorder.end_away();
-            }
+        if let Some(recorder) = &self.recorder
+            && recorder.away_since.get() < recorder.mark.get()
+        {
+            recorder.end_away();
         }
     }
 
