@@ -77,25 +77,27 @@ pub fn counts() -> Counts {
     Counts { allocated_bytes, freed_bytes, allocations, releases }
 }
 
+/// Counts an allocation. Who `waits` leaves it to others to make the segment.
 #[inline]
-pub(super) fn count_allocation(size: usize) {
-    count::<0>(size);
+pub(super) fn count_allocation(size: usize, waits: bool) {
+    count::<0>(size, waits);
 }
 
+/// Counts a release; see [`count_allocation`].
 #[inline]
-pub(super) fn count_release(size: usize) {
-    count::<1>(size);
+pub(super) fn count_release(size: usize, waits: bool) {
+    count::<1>(size, waits);
 }
 
 /// Adds to the bytes in cell `SIDE` and to the count two cells on.
 #[inline]
-fn count<const SIDE: usize>(size: usize) {
+fn count<const SIDE: usize>(size: usize, waits: bool) {
     match OWN.get() {
         Some(own) => {
             add_alone(&own[SIDE], size as u64);
             add_alone(&own[SIDE + 2], 1);
         }
-        None => count_without_shard(SIDE, size),
+        None => count_without_shard(SIDE, size, waits),
     }
 }
 
@@ -107,8 +109,8 @@ fn add_alone(cell: &AtomicU64, n: u64) {
 
 #[cold]
 #[inline(never)]
-fn count_without_shard(side: usize, size: usize) {
-    let cells = claim_once().or_else(shared).unwrap_or(&EARLY);
+fn count_without_shard(side: usize, size: usize, waits: bool) {
+    let cells = claim_once(waits).or_else(shared).unwrap_or(&EARLY);
     cells[side].fetch_add(size as u64, Ordering::Relaxed);
     cells[side + 2].fetch_add(1, Ordering::Relaxed);
 }
@@ -118,11 +120,12 @@ fn shared() -> Option<&'static Cells> {
 }
 
 /// A shard for the calling thread, if it has not asked before.
-fn claim_once() -> Option<&'static Cells> {
+fn claim_once(waits: bool) -> Option<&'static Cells> {
     if !MAY_CLAIM.replace(false) {
         return None;
     }
-    let Some(scope) = publish::try_process_scope() else {
+    let scope = if waits { publish::existing_process_scope() } else { publish::try_process_scope() };
+    let Some(scope) = scope else {
         MAY_CLAIM.set(true);
         return None;
     };

@@ -12,6 +12,7 @@ use super::shards;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountingAllocator<A = System> {
     inner: A,
+    waits: bool,
 }
 
 impl CountingAllocator {
@@ -19,12 +20,27 @@ impl CountingAllocator {
     pub const fn new() -> Self {
         Self::over(System)
     }
+
+    /// Counts what goes through the system's allocator, and publishes it once something else in the process publishes,
+    /// such as a loop: for programs that measure themselves only in some of their uses. Until then counting is a little
+    /// dearer, for all threads count in the same place.
+    pub const fn waiting() -> Self {
+        Self { inner: System, waits: true }
+    }
 }
 
 impl<A> CountingAllocator<A> {
     /// Counts what goes through `inner`.
     pub const fn over(inner: A) -> Self {
-        Self { inner }
+        Self { inner, waits: false }
+    }
+
+    #[inline]
+    fn counted(&self, memory: *mut u8, size: usize) -> *mut u8 {
+        if !memory.is_null() {
+            shards::count_allocation(size, self.waits);
+        }
+        memory
     }
 }
 
@@ -34,20 +50,20 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for CountingAllocator<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller keeps the contract of this method, which is that of `inner`'s.
-        counted(unsafe { self.inner.alloc(layout) }, layout.size())
+        self.counted(unsafe { self.inner.alloc(layout) }, layout.size())
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as in `alloc`.
-        counted(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+        self.counted(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
     }
 
     #[inline]
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: as in `alloc`.
         unsafe { self.inner.dealloc(memory, layout) };
-        shards::count_release(layout.size());
+        shards::count_release(layout.size(), self.waits);
     }
 
     #[inline]
@@ -55,16 +71,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for CountingAllocator<A> {
         // SAFETY: as in `alloc`.
         let moved = unsafe { self.inner.realloc(memory, layout, new_size) };
         if !moved.is_null() {
-            shards::count_release(layout.size());
+            shards::count_release(layout.size(), self.waits);
         }
-        counted(moved, new_size)
+        self.counted(moved, new_size)
     }
-}
-
-#[inline]
-fn counted(memory: *mut u8, size: usize) -> *mut u8 {
-    if !memory.is_null() {
-        shards::count_allocation(size);
-    }
-    memory
 }

@@ -79,6 +79,11 @@ pub(crate) fn try_process_scope() -> Option<&'static Scope> {
     made.map(|telemetry| &telemetry.process)
 }
 
+/// As [`process_scope`], but `None` where nobody has made the telemetry so far.
+pub(crate) fn existing_process_scope() -> Option<&'static Scope> {
+    TELEMETRY.get().map(|telemetry| &telemetry.process)
+}
+
 /// Opens the scope of a new loop that belongs to the calling thread. `name` may be empty: the loop is then told from
 /// others by its number.
 pub(crate) fn loop_scope(name: &str) -> Scope {
