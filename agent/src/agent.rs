@@ -5,12 +5,14 @@
 //! answered at once however long a scrape takes. Refused: a pool of threads that scrape at the same time, which would
 //! need locks around the targets and as many times the memory.
 
+mod background;
 mod own_metrics;
 mod routes;
 mod server;
 mod targets;
 mod worker;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,16 +22,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Address, AgentOptions};
 use crate::console;
 use crate::error::Error;
+pub(crate) use background::Background;
 use own_metrics::OwnMetrics;
 use worker::Worker;
 
 /// Runs the agent until SIGINT or SIGTERM.
 pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| Error::System { doing: "cannot start the event loop", source })?;
-    runtime.block_on(async {
+    block_on(async {
         let stopped = stop_signal()?;
         serve(options.listen, stopped, |address| {
             console::line(format_args!("serving metrics on http://{address}/metrics"));
@@ -40,11 +39,20 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     })
 }
 
+/// Runs something on an event loop that needs no other thread.
+fn block_on(future: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::System { doing: "cannot start the event loop", source })?;
+    runtime.block_on(future)
+}
+
 /// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
-pub(crate) async fn serve(
+async fn serve(
     address: Address,
     stop: impl Future<Output = ()>,
-    listening: impl FnOnce(std::net::SocketAddr),
+    listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
     let refused = |source| Error::Listen { address: address.to_string(), source };
     let listener = TcpListener::bind(address.0).await.map_err(refused)?;

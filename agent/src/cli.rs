@@ -3,11 +3,15 @@
 mod address;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use address::Address;
+
+use crate::demo::DemoOptions;
+use crate::profile::ProfileOptions;
 
 /// The exit statuses, as the help tells them.
 pub(crate) const EXIT_STATUS: &str = "\
@@ -30,7 +34,9 @@ pub(crate) struct Cli {
 /// One module a command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Profile(ProfileOptions),
     Agent(AgentOptions),
+    Demo(DemoOptions),
     /// Print the completions for a shell
     #[command(
         after_help = "Example:\n  loopscope completions bash > ~/.local/share/bash-completion/completions/loopscope"
@@ -73,10 +79,28 @@ pub(crate) struct AgentOptions {
     pub(crate) listen: Address,
 }
 
+/// A duration as it is given on the command line, such as `30s` or `1m30s`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("a duration is longer than zero".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; give a duration such as 30s, 5m or 1m30s")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_duration_has_units_and_a_length() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for text in ["", "0s", "30", "-1s", "1 fortnight", "99999999999999999999s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -4,13 +4,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{fmt, io};
 
+use crate::cli::Address;
+
 /// Why a command of the program failed.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// The address to serve on cannot be listened on.
     Listen { address: String, source: io::Error },
+    /// A file that the program needs for itself cannot be written.
+    TemporaryFile { path: PathBuf, source: io::Error },
+    /// The event loop of the demo failed.
+    Runtime(runtime::Error),
     /// A file cannot be written.
     Output { path: PathBuf, source: io::Error },
+    /// The name of the output tells no format, and none was given.
+    UnknownFormat { path: PathBuf },
+    /// Nothing can be recorded.
+    Record(attach::Error),
     /// The standard output cannot be written.
     Stdout { source: io::Error },
     /// The system refused something that the program cannot do without.
@@ -18,9 +28,19 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// The service of the demo cannot be started.
+    pub(crate) fn listen(address: Address, error: runtime::Error) -> Self {
+        Self::Listen { address: address.to_string(), source: io::Error::from_raw_os_error(error.code()) }
+    }
+
     /// The program's exit status; see [`crate::cli::EXIT_STATUS`].
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::FAILURE
+        ExitCode::from(match self {
+            Self::Record(attach::Error::CommandNotFound { .. }) => 127,
+            Self::Record(attach::Error::CommandNotExecutable { .. }) => 126,
+            Self::UnknownFormat { .. } => 2,
+            _ => 1,
+        })
     }
 }
 
@@ -51,6 +71,16 @@ impl fmt::Display for Error {
                     _ => f.write_str("; choose another place with --output"),
                 }
             }
+            Self::TemporaryFile { path, source } => {
+                write!(f, "cannot write {}: {source}; another directory is used with TMPDIR", path.display())
+            }
+            Self::Runtime(error) => error.fmt(f),
+            Self::UnknownFormat { path } => write!(
+                f,
+                "{}: this name tells no format; end it in .svg, .folded, .pprof, .json or .speedscope.json, or give --format",
+                path.display()
+            ),
+            Self::Record(error) => error.fmt(f),
             Self::Stdout { source } => write!(f, "cannot write to the standard output: {source}"),
             Self::System { doing, source } => write!(f, "{doing}: {source}"),
         }
@@ -64,6 +94,10 @@ impl std::error::Error for Error {
             | Self::Output { source, .. }
             | Self::Stdout { source }
             | Self::System { source, .. } => Some(source),
+            Self::TemporaryFile { source, .. } => Some(source),
+            Self::Runtime(error) => Some(error),
+            Self::Record(error) => Some(error),
+            Self::UnknownFormat { .. } => None,
         }
     }
 }

@@ -9,19 +9,28 @@ mod agent;
 mod cli;
 mod clock;
 mod console;
+mod demo;
 mod error;
 mod manual;
+mod profile;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use cli::{Cli, Command};
+use runtime::alloc::CountingAllocator;
+
+/// For the demo, which publishes what its heap does. The other commands make no loop of ours, so they publish nothing.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator::waiting();
 
 fn main() -> ExitCode {
     // Wrong usage ends here, with status 2.
     let done = match Cli::parse().command {
+        Command::Profile(options) => profile::run(&options),
         Command::Agent(options) => agent::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => manual::completions(shell).map(|()| ExitCode::SUCCESS),
         Command::Man { directory } => manual::pages(&directory).map(|()| ExitCode::SUCCESS),
     };

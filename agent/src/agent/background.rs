@@ -1,0 +1,56 @@
+//! An agent beside something else, on a thread of its own.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::cli::Address;
+use crate::error::Error;
+
+/// An agent that runs until it is stopped.
+pub(crate) struct Background {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Background {
+    /// Starts an agent, and waits until it listens.
+    pub(crate) fn start(listen: Address) -> Result<Self, Error> {
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = channel();
+        let thread = std::thread::Builder::new()
+            .name("agent".into())
+            .spawn(move || {
+                let listening = tell.clone();
+                let served = super::block_on(async {
+                    // Stopped, or whoever could stop it is gone.
+                    let stop = async { drop(stopped.await) };
+                    super::serve(listen, stop, |address| drop(listening.send(Ok(address)))).await
+                });
+                if let Err(error) = served {
+                    // After it has listened, serving does not fail any more.
+                    drop(tell.send(Err(error)));
+                }
+            })
+            .map_err(|source| Error::System { doing: "cannot start a thread", source })?;
+        let address = told.recv().expect("the thread tells how it started")?;
+        Ok(Self { address, stop, thread })
+    }
+
+    /// Where it serves.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends the agent, when the scrapes that are under way are answered.
+    pub(crate) fn stop(self) {
+        // It may have ended by itself.
+        let _ = self.stop.send(());
+        if let Err(panic) = self.thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What can be asked of `loopscope profile`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use attach::target::Pid;
+use clap::Args;
+
+use super::format::Format;
+use crate::error::Error;
+
+const EXAMPLES: &str = "\
+Examples:
+  loopscope profile -- ./server --port 8080
+  loopscope profile --pid 4711 --duration 30s --output server.svg
+  loopscope profile -o app.pprof -- node --perf-basic-prof app.js
+  loopscope profile --format folded -o - --pid 4711 | sort
+
+A recording ends when its target ends, when --duration is over, or at Ctrl-C; the file is written in each case. A command
+that still runs then is told to end (SIGTERM): it is not left behind. A process given by --pid is never touched.
+
+Exit status:
+  of a COMMAND its own: its exit code, or 128 + N when signal N ended it; 0 when --duration ended it.
+  126  the command cannot be executed       2  wrong usage
+  127  the command is not found             1  loopscope failed, and says why
+
+Permissions: own processes need kernel.perf_event_paranoid of at most 2 (at most 1 to see time in the kernel); everything
+is open to root, and to CAP_PERFMON with CAP_SYS_PTRACE.";
+
+/// Record where a program's CPU time goes, and write a flamegraph or another profile
+///
+/// Samples all threads of a command or of a running process, with what they start, and writes one file. The program needs
+/// no change, no frame pointers and no debug information, though names and lines come from there. Stacks of event loops
+/// stand under the phase that they ran in.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, override_usage = "loopscope profile [OPTIONS] (--pid PID | -- COMMAND [ARG]...)")]
+pub(crate) struct ProfileOptions {
+    /// The file to write; `-` is the standard output (a COMMAND's own then goes to the standard error) [default:
+    /// loopscope.svg, or as the format has it]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// The format [default: as the file's name tells, or else svg]
+    #[arg(short, long)]
+    pub(super) format: Option<Format>,
+
+    /// Samples for each second of CPU time of a thread
+    #[arg(short = 'F', long, value_name = "HZ", default_value_t = 999, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) frequency: u32,
+
+    /// End the recording after this time, such as 30s or 1m30s
+    #[arg(short, long, value_name = "TIME", value_parser = crate::cli::duration)]
+    pub(super) duration: Option<std::time::Duration>,
+
+    /// Record a process that runs
+    #[arg(short, long, conflicts_with = "command", required_unless_present = "command")]
+    pub(super) pid: Option<Pid>,
+
+    /// Start and record a command
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
+}
+
+impl ProfileOptions {
+    /// The format that was asked for, or that the file's name tells.
+    pub(super) fn format(&self) -> Result<Format, Error> {
+        match (self.format, &self.output) {
+            (Some(format), _) => Ok(format),
+            (None, Some(path)) if path.as_os_str() != "-" => {
+                Format::of_file(path).ok_or_else(|| Error::UnknownFormat { path: path.clone() })
+            }
+            (None, _) => Ok(Format::Svg),
+        }
+    }
+
+    /// Where to write.
+    pub(super) fn output(&self, format: Format) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| format.default_file().into())
+    }
+
+    /// What is profiled, as a person would say it.
+    pub(super) fn title(&self) -> String {
+        match self.pid {
+            Some(pid) => format!("pid {pid}"),
+            None => {
+                let words: Vec<_> = self.command.iter().map(|word| word.to_string_lossy()).collect();
+                words.join(" ")
+            }
+        }
+    }
+}
