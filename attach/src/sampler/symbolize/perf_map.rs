@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use model::profile::StringId;
@@ -57,13 +57,15 @@ impl PerfMap {
         }
         let process = proc_dir.join(self.pid.to_string());
         let root = process.join("root");
-        // A process that is gone has no root any more, but may have had ours.
-        let directories = [root.as_path(), Path::new("/")];
-        let pids = [innermost_pid(&process), Some(self.pid)];
-        let named = |pid: u32| directories.map(|directory| directory.join(format!("tmp/perf-{pid}.map")));
+        let named = |directory: &Path, pid| directory.join(format!("tmp/perf-{pid}.map"));
+        let candidates = match root.join("tmp").is_dir() {
+            true => [innermost_pid(&process), Some(self.pid)].map(|pid| Some(named(&root, pid?))),
+            // A process that is gone, or is another user's, may have had our file system and pids.
+            false => [Some(named(Path::new("/"), self.pid)), None],
+        };
         // A symbolic link would be followed in our file system, not in the process's.
-        let open = |path: &_| open_regular(path, libc::O_NOFOLLOW).ok();
-        self.file = pids.into_iter().flatten().flat_map(named).find_map(|path| open(&path));
+        let open = |path: PathBuf| open_regular(&path, libc::O_NOFOLLOW).ok();
+        self.file = candidates.into_iter().flatten().find_map(open);
     }
 
     /// Opens the file as code of the program is seen again: often at first, then seldom.
