@@ -10,6 +10,7 @@ mod rings;
 
 pub mod convert;
 pub mod demangle;
+mod guard;
 pub mod phase;
 mod process;
 mod symbolize;

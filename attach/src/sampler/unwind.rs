@@ -8,10 +8,14 @@
 use framehop::{CacheNative, MayAllocateDuringUnwind, Unwinder as _};
 
 use super::event::{Registers, Sample};
+use super::guard::guarded;
 use super::process::{Space, SpaceUnwinder};
 
 /// Deeper stacks lose their outermost frames.
 const FRAMES_MAX: usize = 4096;
+
+/// Hardly a stack is larger: what lies further away was no frame.
+const STACK_BYTES_MAX: u64 = 64 << 20;
 
 /// The cache tells states of address spaces apart by 16 bits, of which each change of a space takes a few values.
 const EPOCHS_PER_CACHE: u64 = 1 << 13;
@@ -53,24 +57,18 @@ impl Unwinder {
         };
         self.renew(epoch);
         let first = frames.len();
-        let mut read = |address: u64| {
-            let offset = usize::try_from(address.wrapping_sub(registers.sp)).map_err(drop)?;
-            let bytes = sample.stack.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(())?;
-            Ok(u64::from_le_bytes(*bytes))
+        let Some(stopped) = guarded(|| self.step(registers, sample.stack, space, frames)) else {
+            *self = Self::new();
+            return End::Complete;
         };
-        let unwinder = space.unwinder();
-        let mut steps =
-            unwinder.iter_frames(registers.ip, native(registers, unwinder), &mut self.cache, &mut read);
-        let failed = loop {
-            match steps.next() {
-                Ok(Some(_)) if frames.len() - first == FRAMES_MAX => return End::Truncated,
-                Ok(Some(address)) => frames.push(address.address_for_lookup()),
-                Ok(None) => return End::Complete,
-                Err(error) => break error,
-            }
+        let failed = match stopped {
+            Ok(end) => return end,
+            Err(error) => error,
         };
         let unread = match failed {
-            framehop::Error::CouldNotReadStack(address) => address >= registers.sp,
+            framehop::Error::CouldNotReadStack(address) => {
+                address.wrapping_sub(registers.sp) < STACK_BYTES_MAX
+            }
             _ => false,
         };
         if continue_by_chain(chain, frames, first) || !(unread && sample.stack_cut) {
@@ -78,6 +76,31 @@ impl Unwinder {
         } else {
             End::Truncated
         }
+    }
+
+    /// Unwinds to the end of the stack or, with the error, as far as it goes.
+    fn step(
+        &mut self,
+        registers: Registers,
+        stack: &[u8],
+        space: &Space,
+        frames: &mut Vec<u64>,
+    ) -> Result<End, framehop::Error> {
+        let mut read = |address: u64| {
+            let offset = usize::try_from(address.wrapping_sub(registers.sp)).map_err(drop)?;
+            let bytes = stack.get(offset..).and_then(|rest| rest.first_chunk()).ok_or(())?;
+            Ok(u64::from_le_bytes(*bytes))
+        };
+        let unwinder = space.unwinder();
+        let start = native(registers, unwinder);
+        let mut steps = unwinder.iter_frames(registers.ip, start, &mut self.cache, &mut read);
+        for _ in 0..FRAMES_MAX {
+            match steps.next()? {
+                Some(address) => frames.push(address.address_for_lookup()),
+                None => return Ok(End::Complete),
+            }
+        }
+        Ok(End::Truncated)
     }
 
     fn renew(&mut self, epoch: u64) {

@@ -6,6 +6,7 @@ use std::thread;
 
 use super::raw::Location;
 use super::{Origin, Origins};
+use crate::sampler::guard::guarded;
 use crate::sampler::process::Backing;
 use crate::sampler::symbolize::images::{ImageId, Images};
 use crate::sampler::symbolize::{Place, Symbols, kernel, resolve_image};
@@ -78,7 +79,8 @@ impl Names {
             }
             found[location as usize] = Some((at as u32, addresses.len() as u32 - 1));
         }
-        let answer = |request: &Request| answer(request, origins, images, proc_dir);
+        let answer =
+            |request: &Request| guarded(|| answer(request, origins, images, proc_dir)).unwrap_or_default();
         let answers = in_parallel(&requests, |request| effort(request, images), answer);
         let sources = requests.iter().map(|request| request.source);
         Self { found, answers: sources.zip(answers).collect() }

@@ -21,8 +21,6 @@ mod unnamed;
 
 pub(crate) use object_file::resolve as resolve_image;
 
-use std::ops::Range;
-
 use model::profile::{StringId, Strings};
 use rustc_hash::FxHashMap;
 
@@ -53,12 +51,9 @@ pub(crate) struct Symbols {
 impl Symbols {
     /// The places of the `index`th address, from the outermost to the innermost; empty where nothing is known.
     pub(crate) fn places(&self, index: usize) -> &[Place] {
-        &self.places[self.range(index)]
-    }
-
-    fn range(&self, index: usize) -> Range<usize> {
+        let Some(&end) = self.ends.get(index) else { return &[] };
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start..self.ends[index]
+        &self.places[start..end]
     }
 
     /// Adds the places of the next address.

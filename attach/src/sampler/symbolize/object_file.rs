@@ -8,10 +8,7 @@ use super::{Place, Symbols, debug_file, dwarf, symbol_table, unnamed};
 /// The places of these ascending addresses of the file.
 pub(crate) fn resolve(image: &Image, addresses: &[u64]) -> Symbols {
     let mut symbols = Symbols::default();
-    let Some(elf) = image.elf() else {
-        addresses.iter().for_each(|_| symbols.push([]));
-        return symbols;
-    };
+    let Some(elf) = image.elf() else { return symbols };
     let debug_image = debug_file::find(image, &elf);
     let debug_elf = debug_image.as_ref().and_then(Image::elf);
     let best_elf = debug_elf.as_ref().unwrap_or(&elf);
