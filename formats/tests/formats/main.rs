@@ -1,9 +1,11 @@
 //! Every format, through the crate's public interface. One program, so that it is linked once.
 
+mod browser;
 mod call_tree;
 mod extremes;
 mod firefox;
 mod flamegraph;
+mod flamegraph_browser;
 mod folded;
 mod golden;
 mod node_server;

@@ -47,7 +47,7 @@ class Page {
     const page = html("div", { class: "app" },
       html("header", {},
         html("div", { class: "heading" }, html("h1", { title }, title), ...subtitles.map((text) => html("p", {}, text))),
-        html("div", { class: "tools" }, this.found, this.field, this.resetButton, this.turnButton)),
+        html("div", { class: "tools" }, this.field, this.resetButton, this.turnButton, this.found)),
       this.path, this.scroller, html("footer", {}, this.details, legend));
     this.root.appendChild(svg("foreignObject", { width: "100%", height: "100%" })).append(page);
   }
@@ -90,6 +90,7 @@ class Page {
 
   #show(node, animated) {
     this.stacks.zoom(node, animated);
+    this.stacks.mark("hover", -1);
     if (!this.stacks.isShown(this.stacks.marked.cursor)) this.stacks.mark("cursor", -1);
     const { profile } = this;
     const steps = profile.path(node).map((step) => {
@@ -145,6 +146,7 @@ class Page {
     if (node < 0) return;
     this.stacks.reveal(node);
     this.stacks.mark("cursor", node);
+    this.stacks.mark("hover", -1);
     this.#describe();
   }
 
@@ -153,8 +155,10 @@ class Page {
     const { profile, stacks, search } = this;
     const { hover, cursor } = stacks.marked;
     const node = [hover, cursor, stacks.zoomed].find((marked) => marked >= 0);
-    const amount = (label, weight) =>
-      html("span", {}, html("b", {}, label), ` ${share(weight, profile.total[0])} · ${profile.describe(weight)}`);
+    const amount = (label, weight) => {
+      const text = weight ? `${share(weight, profile.total[0])} · ${profile.describe(weight)}` : "none";
+      return html("span", {}, html("b", {}, label), ` ${text}`);
+    };
     this.details.replaceChildren(
       html("p", { class: "function" }, html("span", {}, profile.name(node)), html("span", {}, profile.location(node))),
       html("p", {}, amount("total", profile.total[node]), amount("self", profile.self[node])),

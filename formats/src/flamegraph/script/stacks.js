@@ -3,7 +3,7 @@ const FRAME_HEIGHT = 17;
 const BASELINE = 12;
 const LABEL_PADDING = 3;
 /** What is narrower, in pixels, shares its place with its neighbours. */
-const MIN_WIDTH = 0.5;
+const MIN_WIDTH = 1;
 /** Rows drawn beyond the window's edges, so that a quick scroll meets no void. */
 const MARGIN_ROWS = 20;
 const ZOOM_MS = 220;
@@ -33,11 +33,11 @@ class Stacks {
     /** The framed nodes, or -1: under the pointer, and under the keyboard. */
     this.marked = { hover: -1, cursor: -1 };
     this.svg = scroller.appendChild(svg("svg", { "aria-hidden": "true" }));
+    const mark = (kind) => this.svg.appendChild(svg("rect", { class: kind, height: FRAME_HEIGHT }));
     this.shapes = this.svg.appendChild(svg("g"));
+    this.#marks.hover = mark("hover");
     this.texts = this.svg.appendChild(svg("g"));
-    for (const kind of ["hover", "cursor"]) {
-      this.#marks[kind] = this.svg.appendChild(svg("rect", { class: kind, height: FRAME_HEIGHT }));
-    }
+    this.#marks.cursor = mark("cursor");
     this.#view = this.#viewOf(0);
     scroller.style.flexBasis = `${profile.rows.length * ROW_HEIGHT}px`;
     scroller.addEventListener("scroll", () => this.draw());
@@ -125,7 +125,7 @@ class Stacks {
 
   draw() {
     this.#setHeight();
-    const { profile, scroller } = this;
+    const { profile, scroller, matches } = this;
     const first = Math.floor(scroller.scrollTop / ROW_HEIGHT) - MARGIN_ROWS;
     const last = Math.ceil((scroller.scrollTop + scroller.clientHeight) / ROW_HEIGHT) + MARGIN_ROWS;
     const shapes = new Map();
@@ -134,20 +134,23 @@ class Stacks {
       const y = this.#y(depth);
       if (y < first * ROW_HEIGHT || y > last * ROW_HEIGHT) continue;
       for (const { node, x, width } of this.#visible(depth)) {
-        const colour = this.matches?.[node] ? "match" : profile.className(node);
-        const key = depth < profile.depth[this.zoomed] ? `${colour} caller` : colour;
+        const colour = matches?.[node] ? "match" : profile.className(node);
+        const calls = depth < profile.depth[this.zoomed];
+        const key = calls ? `${colour} caller` : colour;
         const shown = tenths(width - Math.min(width / 4, 1));
         const shape = `M${tenths(x)} ${y}v${FRAME_HEIGHT}h${shown}v-${FRAME_HEIGHT}z`;
         shapes.set(key, (shapes.get(key) ?? "") + shape);
         const cells = Math.floor((width - 2 * LABEL_PADDING) / this.#cell);
         const label = cells > 0 && fit(profile.name(node), cells);
-        if (label) this.#drawLabel(labels++, label, x + LABEL_PADDING, y + BASELINE, LIGHT_CLASS.test(colour));
+        // What is faded is light, whatever its colour.
+        const onDark = colour === "match" ? !calls : !calls && !matches && !LIGHT_CLASS.test(colour);
+        if (label) this.#drawLabel(labels++, label, x + LABEL_PADDING, y + BASELINE, onDark);
       }
     }
     for (const [key, path] of this.#paths) if (!shapes.has(key)) path.removeAttribute("d");
     for (const [key, shape] of shapes) this.#path(key).setAttribute("d", shape);
     for (const { element } of this.#labels.splice(labels)) element.remove();
-    this.svg.setAttribute("class", this.matches ? "stacks searched" : "stacks");
+    this.svg.setAttribute("class", `stacks ${this.inverted ? "icicles" : "flames"} ${matches ? "searched" : ""}`);
     this.#drawMark("hover");
     this.#drawMark("cursor");
   }
@@ -176,13 +179,13 @@ class Stacks {
     }
   }
 
-  #drawLabel(position, text, x, y, dark) {
+  #drawLabel(position, text, x, y, onDark) {
     const label = (this.#labels[position] ??= { element: this.texts.appendChild(svg("text")) });
     const { element } = label;
     if (label.text !== text) element.textContent = label.text = text;
     if (label.x !== x) element.setAttribute("x", tenths((label.x = x)));
     if (label.y !== y) element.setAttribute("y", (label.y = y));
-    if (label.dark !== dark) element.setAttribute("class", (label.dark = dark) ? "" : "on-dark");
+    if (label.onDark !== onDark) element.setAttribute("class", (label.onDark = onDark) ? "on-dark" : "");
   }
 
   #drawMark(kind) {
