@@ -4,8 +4,9 @@
 //! most half of the threads, as in libuv: beyond that it waits and others pass it.
 //!
 //! **Wake-ups.** A worker is *searching* from when it is called, or has ended a task, until it takes a task or goes to
-//! sleep. A worker is called only if more tasks could start than workers are searching, so that each wake-up has a task
-//! for it, and none is lost: whoever takes a task or adds one makes up for it.
+//! sleep. As long as there are workers to be called, no fewer are searching than tasks could start. Only a submission can
+//! upset that, and then calls one: who takes a task lowers both numbers, and who ends a slow one, so that another may
+//! start, searches. So each wake-up has a task for it, and no task waits for a worker that sleeps.
 //!
 //! **Lingering.** Sleeping and being woken takes longer than most file-system calls. So one worker at a time, having
 //! found nothing, stays awake a little, but only if the last time the pool ran dry the next task came within that little:
@@ -54,9 +55,9 @@ pub(super) enum Call<W> {
 
 /// What a worker does next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next<T, W> {
-    /// Run this, once the other worker is called.
-    Run(T, Option<Call<W>>),
+pub(super) enum Next<T> {
+    /// Run this.
+    Run(T),
     /// Look again soon, awake.
     Linger,
     /// Sleep until called.
@@ -127,7 +128,7 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
     }
 
     /// Tells the worker `me` what to do next.
-    pub(super) fn next(&mut self, me: &W, from: From) -> Next<T, W> {
+    pub(super) fn next(&mut self, me: &W, from: From) -> Next<T> {
         match from {
             // A sleeper can wake up without a call.
             From::Called if self.asleep.contains(me) => return Next::Sleep,
@@ -142,7 +143,7 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
         }
         if let Some(task) = self.take() {
             self.searching -= 1;
-            return Next::Run(task, self.call_if_needed());
+            return Next::Run(task);
         }
         if self.closed {
             self.searching -= 1;

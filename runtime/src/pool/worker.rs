@@ -106,8 +106,7 @@ fn work(shared: &Arc<Shared>) {
         state = to;
         let told = ended.take().map(Ended::tell).is_some();
         from = match next {
-            Next::Run(queued, call) => {
-                follow(shared, call);
+            Next::Run(queued) => {
                 let kind = queued.kind;
                 let ran = run(shared.instruments, queued);
                 let at = ran.at;
@@ -193,7 +192,7 @@ impl Shared {
         }
     }
 
-    fn next(&self, me: &Worker, from: From) -> Next<Queued, Worker> {
+    fn next(&self, me: &Worker, from: From) -> Next<Queued> {
         let mut dispatch = self.lock();
         let next = dispatch.next(me, from);
         if matches!(next, Next::Linger) {

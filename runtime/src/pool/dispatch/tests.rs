@@ -24,16 +24,16 @@ fn each_task_calls_one_worker_and_no_more() {
     assert_eq!(submit(&mut dispatch, Work, 1, 0), Some(Call::Start));
     assert_eq!(submit(&mut dispatch, Work, 2, 0), Some(Call::Start));
     assert_eq!(submit(&mut dispatch, Work, 3, 0), None, "there is no third thread");
-    assert_eq!(dispatch.next(&1, From::Called), Next::Run(1, None));
-    assert_eq!(dispatch.next(&2, From::Called), Next::Run(2, None));
-    assert_eq!(dispatch.next(&1, From::Task(Work, at(1))), Next::Run(3, None));
+    assert_eq!(dispatch.next(&1, From::Called), Next::Run(1));
+    assert_eq!(dispatch.next(&2, From::Called), Next::Run(2));
+    assert_eq!(dispatch.next(&1, From::Task(Work, at(1))), Next::Run(3));
 }
 
 #[test]
 fn a_worker_that_is_on_its_way_serves_for_one_task() {
     let mut dispatch = dispatch(4);
     assert_eq!(submit(&mut dispatch, Work, 1, 0), Some(Call::Start));
-    assert_eq!(dispatch.next(&1, From::Called), Next::Run(1, None));
+    assert_eq!(dispatch.next(&1, From::Called), Next::Run(1));
     assert_eq!(dispatch.next(&1, From::Task(Work, at(1))), Next::Sleep);
     assert_eq!(submit(&mut dispatch, Work, 2, LINGER_NS + 1), Some(Call::Wake(1)));
     assert_eq!(submit(&mut dispatch, Work, 3, LINGER_NS + 1), Some(Call::Start));
@@ -47,7 +47,7 @@ fn who_sleeps_goes_on_sleeping_until_called() {
     assert_eq!(dispatch.next(&1, From::Task(Work, at(1))), Next::Sleep);
     assert_eq!(dispatch.next(&1, From::Called), Next::Sleep, "woken by chance");
     assert_eq!(submit(&mut dispatch, Work, 2, LINGER_NS + 1), Some(Call::Wake(1)));
-    assert_eq!(dispatch.next(&1, From::Called), Next::Run(2, None));
+    assert_eq!(dispatch.next(&1, From::Called), Next::Run(2));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn one_worker_lingers_after_a_short_dry_spell_and_none_after_a_long_one() {
     assert_eq!(dispatch.next(&1, From::Task(Work, at(end))), Next::Linger);
     assert_eq!(dispatch.next(&2, From::Task(Work, at(end))), Next::Sleep, "one is enough");
     assert_eq!(submit(&mut dispatch, Work, 4, end + LINGER_NS), None, "whoever lingers need not be woken");
-    assert_eq!(dispatch.next(&1, From::Lingering), Next::Run(4, None));
+    assert_eq!(dispatch.next(&1, From::Lingering), Next::Run(4));
     assert_eq!(
         dispatch.next(&1, From::Task(Work, at(end + 2 * LINGER_NS))),
         Next::Sleep,
@@ -112,8 +112,8 @@ fn slow_tasks_beyond_half_of_the_threads_wait_and_are_passed() {
     }
     assert_eq!(submit(&mut dispatch, Fs, 4, 0), Some(Call::Start));
     let started = [1, 2, 3].map(|worker| dispatch.next(&worker, From::Called));
-    assert_eq!(started, [Next::Run(1, None), Next::Run(2, None), Next::Run(4, None)]);
-    assert_eq!(dispatch.next(&1, From::Task(Dns, at(1))), Next::Run(3, None), "a place became free");
+    assert_eq!(started, [Next::Run(1), Next::Run(2), Next::Run(4)]);
+    assert_eq!(dispatch.next(&1, From::Task(Dns, at(1))), Next::Run(3), "a place became free");
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn a_place_that_becomes_free_for_a_slow_task_is_used_by_whoever_sleeps() {
     dispatch.next(&2, From::Called);
     submit(&mut dispatch, Fs, 3, 0);
     submit(&mut dispatch, Dns, 4, 0);
-    assert_eq!(dispatch.next(&2, From::Task(Fs, at(1))), Next::Run(3, None));
+    assert_eq!(dispatch.next(&2, From::Task(Fs, at(1))), Next::Run(3));
     assert_eq!(dispatch.next(&2, From::Task(Fs, at(2))), Next::Sleep, "the slow one may not start yet");
     submit(&mut dispatch, Fs, 5, 2 * LINGER_NS);
-    assert_eq!(dispatch.next(&1, From::Task(Dns, at(3))), Next::Run(4, None));
-    assert_eq!(dispatch.next(&2, From::Called), Next::Run(5, None));
+    assert_eq!(dispatch.next(&1, From::Task(Dns, at(3))), Next::Run(4));
+    assert_eq!(dispatch.next(&2, From::Called), Next::Run(5));
 }
 
 #[test]
@@ -221,12 +221,11 @@ impl Model {
             from => from,
         };
         self.workers[worker] = match self.dispatch.next(&(worker as u32), from) {
-            Next::Run(task, call) => {
+            Next::Run(task) => {
                 let first = self.first_startable().expect("a task that may start");
                 let (expected, kind, _) = self.waiting.remove(first);
                 assert_eq!(task, expected, "in the order of submission");
                 self.running_slow += usize::from(kind == Dns);
-                self.follow(call);
                 Some(From::Task(kind, at(0)))
             }
             Next::Linger => Some(From::Lingering),
