@@ -1,10 +1,9 @@
 //! Who counts where: one shard of the segment's allocation cells for each thread that allocates.
 //!
-//! **Threads.** A shard has one writer at a time: the thread whose claim on it is set in [`CLAIMS`]. The claim is set
-//! when the thread first counts (`Acquire`), and given back when the thread ends (`Release`), after its thread-locals
-//! were destroyed; so the next owner goes on from the last one's sums. Whoever has no shard adds atomically to the last
-//! one, which nobody owns: threads beyond [`SHARDS`], threads that have given their shard back, and a thread while it
-//! gets its shard, which is also what ends any recursion.
+//! **Threads.** A shard has one writer at a time: the thread that has [claimed](Claims) it. It does so when it first
+//! counts, and gives it back when it ends, after its thread-locals were destroyed. Whoever has no shard adds atomically
+//! to the last one, which nobody owns: threads beyond [`SHARDS`], threads that have given their shard back, and a thread
+//! while it gets its shard, which is also what ends any recursion.
 //!
 //! **Before the segment is there**, which is while the first counting thread makes it, everybody adds to [`EARLY`];
 //! whoever claims a shard later moves that into the segment.
@@ -18,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::segment::AllocationCells;
 
+use super::claims::Claims;
 use crate::observe::publish;
 use crate::sys::threads::AtThreadExit;
 
@@ -25,15 +25,14 @@ use crate::sys::threads::AtThreadExit;
 /// what is used takes memory. The last one is shared by all who found none.
 const SHARDS: u16 = 1024;
 
-const SHARED: usize = SHARDS as usize - 1;
+type ShardClaims = Claims<{ SHARDS as usize / 64 }>;
 
 /// Bytes allocated, bytes freed, allocations, releases.
 type Cells = [AtomicU64; 4];
 
 static EARLY: Cells = [const { AtomicU64::new(0) }; 4];
 
-/// One bit for each shard that has an owner. Bits from [`SHARED`] on are never claimed.
-static CLAIMS: [AtomicU64; SHARDS as usize / 64] = [const { AtomicU64::new(0) }; SHARDS as usize / 64];
+static CLAIMS: ShardClaims = ShardClaims::new();
 
 static HEAP: OnceLock<Heap> = OnceLock::new();
 
@@ -116,7 +115,7 @@ fn count_without_shard(side: usize, size: usize, waits: bool) {
 }
 
 fn shared() -> Option<&'static Cells> {
-    HEAP.get()?.cells.shards().nth(SHARED)
+    HEAP.get()?.cells.shards().nth(ShardClaims::SHARED)
 }
 
 /// A shard for the calling thread, if it has not asked before.
@@ -135,10 +134,10 @@ fn claim_once(waits: bool) -> Option<&'static Cells> {
     });
     move_early_counts();
     let at_exit = heap.at_exit?;
-    let number = claim()?;
+    let number = CLAIMS.claim()?;
     // The hook's number zero means that there is none.
     if at_exit.leave(number + 1).is_err() {
-        release(number);
+        CLAIMS.release(number);
         return None;
     }
     OWN.set(heap.cells.shards().nth(number));
@@ -155,31 +154,8 @@ fn move_early_counts() {
     }
 }
 
-/// The lowest shard that is free, so that a reader finds few cache lines in use.
-fn claim() -> Option<usize> {
-    for (at, word) in CLAIMS.iter().enumerate() {
-        let mut claimed = word.load(Ordering::Relaxed);
-        while claimed != u64::MAX {
-            let bit = claimed.trailing_ones() as usize;
-            let number = at * 64 + bit;
-            if number == SHARED {
-                return None;
-            }
-            claimed = word.fetch_or(1 << bit, Ordering::Acquire);
-            if claimed & 1 << bit == 0 {
-                return Some(number);
-            }
-        }
-    }
-    None
-}
-
-fn release(number: usize) {
-    CLAIMS[number / 64].fetch_and(!(1 << (number % 64)), Ordering::Release);
-}
-
 /// Called when a thread ends that owns a shard. What it still allocates goes to the shared one.
 extern "C" fn give_back(hook_number: *mut c_void) {
     OWN.set(None);
-    release(hook_number.addr() - 1);
+    CLAIMS.release(hook_number.addr() - 1);
 }
