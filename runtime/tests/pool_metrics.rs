@@ -99,20 +99,18 @@ fn the_wait_of_a_task_is_from_its_submission_to_its_start() {
         let event_loop = loop_on(1);
         let gate = queue_waiting(&event_loop, 1);
         wait_until("the thread is busy", || gate.waiting() == 1);
-        let submitted = Instant::now();
+        let before_submission = Instant::now();
         event_loop.queue_work(TaskKind::Crypto, || (), |_, result| result.unwrap());
+        let after_submission = Instant::now();
         assert_eq!(histogram(&THREADPOOL_QUEUE_WAIT, &["crypto"]).count(), 0, "not while it waits");
         thread::sleep(Duration::from_millis(5));
-        let at_least_ns = submitted.elapsed().as_nanos() as u64;
+        let at_least_ns = after_submission.elapsed().as_nanos() as u64;
         gate.open();
         event_loop.run(RunMode::Default);
-        let at_most_ns = submitted.elapsed().as_nanos() as u64;
+        let at_most_ns = before_submission.elapsed().as_nanos() as u64;
         let wait = histogram(&THREADPOOL_QUEUE_WAIT, &["crypto"]);
         assert_eq!(wait.count(), 1);
-        // The clock of the test is read a little after that of the pool.
-        assert!((at_least_ns..at_most_ns + 1_000_000).contains(&wait.sum_ns()), "{wait:?}");
-        let rests = histogram(&THREADPOOL_QUEUE_WAIT, &["crypto"]);
-        assert_eq!(rests, wait);
+        assert!((at_least_ns..at_most_ns).contains(&wait.sum_ns()), "{wait:?}");
     });
 }
 

@@ -15,7 +15,7 @@ use model::segment::{Contents, Identity, Reader, Scope, ScopeKind, Writer};
 
 use super::segment;
 pub use super::segment::{Publication, Unpublished};
-use crate::sys::{clock, threads};
+use crate::sys::{clock, memfd, threads};
 
 static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
 static BEING_MADE: AtomicBool = AtomicBool::new(false);
@@ -44,7 +44,8 @@ struct Telemetry {
 /// }
 /// ```
 pub fn publication() -> &'static Publication {
-    &telemetry().publication
+    static FORKED: Publication = Publication::Unpublished(Unpublished::Forked);
+    if memfd::is_in_forked_child() { &FORKED } else { &telemetry().publication }
 }
 
 /// What this process has measured so far: its own segment, read as the agent would read it.

@@ -46,6 +46,8 @@ pub enum Unpublished {
         /// The length of a segment, in bytes.
         needed: u64,
     },
+    /// The process was forked from one that publishes. It counts on from its parent's values, for itself alone.
+    Forked,
     /// The system refused.
     Refused {
         /// The system call that failed.
@@ -59,6 +61,7 @@ impl fmt::Display for Unpublished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TurnedOff => write!(f, "turned off by {SWITCH}=off"),
+            Self::Forked => f.write_str("a process that was forked has to exec before it can publish"),
             Self::FileSizeLimit { limit, needed } => {
                 write!(
                     f,
@@ -74,7 +77,7 @@ impl std::error::Error for Unpublished {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { error, .. } => Some(error),
-            Self::TurnedOff | Self::FileSizeLimit { .. } => None,
+            Self::TurnedOff | Self::Forked | Self::FileSizeLimit { .. } => None,
         }
     }
 }

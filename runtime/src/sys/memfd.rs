@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::segment::Writer;
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -60,6 +60,12 @@ struct Published {
 }
 
 static PUBLISHED: OnceLock<Published> = OnceLock::new();
+static IN_FORKED_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was forked from one that shared its memory, and now has a copy of its own.
+pub(crate) fn is_in_forked_child() -> bool {
+    IN_FORKED_CHILD.load(Ordering::Relaxed)
+}
 
 /// Sees to it that a forked child counts into memory of its own, and takes the descriptor, which stays open.
 ///
@@ -105,6 +111,7 @@ extern "C" fn in_child() {
     // access; `copied` is not used any more. The child has no other thread.
     let moved = unsafe { rustix::mm::mremap_fixed(copy, bytes, bytes, MremapFlags::MAYMOVE, over) };
     if moved.is_ok() {
+        IN_FORKED_CHILD.store(true, Ordering::Relaxed);
         // SAFETY: the descriptor is this module's since `make_private_in_children`, and nobody uses it.
         unsafe { rustix::io::close(published.file) };
     }
