@@ -6,7 +6,7 @@
 //! exported without loss. A quantile read from them is off by at most 4.4% (half a bucket's width, geometrically).
 //!
 //! Durations come as integer nanoseconds. [`slot_of`] finds a duration's bucket exactly, from integer bounds computed
-//! at compile time, with one table look-up and one comparison; no floating point is involved.
+//! at compile time, with one look-up and one comparison; no floating point is involved.
 //!
 //! Refused: HDR histograms (linear sub-buckets merge with nothing that the exporters speak), and buckets aligned to
 //! powers of two of *nanoseconds*, which would be faster still but fall between the boundaries that Prometheus uses.
@@ -75,6 +75,22 @@ const FIRST_SLOT: [u16; KEYS] = {
     table
 };
 
+/// The longest duration of each key that is still in the key's first slot. A table of its own, so that both look-ups
+/// of a recording go on at the same time.
+const FIRST_BOUND_NS: [u64; KEYS] = {
+    let mut table = [u64::MAX; KEYS];
+    let mut key = 0;
+    while key < KEYS {
+        let slot = FIRST_SLOT[key] as usize;
+        // The last slot has no bound: it holds whatever is longer, too.
+        if slot < SLOTS - 1 {
+            table[key] = BOUNDS_NS[slot];
+        }
+        key += 1;
+    }
+    table
+};
+
 /// The slot that counts a duration of `ns` nanoseconds, or `None` for zero, which has a count of its own.
 #[inline]
 pub fn slot_of(ns: u64) -> Option<Slot> {
@@ -88,8 +104,7 @@ pub fn slot_of(ns: u64) -> Option<Slot> {
     if key >= KEYS {
         return Some(SLOTS - 1);
     }
-    let slot = FIRST_SLOT[key] as usize;
-    Some((slot + usize::from(ns > BOUNDS_NS[slot])).min(SLOTS - 1))
+    Some(FIRST_SLOT[key] as usize + usize::from(ns > FIRST_BOUND_NS[key]))
 }
 
 /// The upper bound, inclusive, of the bucket with this index, in seconds: `2^(index/8)`.
