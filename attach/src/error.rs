@@ -33,6 +33,13 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// This user may not see what happens in the kernel, and without that there is nothing to record.
+    KernelNotPermitted {
+        /// `kernel.perf_event_paranoid`, where it can be read.
+        paranoid: Option<i32>,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The kernel has no performance events.
     NoPerfEvents {
         /// What the kernel said.
@@ -105,6 +112,14 @@ impl fmt::Display for Error {
                     ": if this is a container, its seccomp profile forbids perf_event_open; run with CAP_PERFMON"
                 )
             }
+            Error::KernelNotPermitted { paranoid, source } => {
+                write!(f, "threads leave the CPU inside the kernel; seeing that needs CAP_PERFMON or ")?;
+                write!(f, "kernel.perf_event_paranoid at most 1")?;
+                match paranoid {
+                    Some(level) => write!(f, "; it is {level}"),
+                    None => write!(f, " ({source})"),
+                }
+            }
             Error::NoPerfEvents { source } => {
                 write!(f, "this kernel has no performance events (CONFIG_PERF_EVENTS): {source}")
             }
@@ -136,6 +151,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::NotPermitted { source, .. }
+            | Error::KernelNotPermitted { source, .. }
             | Error::NoPerfEvents { source }
             | Error::LockedMemory { source, .. }
             | Error::CommandNotExecutable { source, .. }

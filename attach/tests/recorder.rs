@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,9 +18,11 @@ use loopscope_attach::sampler::event::Event;
 use loopscope_attach::sampler::recorder::{Exit, Finished, Notice, RecordOptions, Recorder, Target};
 use model::label::LossCause;
 use model::time::Monotonic;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 const POLL: Duration = Duration::from_millis(50);
 const NOBODY: u32 = 65534;
+const SLEEPERS_APART: Duration = Duration::from_millis(20);
 /// Stands on the stack of the thread that [`spin_with_pattern`] runs in.
 const PATTERN: [u64; 8] = [0x6c6f_6f70_7363_6f70; 8];
 
@@ -28,12 +31,16 @@ const PATTERN: [u64; 8] = [0x6c6f_6f70_7363_6f70; 8];
 struct Seen {
     /// By process and thread.
     samples: BTreeMap<(u32, u32), u64>,
+    weights: BTreeMap<(u32, u32), u64>,
     with_pattern: u64,
     in_kernel: u64,
     times: Vec<Monotonic>,
     mapped: BTreeSet<(u32, String)>,
     names: BTreeSet<(u32, String)>,
+    /// Processes, with those that they started.
     forked: BTreeSet<(u32, u32)>,
+    /// Threads, in the order in which they were started.
+    started: Vec<u32>,
     exited: BTreeSet<u32>,
     lost: BTreeMap<LossCause, u64>,
 }
@@ -44,6 +51,7 @@ impl Seen {
         match event {
             Event::Sample(sample) => {
                 *self.samples.entry((sample.pid, sample.tid)).or_default() += 1;
+                *self.weights.entry((sample.pid, sample.tid)).or_default() += sample.weight;
                 if let Some(registers) = sample.registers
                     && sample.kernel.is_empty()
                 {
@@ -60,7 +68,8 @@ impl Seen {
                 self.mapped.insert((mapped.pid, text(mapped.path)));
                 self.times.push(mapped.time);
             }
-            Event::Forked { time, pid, parent_pid, .. } => {
+            Event::Forked { time, pid, tid, parent_pid } => {
+                self.started.push(tid);
                 self.forked.insert((parent_pid, pid));
                 self.times.push(time);
             }
@@ -117,7 +126,7 @@ fn count_to(n: u64) -> String {
 fn a_launched_command_is_sampled_for_the_cpu_time_that_it_takes() {
     for frequency_hz in [99, 999, 4_000] {
         let options = RecordOptions { frequency_hz, ..RecordOptions::default() };
-        let (seen, finished) = record("sh", &["-c", &count_to(400_000)], &options);
+        let (seen, finished) = record("sh", &["-c", &count_to(250_000)], &options);
         let ended = finished.launched.expect("launched").wait().expect("wait");
         expect_about(seen.samples_and_losses(), ended.cpu_time.as_secs_f64() * f64::from(frequency_hz), 0.2);
     }
@@ -213,7 +222,7 @@ fn a_running_process_is_recorded_on_all_its_threads_with_what_was_there_before()
 #[test]
 fn threads_that_come_and_go_while_attaching_count_once() {
     let mut target = Role::start("spin-on-short-threads");
-    for _ in 0..5 {
+    for _ in 0..3 {
         let before = target.cpu_time();
         let mut recorder = Recorder::attach(target.pid(), &RecordOptions::default()).expect("attach");
         let mut seen = Seen::default();
@@ -237,6 +246,39 @@ fn a_target_that_ends_ends_the_recording_with_all_that_it_did() {
     let finished = recorder.finish(&mut |event| seen.add(event)).expect("finish");
     assert!(seen.exited.contains(&target.pid()), "{seen:?}");
     assert!(finished.launched.is_none());
+}
+
+#[test]
+fn a_wait_counts_as_time_off_the_cpu_with_the_stack_that_it_began_with() {
+    let script = "sleep 0.3; sleep 0.2; :";
+    let (seen, finished) = record("sh", &["-c", script], &RecordOptions::off_cpu());
+    let shell = finished.launched.as_ref().unwrap().pid();
+    let recording_ns = finished.ended.since_ns(finished.started);
+    let waited_ns = seen.weights[&(shell, shell)];
+    assert!((500_000_000..=recording_ns).contains(&waited_ns), "{waited_ns} of {recording_ns} ns: {seen:?}");
+    let sleeps = seen.weights.iter().filter(|((pid, _), _)| *pid != shell).map(|(_, ns)| *ns);
+    let slept_ns = sleeps.sum::<u64>();
+    assert!((500_000_000..=recording_ns).contains(&slept_ns), "{slept_ns} of {recording_ns} ns: {seen:?}");
+    assert_eq!(seen.in_kernel, seen.samples.values().sum::<u64>(), "threads leave the CPU in the kernel");
+    assert!(seen.times.is_sorted());
+}
+
+#[test]
+fn a_thread_that_still_waits_at_the_end_counts_up_to_the_end() {
+    let mut target = Role::start("sleep-on-ever-more-threads");
+    let mut recorder = Recorder::attach(target.pid(), &RecordOptions::off_cpu()).expect("attach");
+    let mut seen = Seen::default();
+    // They come one after the other, so the first one sleeps while the others begin.
+    let asleep = |seen: &Seen| -> Vec<u32> {
+        seen.started.iter().filter(|tid| seen.names.contains(&(**tid, "asleep".into()))).copied().collect()
+    };
+    record_until(&mut recorder, &mut seen, |seen| asleep(seen).len() > 10);
+    let finished = recorder.finish(&mut |event| seen.add(event)).expect("finish");
+    let waited_ns = seen.weights[&(target.pid(), asleep(&seen)[0])];
+    let at_least_ns = SLEEPERS_APART.as_nanos() as u64;
+    let recording_ns = finished.ended.since_ns(finished.started);
+    assert!((at_least_ns..=recording_ns).contains(&waited_ns), "{waited_ns} of {recording_ns} ns: {seen:?}");
+    assert!(target.is_alive());
 }
 
 #[test]
@@ -274,7 +316,7 @@ fn a_frequency_out_of_range_is_refused() {
 #[test]
 fn what_a_full_buffer_loses_is_counted() {
     let options = RecordOptions { frequency_hz: 10_000, ..RecordOptions::default() };
-    let script = count_to(400_000);
+    let script = count_to(250_000);
     let mut recorder =
         Recorder::launch("sh".as_ref(), &["-c".into(), script.into()], &options).expect("launch");
     // Nobody reads while it runs.
@@ -323,9 +365,15 @@ fn a_user_without_privileges_is_told_what_is_missing_and_gets_the_rest() {
         fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap().trim().parse().unwrap();
     let expect = |text: &str| assert!(output.contains(text), "no {text:?} in {output}");
     expect(&format!("attach: process {} belongs to user 0, not to user {NOBODY}", target.pid()));
+    let mlock_kb: u64 =
+        fs::read_to_string("/proc/sys/kernel/perf_event_mlock_kb").unwrap().trim().parse().unwrap();
+    if (0..=2).contains(&paranoid) && mlock_kb < 1024 {
+        expect("no memory: copying");
+    }
     match paranoid {
         ..=1 => expect("launch: sampled"),
         2 => {
+            expect("off-CPU: threads leave the CPU inside the kernel; seeing that needs CAP_PERFMON");
             expect("notice: time in the kernel is left out: seeing it needs CAP_PERFMON");
             expect("launch: sampled");
         }
@@ -333,6 +381,14 @@ fn a_user_without_privileges_is_told_what_is_missing_and_gets_the_rest() {
             "launch: sampling needs CAP_PERFMON or kernel.perf_event_paranoid at most 2; it is {paranoid}"
         )),
     }
+}
+
+#[test]
+fn too_few_descriptors_are_told_with_the_limit() {
+    let output = Role::command("launch-with-few-descriptors").output().expect("run");
+    let output = String::from_utf8_lossy(&output.stdout);
+    assert!(output.contains("sampling needs a descriptor for each thread on each CPU"), "{output}");
+    assert!(output.contains("raise it (`ulimit -n`)"), "{output}");
 }
 
 /// A file with these contents and permissions, in a directory of the test run.
@@ -413,6 +469,15 @@ fn role() {
                 thread::spawn(|| (0..1_000_000u64).for_each(|n| _ = black_box(n))).join().unwrap();
             }
         }
+        Ok("sleep-on-ever-more-threads") => {
+            say("playing");
+            // Until it is recorded nobody hears of new threads: so there is one after the other.
+            loop {
+                let asleep = || thread::sleep(Duration::from_secs(3600));
+                thread::Builder::new().name("asleep".into()).spawn(asleep).unwrap();
+                thread::sleep(SLEEPERS_APART);
+            }
+        }
         Ok("spin-until-told") => {
             say("playing");
             thread::spawn(spin_with_pattern);
@@ -437,6 +502,27 @@ fn role() {
                     say(&format!("launch: {} {leaks}", if samples > 20 { "sampled" } else { "missed" }));
                 }
                 Err(error) => say(&format!("launch: {error}")),
+            }
+            if let Err(error) = Recorder::launch("true".as_ref(), &[], &RecordOptions::off_cpu()) {
+                say(&format!("off-CPU: {error}"));
+            }
+            let none = Rlimit { current: Some(0), maximum: Some(0) };
+            setrlimit(Resource::Memlock, none).unwrap();
+            match Recorder::launch("true".as_ref(), &[], &RecordOptions::default()) {
+                Ok(recorder) => {
+                    recorder.notices().iter().for_each(|notice| say(&format!("no memory: {notice}")))
+                }
+                Err(error) => say(&format!("no memory: {error}")),
+            }
+        }
+        Ok("launch-with-few-descriptors") => {
+            // Enough for the pipes to the command and the first of many events.
+            let next = std::fs::File::open("/dev/null").unwrap().as_raw_fd() as u64;
+            let few = Rlimit { current: Some(next + 4), maximum: Some(next + 4) };
+            setrlimit(Resource::Nofile, few).unwrap();
+            match Recorder::launch("true".as_ref(), &[], &RecordOptions::default()) {
+                Ok(_) => say("succeeded"),
+                Err(error) => say(&error.to_string()),
             }
         }
         // Started by hand, with all ignored tests.

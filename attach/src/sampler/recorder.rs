@@ -31,6 +31,7 @@ mod options;
 mod sampling;
 mod system;
 mod threads;
+mod waits;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -41,15 +42,17 @@ use model::label::LossCause;
 use model::time::Monotonic;
 
 pub use command::{Ended, Exit, Launched};
-pub use options::{Notice, RecordOptions};
+pub use options::{Mode, Notice, RecordOptions};
 
 use crate::Error;
 use crate::sampler::event::Event;
 use crate::sampler::rings::Rings;
+use crate::sampler::rings::record::Record;
 use crate::sys::process;
 use crate::sys::ring::Ring;
 use existing::Existing;
 use sampling::{Sampling, Start};
+use waits::Waits;
 
 /// Whether the process that is recorded still runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +76,7 @@ pub struct Recorder {
     /// What was there before; told first.
     existing: Option<Existing>,
     started: Monotonic,
-    /// Records that the kernel has told to be lost.
-    reported_lost: u64,
+    outlet: Outlet,
     notices: Vec<Notice>,
 }
 
@@ -119,7 +121,7 @@ impl Recorder {
             existing: None,
             started,
             sampling,
-            reported_lost: 0,
+            outlet: Outlet::new(options.mode),
             notices,
         })
     }
@@ -152,7 +154,7 @@ impl Recorder {
             existing: Some(existing),
             started,
             sampling,
-            reported_lost: 0,
+            outlet: Outlet::new(options.mode),
             notices,
         })
     }
@@ -201,7 +203,8 @@ impl Recorder {
                 self.state = Target::Ended;
             }
         }
-        self.rings.drain_settled(process::now(), &mut counting_lost(&mut self.reported_lost, sink));
+        let outlet = &mut self.outlet;
+        self.rings.drain_settled(process::now(), &mut |record| outlet.take(record, sink));
         Ok(self.state)
     }
 
@@ -213,12 +216,9 @@ impl Recorder {
         let lost = self.sampling.stop(&self.events)?;
         let ended = process::now();
         self.tell_existing(sink);
-        self.rings.drain_all(&mut counting_lost(&mut self.reported_lost, sink));
-        // The kernel reports a loss when there is room again. For the last ones there never was.
-        let unreported = lost.unwrap_or(0).saturating_sub(self.reported_lost);
-        if unreported > 0 {
-            sink(Event::Lost { cause: LossCause::BufferFull, count: unreported });
-        }
+        let outlet = &mut self.outlet;
+        self.rings.drain_all(&mut |record| outlet.take(record, sink));
+        outlet.end(ended, lost, sink);
         Ok(Finished { started: self.started, ended, launched: self.launched.take() })
     }
 
@@ -229,13 +229,39 @@ impl Recorder {
     }
 }
 
-/// `sink`, with a count of what was lost for want of room.
-fn counting_lost(lost: &mut u64, sink: &mut dyn FnMut(Event<'_>)) -> impl FnMut(Event<'_>) {
-    move |event| {
-        if let Event::Lost { cause: LossCause::BufferFull, count } = event {
-            *lost = lost.saturating_add(count);
+/// Where records become events.
+struct Outlet {
+    /// For off-CPU time only.
+    waits: Option<Waits>,
+    /// Records that the kernel has told to be lost.
+    reported_lost: u64,
+}
+
+impl Outlet {
+    fn new(mode: Mode) -> Self {
+        Self { waits: (mode == Mode::OffCpu).then(Waits::default), reported_lost: 0 }
+    }
+
+    fn take(&mut self, record: Record<'_>, sink: &mut dyn FnMut(Event<'_>)) {
+        if let Record::Event(Event::Lost { cause: LossCause::BufferFull, count }) = record {
+            self.reported_lost = self.reported_lost.saturating_add(count);
         }
-        sink(event);
+        match (&mut self.waits, record) {
+            (Some(waits), record) => waits.take(record, sink),
+            (None, Record::Event(event)) => sink(event),
+            (None, Record::Resumed { .. }) => {}
+        }
+    }
+
+    fn end(&mut self, time: Monotonic, lost: Option<u64>, sink: &mut dyn FnMut(Event<'_>)) {
+        if let Some(waits) = &mut self.waits {
+            waits.end(time, sink);
+        }
+        // The kernel reports a loss when there is room again. For the last ones there never was.
+        let unreported = lost.unwrap_or(0).saturating_sub(self.reported_lost);
+        if unreported > 0 {
+            sink(Event::Lost { cause: LossCause::BufferFull, count: unreported });
+        }
     }
 }
 

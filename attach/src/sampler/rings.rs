@@ -24,6 +24,10 @@ use model::time::Monotonic;
 
 use crate::sampler::event::Event;
 use crate::sys::ring::Ring;
+use record::Record;
+
+/// What becomes of a record that cannot be read.
+const MALFORMED: Record<'static> = Record::Event(Event::Lost { cause: LossCause::Malformed, count: 1 });
 
 /// How old a record must be to be sure that no earlier one will appear. Even the smallest ring at the highest frequency
 /// holds more than this; else nothing would be old enough when the ring is full.
@@ -74,12 +78,12 @@ impl<S: Source> Rings<S> {
     }
 
     /// Hands out what was recorded long enough before `now` to be in order.
-    pub(crate) fn drain_settled(&mut self, now: Monotonic, sink: &mut dyn FnMut(Event<'_>)) {
+    pub(crate) fn drain_settled(&mut self, now: Monotonic, sink: &mut dyn FnMut(Record<'_>)) {
         self.drain(Monotonic::from_ns(now.as_ns().saturating_sub(SETTLING_NS)), sink);
     }
 
     /// Hands out everything. Only when nothing records any more, or the order may suffer.
-    pub(crate) fn drain_all(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
+    pub(crate) fn drain_all(&mut self, sink: &mut dyn FnMut(Record<'_>)) {
         self.drain(Monotonic::from_ns(u64::MAX), sink);
     }
 
@@ -99,7 +103,7 @@ impl<S: Source> Rings<S> {
         threads
     }
 
-    fn drain(&mut self, horizon: Monotonic, sink: &mut dyn FnMut(Event<'_>)) {
+    fn drain(&mut self, horizon: Monotonic, sink: &mut dyn FnMut(Record<'_>)) {
         self.queue.clear();
         for index in 0..self.sources.len() {
             self.sources[index].refresh();
@@ -116,7 +120,7 @@ impl<S: Source> Rings<S> {
     }
 
     /// Puts a source into the queue, if it has a record.
-    fn enqueue(&mut self, index: usize, sink: &mut dyn FnMut(Event<'_>)) {
+    fn enqueue(&mut self, index: usize, sink: &mut dyn FnMut(Record<'_>)) {
         let source = &mut self.sources[index];
         let (first, second) = source.unread();
         let time = match first_record(first, second, &mut self.scratch) {
@@ -130,13 +134,13 @@ impl<S: Source> Rings<S> {
                 // Without a length there is no next record, without a time no order: all that is unread here is lost.
                 let all = first.len() + second.len();
                 source.consume(all);
-                sink(Event::Lost { cause: LossCause::Malformed, count: 1 });
+                sink(MALFORMED);
             }
         }
     }
 
     /// Hands out the first record of a source, and forgets it.
-    fn hand_out(&mut self, index: usize, sink: &mut dyn FnMut(Event<'_>)) {
+    fn hand_out(&mut self, index: usize, sink: &mut dyn FnMut(Record<'_>)) {
         let source = &mut self.sources[index];
         let (first, second) = source.unread();
         let Ok(Some(record)) = first_record(first, second, &mut self.scratch) else {
@@ -144,9 +148,9 @@ impl<S: Source> Rings<S> {
         };
         let words = record.len();
         match record::parse(record) {
-            Ok(Some(event)) => sink(not_before(event, self.last)),
+            Ok(Some(record)) => sink(not_before(record, self.last)),
             Ok(None) => {}
-            Err(record::Malformed) => sink(Event::Lost { cause: LossCause::Malformed, count: 1 }),
+            Err(record::Malformed) => sink(MALFORMED),
         }
         source.consume(words);
     }
@@ -172,15 +176,17 @@ fn first_record<'a>(
     Ok(Some(scratch))
 }
 
-/// The event, with its time raised to `earliest` if it came too late for its own.
-fn not_before(mut event: Event<'_>, earliest: Monotonic) -> Event<'_> {
-    match &mut event {
-        Event::Sample(sample) => sample.time = sample.time.max(earliest),
-        Event::Mapped(mapped) => mapped.time = mapped.time.max(earliest),
-        Event::Forked { time, .. } | Event::Renamed { time, .. } | Event::Exited { time, .. } => {
-            *time = (*time).max(earliest);
-        }
-        Event::Lost { .. } => {}
-    }
-    event
+/// The record, with its time raised to `earliest` if it came too late for its own.
+fn not_before(mut record: Record<'_>, earliest: Monotonic) -> Record<'_> {
+    let time = match &mut record {
+        Record::Event(Event::Sample(sample)) => &mut sample.time,
+        Record::Event(Event::Mapped(mapped)) => &mut mapped.time,
+        Record::Event(
+            Event::Forked { time, .. } | Event::Renamed { time, .. } | Event::Exited { time, .. },
+        )
+        | Record::Resumed { time, .. } => time,
+        Record::Event(Event::Lost { .. }) => return record,
+    };
+    *time = earliest.max(*time);
+    record
 }

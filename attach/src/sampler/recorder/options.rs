@@ -2,10 +2,26 @@
 
 use std::fmt;
 
+/// What is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Where threads spend CPU time: a sample each period of it, of weight one.
+    Cpu,
+    /// Where threads wait, or are kept from running: a sample each time one gets a CPU again, with the stack that it left
+    /// the CPU with and the nanoseconds that it was away. One that is still away at the end counts up to the end; one
+    /// that was away from the beginning on has no known stack and is left out until it runs.
+    ///
+    /// Every switch costs a sample, so this is for programs that wait more than they switch: at more than some ten
+    /// thousand switches a second, samples get lost. The kernel shows switches only to those who may see the kernel.
+    OffCpu,
+}
+
 /// What to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordOptions {
-    /// Samples per second of CPU time, 1 to 10000.
+    /// What is sampled.
+    pub mode: Mode,
+    /// Samples per second of CPU time, 1 to 10000. Of no meaning for [`Mode::OffCpu`].
     pub frequency_hz: u32,
     /// The most bytes of a thread's stack that a sample copies, at most 60 KiB. Only what the stack holds is copied, so
     /// a high bound costs little but room in the buffers. Zero leaves unwinding to frame pointers.
@@ -18,7 +34,14 @@ impl Default for RecordOptions {
     /// 999 Hz, which does not beat in time with what happens every millisecond; 48 KiB of stack, the least that cut off
     /// no stack in our measurements; with children.
     fn default() -> Self {
-        Self { frequency_hz: 999, stack_bytes: 48 << 10, children: true }
+        Self { mode: Mode::Cpu, frequency_hz: 999, stack_bytes: 48 << 10, children: true }
+    }
+}
+
+impl RecordOptions {
+    /// Off-CPU time, with children. Stacks are cut at 16 KiB, so that bursts of switches find room in the buffers.
+    pub fn off_cpu() -> Self {
+        Self { mode: Mode::OffCpu, stack_bytes: 16 << 10, ..Self::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::options::{Notice, RecordOptions};
+use super::options::{Mode, Notice, RecordOptions};
 use super::system;
 use crate::Error;
 use crate::sampler::rings::record::{SAMPLE_FIELDS, SAMPLE_REGISTERS};
@@ -33,6 +33,7 @@ pub(crate) enum Start {
 /// The way in which samples are taken.
 pub(crate) struct Sampling {
     attributes: perf_event_attr,
+    mode: Mode,
     frequency_hz: u32,
 }
 
@@ -54,8 +55,6 @@ impl Sampling {
     ) -> Result<Self, Error> {
         let frequency_hz = frequency(options.frequency_hz, notices)?;
         let mut attributes = clocked();
-        attributes.__bindgen_anon_1.sample_freq = frequency_hz.into();
-        attributes.set_freq(1);
         attributes.sample_type = SAMPLE_FIELDS;
         attributes.sample_regs_user = SAMPLE_REGISTERS;
         attributes.sample_stack_user = options.stack_bytes.min(STACK_BYTES_MAX).next_multiple_of(8);
@@ -69,16 +68,23 @@ impl Sampling {
         attributes.set_inherit_thread((!options.children).into());
         attributes.set_disabled((start == Start::OnExecute).into());
         attributes.set_enable_on_exec((start == Start::OnExecute).into());
-        if has_several_kinds_of_cores() {
-            count_cpu_time(&mut attributes);
-        } else {
-            count_cycles(&mut attributes);
+        match options.mode {
+            Mode::Cpu => {
+                attributes.__bindgen_anon_1.sample_freq = frequency_hz.into();
+                attributes.set_freq(1);
+                if has_several_kinds_of_cores() {
+                    count_cpu_time(&mut attributes);
+                } else {
+                    count_cycles(&mut attributes);
+                }
+            }
+            Mode::OffCpu => count_switches(&mut attributes),
         }
         loop {
             let Err(refused) = perf_event::open(&attributes, pid, None) else {
-                return Ok(Self { attributes, frequency_hz });
+                return Ok(Self { attributes, mode: options.mode, frequency_hz });
             };
-            if is_permission(&refused) && attributes.exclude_kernel() == 0 {
+            if is_permission(&refused) && attributes.exclude_kernel() == 0 && options.mode == Mode::Cpu {
                 attributes.set_exclude_kernel(1);
                 notices.push(Notice::KernelLeftOut { paranoid: system::paranoid() });
             } else if refused.raw_os_error() == Some(libc::EINVAL) && attributes.read_format != 0 {
@@ -86,6 +92,8 @@ impl Sampling {
                 attributes.read_format = 0;
             } else if !is_permission(&refused) && attributes.type_ == perf::PERF_TYPE_HARDWARE {
                 count_cpu_time(&mut attributes);
+            } else if options.mode == Mode::OffCpu && may_sample_user_mode(attributes, pid) {
+                return Err(Error::KernelNotPermitted { paranoid: system::paranoid(), source: refused });
             } else {
                 return Err(refusal(refused, pid, 0));
             }
@@ -95,6 +103,14 @@ impl Sampling {
     /// Samples per second of CPU time.
     pub(crate) fn frequency_hz(&self) -> u32 {
         self.frequency_hz
+    }
+
+    /// The most samples that one CPU may take in a second. Switches have no known bound.
+    pub(crate) fn samples_per_second_max(&self) -> Option<u32> {
+        match self.mode {
+            Mode::Cpu => Some(self.frequency_hz),
+            Mode::OffCpu => None,
+        }
     }
 
     /// The most bytes that are copied of a stack.
@@ -217,6 +233,20 @@ fn count_cpu_time(attributes: &mut perf_event_attr) {
     attributes.type_ = perf::PERF_TYPE_SOFTWARE;
     attributes.config = perf::PERF_COUNT_SW_CPU_CLOCK.into();
     attributes.set_exclude_guest(0);
+}
+
+/// Every switch away from a thread is sampled; that it runs again is told without a sample.
+fn count_switches(attributes: &mut perf_event_attr) {
+    attributes.type_ = perf::PERF_TYPE_SOFTWARE;
+    attributes.config = perf::PERF_COUNT_SW_CONTEXT_SWITCHES.into();
+    attributes.__bindgen_anon_1.sample_period = 1;
+    attributes.set_context_switch(1);
+}
+
+/// Whether only the view of the kernel is what an event on process `pid` was refused for.
+fn may_sample_user_mode(mut attributes: perf_event_attr, pid: u32) -> bool {
+    attributes.set_exclude_kernel(1);
+    perf_event::open(&attributes, pid, None).is_ok()
 }
 
 /// Whether there are several event sources that tell which CPUs are theirs: so do only those of unequal cores.

@@ -59,6 +59,20 @@ const FIRST_MARKER: u64 = perf::PERF_CONTEXT_MAX;
 const KERNEL_MARKER: u64 = perf::PERF_CONTEXT_KERNEL;
 const USER_MARKER: u64 = perf::PERF_CONTEXT_USER;
 
+/// What a record tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    /// What everybody wants to know.
+    Event(Event<'a>),
+    /// A thread that was off the CPU is on one again. Only where it was asked for.
+    Resumed {
+        /// When.
+        time: Monotonic,
+        /// The thread.
+        tid: u32,
+    },
+}
+
 /// A record that contradicts itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
@@ -84,21 +98,21 @@ pub(crate) fn time_of(record: &[u64]) -> Result<Monotonic, Malformed> {
 /// The thread that the record tells to have been started.
 pub(crate) fn forked_thread(record: &[u64]) -> Option<u32> {
     match parse(record) {
-        Ok(Some(Event::Forked { tid, .. })) => Some(tid),
+        Ok(Some(Record::Event(Event::Forked { tid, .. }))) => Some(tid),
         _ => None,
     }
 }
 
-/// The event that a whole record tells, `None` if it is of a kind that we have no use for.
-pub(crate) fn parse(record: &[u64]) -> Result<Option<Event<'_>>, Malformed> {
+/// What a whole record tells, `None` if it is of a kind that we have no use for.
+pub(crate) fn parse(record: &[u64]) -> Result<Option<Record<'_>>, Malformed> {
     let (&first, body) = record.split_first().ok_or(Malformed)?;
     let (kind, flags) = kind_and_flags(first);
     if kind == perf::PERF_RECORD_SAMPLE {
-        return sample(body).map(|sample| Some(Event::Sample(sample)));
+        return sample(body).map(|sample| Some(Record::Event(Event::Sample(sample))));
     }
-    let (body, &[_thread, time]) = body.split_last_chunk().ok_or(Malformed)?;
+    let (body, &[thread, time]) = body.split_last_chunk().ok_or(Malformed)?;
     let time = Monotonic::from_ns(time);
-    Ok(Some(match kind {
+    Ok(Some(Record::Event(match kind {
         perf::PERF_RECORD_MMAP2 => Event::Mapped(mapped(time, body)?),
         perf::PERF_RECORD_COMM => {
             let (&thread, name) = body.split_first().ok_or(Malformed)?;
@@ -126,8 +140,12 @@ pub(crate) fn parse(record: &[u64]) -> Result<Option<Event<'_>>, Malformed> {
         }
         // The kernel stopped an event until its next tick. How many samples that cost it does not say.
         perf::PERF_RECORD_THROTTLE => Event::Lost { cause: LossCause::Throttled, count: 1 },
+        perf::PERF_RECORD_SWITCH if flags & perf::PERF_RECORD_MISC_SWITCH_OUT as u16 == 0 => {
+            let [_, tid] = halves(thread);
+            return Ok(Some(Record::Resumed { time, tid }));
+        }
         _ => return Ok(None),
-    }))
+    })))
 }
 
 /// `{ u32 pid, tid; u64 time; u64 count, ips[count]; u64 abi, regs[]; u64 size; char data[size]; u64 dyn_size; }`

@@ -33,9 +33,9 @@ impl Source for Words {
 
 fn times_of(rings: &mut Rings<Words>, now_ns: Option<u64>) -> Vec<u64> {
     let mut times = Vec::new();
-    let mut sink = |event: Event<'_>| match event {
-        Event::Sample(sample) => times.push(sample.time.as_ns()),
-        Event::Forked { time, .. } => times.push(time.as_ns()),
+    let mut sink = |record: Record<'_>| match record {
+        Record::Event(Event::Sample(sample)) => times.push(sample.time.as_ns()),
+        Record::Event(Event::Forked { time, .. }) => times.push(time.as_ns()),
         other => panic!("{other:?}"),
     };
     match now_ns {
@@ -77,9 +77,9 @@ fn what_cannot_be_read_is_counted_and_the_other_rings_go_on() {
     {
         let mut rings = Rings::new(vec![Words::split_at(broken, 99), Words::split_at(samples([30]), 99)]);
         let (mut times, mut lost) = (Vec::new(), Vec::new());
-        rings.drain_all(&mut |event| match event {
-            Event::Sample(sample) => times.push(sample.time.as_ns()),
-            Event::Lost { cause, count } => lost.push((cause, count)),
+        rings.drain_all(&mut |record| match record {
+            Record::Event(Event::Sample(sample)) => times.push(sample.time.as_ns()),
+            Record::Event(Event::Lost { cause, count }) => lost.push((cause, count)),
             other => panic!("{other:?}"),
         });
         assert_eq!((times, lost), (left, vec![(LossCause::Malformed, 1)]));

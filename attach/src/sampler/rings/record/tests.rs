@@ -7,7 +7,10 @@ const TIME: Monotonic = Monotonic::from_ns(1_000);
 
 fn event(record: &[u64]) -> Event<'_> {
     assert_eq!(length_in_words(record[0]), Ok(record.len()));
-    parse(record).expect("well formed").expect("of use")
+    match parse(record) {
+        Ok(Some(Record::Event(event))) => event,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -115,6 +118,13 @@ fn losses_are_told_by_cause() {
 }
 
 #[test]
+fn a_thread_that_is_back_on_a_cpu_is_told_and_one_that_leaves_is_not() {
+    let switch = |flags: u32| other(perf::PERF_RECORD_SWITCH, flags as u16, &[], 1_000);
+    assert_eq!(parse(&switch(0)), Ok(Some(Record::Resumed { time: TIME, tid: 7 })));
+    assert_eq!(parse(&switch(perf::PERF_RECORD_MISC_SWITCH_OUT)), Ok(None));
+}
+
+#[test]
 fn a_record_of_another_kind_is_passed_over() {
     assert_eq!(parse(&other(perf::PERF_RECORD_UNTHROTTLE, 0, &[1_000, 1, 1], 1_000)), Ok(None));
     assert_eq!(parse(&other(4_000, 0, &[], 1_000)), Ok(None));
@@ -158,7 +168,7 @@ proptest! {
     fn no_record_panics(kind in 0u32..20, flags: u16, body in prop::collection::vec(any_word(), 0..40)) {
         let record = record(kind, flags, &body);
         let _ = time_of(&record);
-        if let Ok(Some(Event::Sample(sample))) = parse(&record) {
+        if let Ok(Some(Record::Event(Event::Sample(sample)))) = parse(&record) {
             prop_assert!(sample.stack.len() <= body.len() * 8);
         }
     }
