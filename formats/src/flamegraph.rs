@@ -11,6 +11,7 @@
 //! styles would meet the page's.
 
 mod amount;
+mod calls;
 mod data;
 mod document;
 mod drawing;
@@ -26,7 +27,6 @@ use std::io;
 
 use model::profile::Profile;
 
-use crate::aggregate::CallTree;
 use document::Document;
 
 /// How a flamegraph looks.
@@ -56,8 +56,7 @@ impl Default for Options {
 /// # Errors
 /// Only those of `out`.
 pub fn encode(profile: &Profile, options: &Options, out: &mut impl io::Write) -> io::Result<()> {
-    let calls = CallTree::new(profile);
     let mut out = io::BufWriter::with_capacity(64 * 1024, out);
-    Document::new(profile, &calls, options).write(&mut out)?;
+    Document::new(profile, options).write(&mut out)?;
     io::Write::flush(&mut out)
 }

@@ -10,7 +10,7 @@ use super::legend::{self, Entry};
 use super::picture::Picture;
 use super::text::{CHARACTER_WIDTH, Xml, cut, legible};
 use super::{Options, data, subtitle};
-use crate::aggregate::CallTree;
+use crate::aggregate::by_stack;
 
 const STYLE: &str = include_str!("flamegraph.css");
 /// In the order in which they build on each other.
@@ -39,14 +39,15 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(profile: &'a Profile, calls: &CallTree<'a>, options: &Options) -> Self {
+    pub(super) fn new(profile: &'a Profile, options: &Options) -> Self {
+        let totals = by_stack(profile);
         let amounts = Amounts { weight: profile.recording.weight, count_name: legible(&options.count_name) };
         let width = options.width.max(MIN_PAGE_WIDTH);
         let min_share = options.min_width.max(0.0) / (f64::from(width) - 2.0 * MARGIN);
-        let picture = Picture::new(profile, calls, calls.total_weight() as f64 * min_share);
+        let picture = Picture::new(profile, &totals, min_share);
         Self {
             subtitles: subtitle::lines(profile, &amounts, &picture, options.min_width),
-            legend: legend::entries(profile, calls),
+            legend: legend::entries(profile, &totals),
             title: legible(options.title.as_deref().unwrap_or(&profile.recording.title)),
             picture,
             amounts,

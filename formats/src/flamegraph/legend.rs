@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use model::profile::Profile;
+use model::label::Phase;
+use model::profile::{FrameKind, Profile};
 
 use super::amount::share;
 use super::drawing::Tenths;
 use super::paint::{Meaning, Paint};
 use super::text::{CHARACTER_WIDTH, Xml};
-use crate::aggregate::CallTree;
+use crate::aggregate::StackTotal;
 
 /// The distance of two lines of the static legend, in CSS pixels.
 const LINE_HEIGHT: u32 = 18;
@@ -28,31 +29,43 @@ pub(super) struct Entry {
 
 /// The colours that occur: phases with the share of all that ran in them, kinds of code with the share of what was spent
 /// in that code itself.
-pub(super) fn entries(profile: &Profile, calls: &CallTree<'_>) -> Vec<Entry> {
+pub(super) fn entries(profile: &Profile, totals: &[StackTotal]) -> Vec<Entry> {
+    let phases = outermost_phases(profile);
     let mut weights: BTreeMap<Meaning, u64> = BTreeMap::new();
-    let mut phase_end = 0;
-    for (position, node) in calls.nodes().iter().enumerate() {
-        let (meaning, weight) = match node.frame.map(|frame| Meaning::of(&profile.frames.get(frame))) {
-            None => (Meaning::Unknown, node.self_weight),
-            // A phase inside another counts as part of the outer one.
-            Some(Meaning::Phase(_)) if position < phase_end => continue,
-            Some(phase @ Meaning::Phase(_)) => {
-                phase_end = node.end;
-                (phase, node.total_weight)
-            }
-            Some(meaning) => (meaning, node.self_weight),
-        };
-        let sum = weights.entry(meaning).or_default();
-        *sum = sum.saturating_add(weight);
+    let mut all = 0_u64;
+    for total in totals {
+        let stack = total.stack.map(|stack| stack.0 as usize);
+        let innermost =
+            total.stack.map(|stack| Meaning::of(&profile.frames.get(profile.stacks.frame(stack))));
+        let phase = stack.and_then(|stack| phases[stack]).map(Meaning::Phase);
+        // Where a phase is all that is known, it is the code as well.
+        let code = innermost.unwrap_or(Meaning::Unknown);
+        for meaning in phase.into_iter().chain((phase != Some(code)).then_some(code)) {
+            let sum = weights.entry(meaning).or_default();
+            *sum = sum.saturating_add(total.weight);
+        }
+        all = all.saturating_add(total.weight);
     }
-    let total = calls.total_weight();
     let occurring = weights.into_iter().filter(|(_, weight)| *weight > 0);
     occurring
         .map(|(meaning, weight)| Entry {
             class: Paint::new(meaning, "").class().into_owned(),
-            text: format!("{} {}", meaning.name(), share(weight, total)),
+            text: format!("{} {}", meaning.name(), share(weight, all)),
         })
         .collect()
+}
+
+/// By stack: a phase inside another counts as part of the outer one.
+fn outermost_phases(profile: &Profile) -> Vec<Option<Phase>> {
+    let mut phases: Vec<Option<Phase>> = Vec::with_capacity(profile.stacks.iter().len());
+    for (caller, frame) in profile.stacks.iter() {
+        let outer = caller.and_then(|caller| phases[caller.0 as usize]);
+        phases.push(outer.or_else(|| match profile.frames.get(frame).kind {
+            FrameKind::Phase(phase) => Some(phase),
+            _ => None,
+        }));
+    }
+    phases
 }
 
 /// The height of the static legend.

@@ -8,9 +8,10 @@ use std::cmp::Reverse;
 
 use model::profile::{FrameKind, Profile};
 
+use super::calls::{Calls, Group};
 use super::paint::Meaning;
 use super::symbols::{Symbol, Symbols};
-use crate::aggregate::CallTree;
+use crate::aggregate::StackTotal;
 
 /// The frames to draw.
 pub(super) struct Picture<'a> {
@@ -42,8 +43,8 @@ pub(super) struct Node {
 }
 
 impl<'a> Picture<'a> {
-    /// The picture of a call tree, without the frames that weigh less than `min_weight`.
-    pub(super) fn new(profile: &'a Profile, calls: &CallTree<'a>, min_weight: f64) -> Self {
+    /// The picture of these stacks, without the frames that weigh less than this share of them all.
+    pub(super) fn new(profile: &'a Profile, totals: &[StackTotal], min_share: f64) -> Self {
         let picture = Self {
             nodes: Vec::new(),
             symbols: Symbols::new(profile),
@@ -51,9 +52,11 @@ impl<'a> Picture<'a> {
             left_out: 0,
             left_out_weight: 0,
         };
-        let mut placing = Placing { calls, min_weight, picture, pending: Vec::new() };
-        if calls.total_weight() > 0 {
-            placing.place_all();
+        let total = weight_of(totals);
+        let min_weight = total as f64 * min_share;
+        let mut placing = Placing { profile, calls: Calls::new(profile), min_weight, picture };
+        if total > 0 {
+            placing.place_all(totals);
         }
         placing.picture
     }
@@ -70,65 +73,103 @@ impl<'a> Picture<'a> {
 }
 
 /// A picture under construction.
-struct Placing<'a, 'b> {
-    calls: &'b CallTree<'a>,
+struct Placing<'a> {
+    profile: &'a Profile,
+    calls: Calls<'a>,
     min_weight: f64,
     picture: Picture<'a>,
-    pending: Vec<Place>,
 }
 
-/// Where a node of the call tree belongs; its turn comes after those to the left of it and all that they called.
+/// Calls that have their place, but not their turn: that comes after those to the left and all that they called.
 struct Place {
-    position: usize,
+    group: Group,
     depth: u32,
     start: u64,
 }
 
-impl Placing<'_, '_> {
-    fn place_all(&mut self) {
+impl Placing<'_> {
+    fn place_all(&mut self, totals: &[StackTotal]) {
+        let profile = self.profile;
+        let name = |total: &StackTotal| profile.text(profile.threads[total.thread.0 as usize].name);
+        let mut totals = totals.to_vec();
+        totals.sort_by_key(name);
+        let mut threads: Vec<&[StackTotal]> = totals.chunk_by(|a, b| name(a) == name(b)).collect();
+        threads.sort_by_key(|totals| Reverse(weight_of(totals)));
+
         let symbol = self.picture.symbols.of_root(Meaning::All, "all");
-        let root = Node { depth: 0, start: 0, total: self.calls.total_weight(), left_out: 0, symbol };
-        self.push(root, self.calls.roots());
-        while let Some(Place { position, depth, start }) = self.pending.pop() {
-            let call = &self.calls.nodes()[position];
-            let symbol = match call.frame {
-                None => self.picture.symbols.of_root(Meaning::Thread, call.name),
-                Some(frame) => self.picture.symbols.of_frame(frame),
-            };
-            let node = Node { depth, start, total: call.total_weight, left_out: 0, symbol };
-            self.push(node, self.calls.children(position));
+        let all = self.push(Node { depth: 0, start: 0, total: weight_of(&totals), left_out: 0, symbol });
+        let mut start = 0;
+        for totals in threads {
+            let outermost = self.calls.take(totals);
+            let total = weight_of(totals);
+            if self.is_too_narrow(total) {
+                let frames: usize = outermost.iter().map(|group| group.frames).sum();
+                self.leave_out(all, total, 1 + frames);
+                continue;
+            }
+            let symbol = self.picture.symbols.of_root(Meaning::Thread, name(&totals[0]));
+            let thread = self.push(Node { depth: 1, start, total, left_out: 0, symbol });
+            self.place_inside(thread, outermost);
+            start = start.saturating_add(total);
         }
     }
 
-    fn push(&mut self, mut node: Node, callees: impl Iterator<Item = usize>) {
-        let calls = self.calls.nodes();
-        let first = self.pending.len();
-        for position in callees {
-            let weight = calls[position].total_weight;
-            if weight > 0 && weight as f64 >= self.min_weight {
-                self.pending.push(Place { position, depth: node.depth + 1, start: 0 });
-            } else {
-                node.left_out = node.left_out.saturating_add(weight);
-                self.picture.left_out += calls[position].end - position;
-            }
+    /// Places what the node at a position called, and all that those called.
+    fn place_inside(&mut self, position: usize, outermost: Vec<Group>) {
+        let mut pending = Vec::new();
+        self.line_up(position, outermost, &mut pending);
+        while let Some(Place { group, depth, start }) = pending.pop() {
+            let symbol = self.picture.symbols.of_frame(group.frame);
+            let position = self.push(Node { depth, start, total: group.total, left_out: 0, symbol });
+            let callees = self.calls.callees(&group);
+            self.line_up(position, callees, &mut pending);
         }
-        let callees = &mut self.pending[first..];
-        callees.sort_unstable_by_key(|callee| {
-            let call = &calls[callee.position];
-            let phase = match call.kind {
-                Some(FrameKind::Phase(phase)) => Some(phase),
+    }
+
+    /// Gives the callees of the node at a position their places. The leftmost is the last, for it is next.
+    fn line_up(&mut self, position: usize, callees: Vec<Group>, pending: &mut Vec<Place>) {
+        let Node { depth, start, .. } = self.picture.nodes[position];
+        let (narrow, mut shown): (Vec<_>, Vec<_>) =
+            callees.into_iter().partition(|group| self.is_too_narrow(group.total));
+        for group in narrow {
+            self.leave_out(position, group.total, group.frames);
+        }
+        shown.sort_by_cached_key(|group| {
+            let frame = self.profile.frames.get(group.frame);
+            let phase = match frame.kind {
+                FrameKind::Phase(phase) => Some(phase),
                 _ => None,
             };
-            (phase.is_none(), phase, Reverse(call.total_weight), callee.position)
+            (phase.is_none(), phase, Reverse(group.total), self.profile.text(frame.function))
         });
-        let mut start = node.start;
-        for callee in callees.iter_mut() {
-            callee.start = start;
-            start = start.saturating_add(calls[callee.position].total_weight);
+        let first = pending.len();
+        let mut start = start;
+        for group in shown {
+            let right = start.saturating_add(group.total);
+            pending.push(Place { group, depth: depth + 1, start });
+            start = right;
         }
-        callees.reverse();
-        self.picture.rows = self.picture.rows.max(node.depth + 1);
-        self.picture.left_out_weight = self.picture.left_out_weight.saturating_add(node.left_out);
-        self.picture.nodes.push(node);
+        pending[first..].reverse();
     }
+
+    fn push(&mut self, node: Node) -> usize {
+        self.picture.rows = self.picture.rows.max(node.depth + 1);
+        self.picture.nodes.push(node);
+        self.picture.nodes.len() - 1
+    }
+
+    fn is_too_narrow(&self, weight: u64) -> bool {
+        weight == 0 || (weight as f64) < self.min_weight
+    }
+
+    fn leave_out(&mut self, caller: usize, weight: u64, frames: usize) {
+        let node = &mut self.picture.nodes[caller];
+        node.left_out = node.left_out.saturating_add(weight);
+        self.picture.left_out_weight = self.picture.left_out_weight.saturating_add(weight);
+        self.picture.left_out += frames;
+    }
+}
+
+fn weight_of(totals: &[StackTotal]) -> u64 {
+    totals.iter().map(|total| total.weight).fold(0, u64::saturating_add)
 }

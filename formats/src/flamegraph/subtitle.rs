@@ -13,17 +13,18 @@ pub(super) fn lines(
     picture: &Picture<'_>,
     min_width: f64,
 ) -> Vec<String> {
-    let mut lines = vec![recorded(profile, amounts)];
-    let missing: Vec<_> =
-        [lost(profile), cut_off(profile), left_out(picture, min_width)].into_iter().flatten().collect();
+    let mut lines = vec![recorded(profile, amounts, picture.total())];
+    let missing: Vec<_> = [lost(profile, picture.total()), cut_off(profile), left_out(picture, min_width)]
+        .into_iter()
+        .flatten()
+        .collect();
     if !missing.is_empty() {
         lines.push(missing.join(" · "));
     }
     lines
 }
 
-fn recorded(profile: &Profile, amounts: &Amounts) -> String {
-    let total = profile.total_weight();
+fn recorded(profile: &Profile, amounts: &Amounts, total: u64) -> String {
     let samples = profile.samples.len() as u64;
     let how_much = match amounts.weight {
         Weight::CpuSamples { period_ns } => {
@@ -41,10 +42,10 @@ fn recorded(profile: &Profile, amounts: &Amounts) -> String {
     format!("{how_much} · {} · {threads}", time(profile.recording.duration_ns))
 }
 
-fn lost(profile: &Profile) -> Option<String> {
+fn lost(profile: &Profile, total: u64) -> Option<String> {
     let lost = profile.losses.total();
     let taken = match profile.recording.weight {
-        Weight::CpuSamples { .. } => profile.total_weight(),
+        Weight::CpuSamples { .. } => total,
         Weight::OffCpuNs | Weight::AllocatedBytes => profile.samples.len() as u64,
     };
     let of_all = share(lost, lost.saturating_add(taken));

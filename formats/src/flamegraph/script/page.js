@@ -54,7 +54,10 @@ class Page {
 
   #listen() {
     const { scroller, stacks, field } = this;
-    addEventListener("resize", () => stacks.resize());
+    addEventListener("resize", () => {
+      stacks.resize();
+      this.#revealPathEnd();
+    });
     addEventListener("hashchange", () => this.#follow());
     addEventListener("keydown", (event) => this.#key(event));
     scroller.addEventListener("click", (event) => {
@@ -100,9 +103,13 @@ class Page {
     });
     steps.at(-1).setAttribute("aria-current", "true");
     this.path.replaceChildren(...steps);
-    this.path.scrollLeft = this.path.scrollWidth;
+    this.#revealPathEnd();
     this.resetButton.disabled = node === 0;
     this.#describe();
+  }
+
+  #revealPathEnd() {
+    this.path.scrollLeft = this.path.scrollWidth;
   }
 
   #find(pattern) {

@@ -50,6 +50,7 @@ class Stacks {
     this.#cell = probe.getComputedTextLength() / 40 || 7;
     probe.remove();
     this.width = this.scroller.clientWidth;
+    this.#revealView();
     this.draw();
   }
 
@@ -62,9 +63,7 @@ class Stacks {
     this.#setHeight();
     // Frames stand on the ground: rows that vanish above must not move them.
     if (!this.inverted) this.scroller.scrollTop = scrollTop + (this.#rowCount - rowsBefore) * ROW_HEIGHT;
-    this.#revealRow(this.profile.deepest[node]);
-    this.#revealRow(Math.max(this.profile.depth[node] - 1, 0));
-    this.reveal(node);
+    this.#revealView();
 
     const [from, to] = [this.#view, this.#viewOf(node)];
     if (!animated || matchMedia("(prefers-reduced-motion: reduce)").matches) {
@@ -93,6 +92,13 @@ class Stacks {
   /** Scrolls as little as shows the node's row. */
   reveal(node) {
     this.#revealRow(this.profile.depth[node]);
+  }
+
+  /** Scrolls as little as shows the most of what is zoomed to, that itself in any case. */
+  #revealView() {
+    this.#revealRow(this.profile.deepest[this.zoomed]);
+    this.#revealRow(Math.max(this.profile.depth[this.zoomed] - 1, 0));
+    this.reveal(this.zoomed);
   }
 
   #revealRow(depth) {
