@@ -6,6 +6,9 @@
 //! more than [`SIGMAS`] standard deviations are taken for errors of a profiler: chance brings one of them about in
 //! 16,000 comparisons. There is no allowance for anything else. (Samples at equal distances vary less than independent
 //! ones, unless the program falls into step with them; the programs here draw their order at random.)
+//!
+//! The two periods are not quite equal: with equal ones the two timers would keep their distance, and one that follows
+//! close on the other would find the thread on its way out of the other's interrupt every time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -27,10 +30,10 @@ pub struct SelfTime {
 
 impl SelfTime {
     /// Counts the innermost functions of a recording, under the names that `name` gives them.
-    pub fn of(recording: &Recording, name: impl Fn(&Frame) -> String) -> Self {
+    pub fn of(recording: &Recording, mut name: impl FnMut(&Frame) -> String) -> Self {
         let mut own = Self::default();
         for sample in &recording.samples {
-            let function = sample.leaf().map_or_else(|| "(no stack)".to_owned(), &name);
+            let function = sample.leaf().map_or_else(|| "(no stack)".to_owned(), &mut name);
             *own.samples.entry(function).or_default() += sample.weight;
             own.total += sample.weight;
         }
@@ -79,14 +82,43 @@ pub fn expect_same(ours: &SelfTime, theirs: &SelfTime) {
     assert!(!failed, "the profiles differ:\n{table}");
 }
 
-/// The name of one of our frames, as it is compared.
+/// The name of one of our frames, as it is compared: functions without a symbol, which we tell apart and perf does not,
+/// go by the name of their file.
 pub fn our_name(frame: &Frame) -> String {
-    frame.function.clone()
+    let number = frame.function.strip_prefix("fun_");
+    match number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok()) {
+        true => in_brackets(&frame.module),
+        false => frame.function.clone(),
+    }
 }
 
-/// The name of one of perf's frames, as it is compared: as ours should be.
+/// The name of one of perf's frames, as ours should be.
 pub fn perf_name(frame: &Frame) -> String {
-    frame.function.clone()
+    if frame.function != "[unknown]" {
+        return without_place(&frame.function);
+    }
+    // The names that perf has for memory which no file is behind.
+    let made =
+        ["//anon", "[unknown]", "[heap]"].contains(&frame.module.as_str()) || frame.module.ends_with(".map");
+    if made { "[jit]".to_owned() } else { in_brackets(&frame.module) }
+}
+
+fn in_brackets(module: &str) -> String {
+    let file = module.rsplit('/').next().unwrap_or(module);
+    format!("[{}]", file.trim_matches(['[', ']']))
+}
+
+/// The function in V8's `JS:*handle file:///srv/app.js:10:3`, with the mark of the compiler that made it.
+fn without_place(name: &str) -> String {
+    let kinds = ["JS:", "LazyCompile:", "Function:", "Eval:", "Script:"];
+    let Some(rest) = kinds.iter().find_map(|kind| name.strip_prefix(kind)) else { return name.to_owned() };
+    let (function, place) = rest.split_once(' ').unwrap_or((rest, ""));
+    if !function.trim_start_matches(['*', '+', '^', '~']).is_empty() {
+        return function.to_owned();
+    }
+    let file_and_line = place.rsplit_once(':').map_or(place, |(before, _column)| before);
+    let file_and_line = file_and_line.rsplit('/').next().unwrap_or(file_and_line);
+    format!("{function}(anonymous {file_and_line})")
 }
 
 /// The names of the functions with the most samples in both together.
@@ -112,6 +144,25 @@ fn standard_deviation(ours: &SelfTime, theirs: &SelfTime, function: &str) -> f64
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_the_two_meet() {
+        let frame = |function: &str, module: &str| Frame {
+            function: function.into(),
+            module: module.into(),
+            inlined: false,
+        };
+        assert_eq!(perf_name(&frame("LazyCompile:*by /srv/a b.js:36:17", "/tmp/perf-1.map")), "*by");
+        assert_eq!(
+            perf_name(&frame("JS:~ file:///srv/app.js:7:1", "/tmp/perf-1.map")),
+            "~(anonymous app.js:7)"
+        );
+        assert_eq!(
+            perf_name(&frame("[unknown]", "/usr/lib/libc.so.6")),
+            our_name(&frame("fun_1f", "/usr/lib/libc.so.6"))
+        );
+        assert_eq!(our_name(&frame("fun_with_words", "/srv/app")), "fun_with_words");
+    }
 
     fn self_time(counts: &[(&str, u64)]) -> SelfTime {
         let samples: BTreeMap<_, _> = counts.iter().map(|&(name, count)| (name.to_owned(), count)).collect();

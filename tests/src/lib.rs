@@ -9,6 +9,7 @@
 //! - Load goes to the loopback address only, and ends by itself ([`http::Load`]).
 #![forbid(unsafe_code)]
 
+pub mod aliases;
 pub mod comparison;
 pub mod deadline;
 pub mod fixture;

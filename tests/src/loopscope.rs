@@ -7,6 +7,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::deadline::{SOON, wait_for};
 use crate::folder::target_profile;
 use crate::http::{self, Response};
@@ -69,13 +71,13 @@ impl Agent {
 }
 
 impl Demo {
-    /// Starts the demo on a free loopback port, with these options besides.
+    /// Starts the demo on a free loopback port, with these options.
     ///
     /// # Panics
     /// If it does not start.
     #[track_caller]
     pub fn start(options: &[&str]) -> Self {
-        let (process, address) = serve(command().args(["demo", "--listen", "127.0.0.1:0"]).args(options));
+        let (process, address) = serve(command().arg("demo").args(options));
         Self { process, address }
     }
 
@@ -87,6 +89,16 @@ impl Demo {
     /// The process.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// What it says that it did so far: what metrics have to agree with.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[track_caller]
+    pub fn truth(&self) -> Value {
+        let response = http::get(self.address, "/truth", &[]).expect("the demo answers");
+        serde_json::from_slice(&response.body).expect("the truth is JSON")
     }
 
     /// Ends it now, as a crash would.
@@ -111,7 +123,7 @@ fn address_in(text: &str) -> Option<SocketAddr> {
     // A line without an end may not be all there yet.
     let line = text.split_inclusive('\n').find(|line| line.contains("http://") && line.ends_with('\n'))?;
     let (_, address) = line.split_once("http://")?;
-    address.split(|c: char| c == '/' || c.is_whitespace()).next()?.parse().ok()
+    address.split(|c: char| "/,".contains(c) || c.is_whitespace()).next()?.parse().ok()
 }
 
 /// Profiles a process for some seconds.

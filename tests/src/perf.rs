@@ -106,15 +106,19 @@ fn read_frame(text: &str) -> Frame {
     }
 }
 
-fn demangle(name: &str) -> String {
+/// A name from a symbol table, as its author wrote it, without parameters.
+pub(crate) fn demangle(name: &str) -> String {
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return format!("{rust:#}");
     }
     // Symbols of a shared library carry their version: `fopen@@GLIBC_2.2.5`.
     let name = name.split('@').next().unwrap_or(name);
-    match cpp_demangle::Symbol::new(name) {
-        Ok(symbol) => symbol.demangle().unwrap_or_else(|_| name.to_owned()),
-        Err(_) => name.to_owned(),
+    // What a compiler made of a function: `_ZN3foo3barEv.cold`.
+    let (mangled, suffix) = name.split_at(name.find('.').unwrap_or(name.len()));
+    let options = cpp_demangle::DemangleOptions::new().no_params().no_return_type();
+    match cpp_demangle::Symbol::new(mangled).map(|symbol| symbol.demangle_with_options(&options)) {
+        Ok(Ok(readable)) => readable + suffix,
+        _ => name.to_owned(),
     }
 }
 
