@@ -251,7 +251,8 @@ impl EventLoop {
             || !core.closing.is_empty()
     }
 
-    /// The loop's time: a reading of `CLOCK_MONOTONIC` that is as old as the beginning of the current phase.
+    /// The loop's time: a reading of `CLOCK_MONOTONIC` that is at most as old as the beginning of the current phase.
+    /// Starting a timer refreshes it.
     pub fn now(&self) -> Monotonic {
         self.core.now.get()
     }

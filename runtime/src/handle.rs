@@ -31,8 +31,8 @@ pub(crate) type Callback<H> = Rc<RefCell<dyn FnMut(&EventLoop, &H)>>;
 macro_rules! handle_methods {
     ($handle:ident) => {
         impl $handle {
-            /// Whether the handle does something: a timer runs, a stream reads or writes. Only active handles keep a loop
-            /// alive.
+            /// Whether the handle will call back: a timer was started, a stream reads, a listener listens. Active handles keep
+            /// the loop alive, unless they are unreferenced.
             pub fn is_active(&self) -> bool {
                 self.0.handle.is_active()
             }

@@ -4,15 +4,12 @@
 //! were delivered, and *signals* of async handles, which carry nothing and coalesce.
 //!
 //! **Threads.** The loop owns an [`Inbox`]; other threads hold [`InboxSender`]s. Completions go through a mutex that is
-//! held for a push or a swap only. A signal is one bit in a word that the loop and the senders share, so that sending
-//! it neither locks nor allocates and may be done in a signal handler. Whoever put something in then sets `notified`,
-//! and writes to the wake descriptor if it was not set yet. The loop clears `notified` *before* it looks. Both are
-//! read-modify-write operations (`AcqRel`), so either the sender sees the flag cleared and wakes the loop again, or the
-//! loop, by clearing it, sees all that the sender put in before: nothing is ever left behind.
+//! held for a push or a swap only. A signal is a flag, so that sending it neither locks nor allocates and may be done in
+//! a signal handler; [`crate::notify`] has the flags, and the argument why nothing that was put in is left behind. Whoever
+//! raises the notification writes to the wake descriptor.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::label::TaskKind;
@@ -20,6 +17,7 @@ use model::time::Monotonic;
 
 use crate::error::Error;
 use crate::event_loop::EventLoop;
+use crate::notify::Notification;
 use crate::sys::wake::WakeDescriptor;
 
 /// The end of a pool task, on its way to the loop that asked for it.
@@ -44,7 +42,7 @@ pub(crate) struct InboxSender {
 }
 
 struct Shared {
-    notified: AtomicBool,
+    notification: Notification,
     descriptor: WakeDescriptor,
     completions: Mutex<Completions>,
 }
@@ -59,7 +57,7 @@ impl Inbox {
     pub(crate) fn new() -> Result<Self, Error> {
         let descriptor = WakeDescriptor::new().map_err(|errno| Error::system("eventfd", errno))?;
         let completions = Mutex::new(Completions { open: true, queue: VecDeque::new() });
-        Ok(Self { shared: Arc::new(Shared { notified: AtomicBool::new(false), descriptor, completions }) })
+        Ok(Self { shared: Arc::new(Shared { notification: Notification::new(), descriptor, completions }) })
     }
 
     pub(crate) fn sender(&self) -> InboxSender {
@@ -68,7 +66,7 @@ impl Inbox {
 
     /// Gets ready for the next notification. What was put in before this call is there to be taken after it.
     pub(crate) fn acknowledge(&self) {
-        self.shared.notified.swap(false, Ordering::AcqRel);
+        self.shared.notification.clear();
     }
 
     /// Moves the completions that have arrived to the end of `arrived`.
@@ -112,7 +110,7 @@ impl InboxSender {
 
     /// Tells the loop that something was put in.
     pub(crate) fn notify(&self) {
-        if !self.shared.notified.swap(true, Ordering::AcqRel) {
+        if self.shared.notification.raise() {
             self.shared.descriptor.wake();
         }
     }

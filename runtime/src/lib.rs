@@ -83,6 +83,7 @@ mod event_loop;
 mod handle;
 mod immediates;
 mod inbox;
+mod notify;
 pub mod observe;
 mod poller;
 pub mod pool;

@@ -1,22 +1,20 @@
 //! Signals from other threads to async handles: carried without a lock, an allocation or a limit.
 //!
-//! Each async handle has a flag of its own, which makes signals coalesce, and one bit in a word that it shares with up
-//! to 63 others, which spares the loop looking at every handle. A place may be taken over by another handle while
+//! [`crate::notify`] has the argument why none is lost. A handle's place may be taken over by another handle while
 //! senders of the one before it still live: their flag is not the new handle's, so their bit tells the loop nothing.
-//!
-//! **Threads.** A sender raises its flag and, if that was down, sets its bit and notifies the loop, in this order. The loop
-//! acknowledges the notification, then takes the bit, then lowers the flag, and calls back if that was up. All are
-//! read-modify-write operations (`AcqRel`). A sender that finds its flag up sent before the loop lowered it, so the
-//! callback that is about to run sees whatever the sender did before; a sender that finds it down notifies anew.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+#[cfg(not(loom))]
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+#[cfg(loom)]
+use loom::sync::Arc;
 
 use crate::event_loop::EventLoop;
 use crate::handle::async_handle::AsyncState;
 use crate::inbox::InboxSender;
+use crate::notify::{Bits, Flag};
 
 /// Handles that share a word.
 const GROUP: usize = u64::BITS as usize;
@@ -29,7 +27,7 @@ pub(crate) struct Signals {
 }
 
 struct Group {
-    bits: Arc<AtomicU64>,
+    bits: Arc<Bits>,
     handles: [Option<Rc<AsyncState>>; GROUP],
 }
 
@@ -40,55 +38,35 @@ pub(crate) struct Place {
     bit: usize,
 }
 
-/// The loop's end of one handle's signal.
-pub(crate) struct Signal {
-    sender: Sender,
-}
-
-/// Any thread's end of one handle's signal.
+/// What sends a handle its signal. Any thread may hold one.
 #[derive(Clone)]
 pub(crate) struct Sender {
-    raised: Arc<AtomicBool>,
-    bits: Arc<AtomicU64>,
-    bit: u64,
+    flag: Arc<Flag>,
     inbox: InboxSender,
 }
 
 impl Sender {
     /// Sends the signal, unless it is on its way already.
     pub(crate) fn send(&self) {
-        if !self.raised.swap(true, Ordering::AcqRel) {
-            self.bits.fetch_or(self.bit, Ordering::AcqRel);
+        if self.flag.raise() {
             self.inbox.notify();
         }
     }
 }
 
-impl Signal {
-    pub(crate) fn sender(&self) -> Sender {
-        self.sender.clone()
-    }
-
-    /// Lowers the flag; gives whether it was up.
-    fn take(&self) -> bool {
-        self.sender.raised.swap(false, Ordering::AcqRel)
-    }
-}
-
 impl Signals {
-    /// A place for a new handle, and its signal.
-    pub(crate) fn claim(&self, inbox: InboxSender) -> (Place, Signal) {
+    /// A place for a new handle, and what sends it its signal.
+    pub(crate) fn claim(&self, inbox: InboxSender) -> (Place, Sender) {
         let free = self.free.borrow_mut().pop();
         let place = free.unwrap_or_else(|| self.grow());
         let bits = Arc::clone(&self.groups.borrow()[place.group].bits);
-        let raised = Arc::new(AtomicBool::new(false));
-        (place, Signal { sender: Sender { raised, bits, bit: 1 << place.bit, inbox } })
+        (place, Sender { flag: Flag::new(bits, place.bit), inbox })
     }
 
     fn grow(&self) -> Place {
         let mut groups = self.groups.borrow_mut();
         let group = groups.len();
-        groups.push(Group { bits: Arc::default(), handles: [const { None }; GROUP] });
+        groups.push(Group { bits: Bits::new(), handles: [const { None }; GROUP] });
         self.free.borrow_mut().extend((1..GROUP).rev().map(|bit| Place { group, bit }));
         Place { group, bit: 0 }
     }
@@ -108,20 +86,19 @@ impl Signals {
     pub(crate) fn deliver(&self, event_loop: &EventLoop) {
         let groups = self.groups.borrow().len();
         for group in 0..groups {
-            let arrived = self.groups.borrow()[group].bits.load(Ordering::Acquire);
-            let raised_bits = (0..GROUP).filter(|bit| arrived >> bit & 1 == 1);
-            raised_bits.for_each(|bit| self.deliver_one(event_loop, Place { group, bit }));
+            let arrived = self.groups.borrow()[group].bits.set_bits();
+            arrived.for_each(|bit| self.deliver_one(event_loop, Place { group, bit }));
         }
     }
 
-    /// A bit is taken only when its turn comes, so that a panic leaves those behind it set.
+    /// A bit is cleared only when its turn comes, so that a panic leaves those behind it set.
     fn deliver_one(&self, event_loop: &EventLoop, place: Place) {
         let handle = {
             let group = &self.groups.borrow()[place.group];
-            group.bits.fetch_and(!(1 << place.bit), Ordering::AcqRel);
+            group.bits.clear(place.bit);
             group.handles[place.bit].clone()
         };
-        if let Some(handle) = handle.filter(|handle| handle.signal().take()) {
+        if let Some(handle) = handle.filter(|handle| handle.sender().flag.lower()) {
             handle.call_back(event_loop);
         }
     }

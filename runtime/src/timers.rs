@@ -64,7 +64,11 @@ impl Timers {
     /// Takes out a timer; does nothing if it waits nowhere.
     pub(crate) fn remove(&self, timer: &TimerState) {
         match timer.place.take() {
-            Place::Heap(index) => drop(remove_at(&mut self.heap.borrow_mut(), index)),
+            Place::Heap(index) => {
+                // What is dropped may be the program's, so nothing may be borrowed meanwhile.
+                let removed = remove_at(&mut self.heap.borrow_mut(), index);
+                drop(removed);
+            }
             // Its entry in the queue no longer agrees with its place, and is passed over.
             Place::Due(_) | Place::Nowhere => {}
         }

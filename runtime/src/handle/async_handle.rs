@@ -8,7 +8,7 @@ use model::label::HandleType;
 use super::{Callback, HandleState, handle_methods};
 use crate::closing::Close;
 use crate::event_loop::EventLoop;
-use crate::signals::{Place, Sender, Signal};
+use crate::signals::{Place, Sender};
 
 /// Calls back on the loop's thread when another thread asks for it.
 ///
@@ -43,7 +43,7 @@ pub(crate) struct AsyncState {
     handle: HandleState,
     callback: RefCell<Option<Callback<Async>>>,
     place: Place,
-    signal: Signal,
+    sender: Sender,
 }
 
 handle_methods!(Async);
@@ -51,12 +51,12 @@ handle_methods!(Async);
 impl Async {
     /// A handle that calls back, in the phase of the poll's callbacks, after [`AsyncSender::send`].
     pub fn new(event_loop: &EventLoop, callback: impl FnMut(&EventLoop, &Async) + 'static) -> Self {
-        let (place, signal) = event_loop.core.signals.claim(event_loop.sender());
+        let (place, sender) = event_loop.core.signals.claim(event_loop.sender());
         let state = Rc::new(AsyncState {
             handle: HandleState::new(event_loop, HandleType::Async),
             callback: RefCell::new(Some(Rc::new(RefCell::new(callback)))),
             place,
-            signal,
+            sender,
         });
         event_loop.core.signals.occupy(place, Rc::clone(&state));
         state.handle.set_active(true);
@@ -65,7 +65,7 @@ impl Async {
 
     /// The end that another thread takes.
     pub fn sender(&self) -> AsyncSender {
-        AsyncSender(self.0.signal.sender())
+        AsyncSender(self.0.sender.clone())
     }
 }
 
@@ -80,8 +80,8 @@ impl AsyncSender {
 }
 
 impl AsyncState {
-    pub(crate) fn signal(&self) -> &Signal {
-        &self.signal
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     pub(crate) fn call_back(self: Rc<Self>, event_loop: &EventLoop) {
