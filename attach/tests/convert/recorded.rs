@@ -86,8 +86,11 @@ impl Recorded {
         assert!(share > 0.98, "{outer:?} are outside of {inner} on {share} of its stacks\n{}", self.text());
     }
 
-    /// Some stacks, for a failing test to show.
+    /// What was recorded, for a failing test to show.
     pub(crate) fn text(&self) -> String {
-        self.stacks().take(20).map(|stack| stack.names.join(";") + "\n").collect()
+        let count = self.profile().samples.len();
+        let some = self.stacks().step_by(1 + count / 40).map(|stack| stack.names.join(";") + "\n");
+        format!("{count} samples, {:?}, {:?}\n", self.profile().losses, self.notes())
+            + &some.collect::<String>()
     }
 }
