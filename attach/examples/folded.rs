@@ -11,6 +11,7 @@ use loopscope_attach::sampler::convert::Converter;
 use loopscope_attach::sampler::event::Event;
 use loopscope_attach::sampler::recorder::{RecordOptions, Recorder, Target};
 use model::profile::Recording;
+use rustix::time::{ClockId, clock_gettime};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -35,9 +36,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut converter = Converter::new(Recording { started: recorder.started(), ..Recording::default() });
     let (mut converting, mut events) = (Duration::ZERO, 0);
     let mut convert = |event: Event<'_>| {
-        let start = Instant::now();
+        let start = cpu_time(ClockId::ThreadCPUTime);
         converter.event(&event);
-        converting += start.elapsed();
+        converting += cpu_time(ClockId::ThreadCPUTime) - start;
         events += 1;
     };
     let end = Instant::now() + Duration::from_secs(seconds.into());
@@ -45,9 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     recorder.finish(&mut convert)?;
 
     let samples = converter.sample_count();
-    let start = Instant::now();
+    let start = (Instant::now(), cpu_time(ClockId::ProcessCPUTime));
     let conversion = converter.finish();
-    let finishing = start.elapsed();
+    let finishing = (start.0.elapsed(), cpu_time(ClockId::ProcessCPUTime) - start.1);
     let profile = conversion.profile;
     let mut stacks: BTreeMap<Vec<&str>, u64> = BTreeMap::new();
     for sample in &profile.samples {
@@ -66,6 +67,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(errors, "note: {note}")?;
     }
     writeln!(errors, "{samples} samples, {events} events, {:?}", profile.losses)?;
-    writeln!(errors, "converting took {converting:?}, finishing {finishing:?}")?;
+    writeln!(
+        errors,
+        "CPU time of converting {converting:?}, of finishing {:?} in {:?}",
+        finishing.1, finishing.0
+    )?;
     Ok(())
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -6,6 +6,7 @@
 
 mod finish;
 mod frames;
+mod locations;
 mod names;
 mod note;
 mod raw;

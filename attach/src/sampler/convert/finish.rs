@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use model::profile::{Profile, Sample};
 
 use super::frames::LocationFrames;
+use super::locations::Locations;
 use super::names::{Names, Source};
 use super::raw::Location;
 use super::stacks::StackBuilder;
@@ -13,12 +14,13 @@ use crate::sampler::process::Backing;
 
 pub(super) fn finish(converter: Converter) -> Conversion {
     let Converter { proc_dir, mut profile, images, stacks, samples, mut origins, last_event, .. } = converter;
-    let (locations, nodes) = stacks.into_tables();
+    let nodes = stacks.into_nodes();
+    let locations = Locations::of(&nodes);
     origins.perf_maps.iter_mut().for_each(|map| map.open(&proc_dir));
 
-    let names = Names::look_up(&locations, &origins, &images, &proc_dir);
-    let notes = notes(&locations, &names, &origins, &profile);
-    let frames = LocationFrames::build(&locations, &names, &origins, &images, &mut profile);
+    let names = Names::look_up(&locations.rows, &origins, &images, &proc_dir);
+    let notes = notes(&locations.rows, &names, &origins, &profile);
+    let frames = LocationFrames::build(&locations.rows, &names, &origins, &images, &mut profile);
     drop((names, images));
 
     let mut builder = StackBuilder::new(&locations, &nodes, &frames, &profile);

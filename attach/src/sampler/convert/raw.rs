@@ -30,18 +30,15 @@ pub(super) struct Location {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     pub(super) caller: Option<NodeId>,
-    /// A position in the list of locations.
-    pub(super) location: u32,
+    pub(super) location: Location,
 }
 
-/// Further stacks are not taken: with some 64 bytes for each, nodes would fill two gigabytes.
+/// Further stacks are not taken: with some 96 bytes for each, they would fill three gigabytes.
 const NODES_MAX: usize = 1 << 25;
 
 /// Stacks of addresses.
 #[derive(Default)]
 pub(super) struct RawStacks {
-    locations: Vec<Location>,
-    by_location: FxHashMap<Location, u32>,
     nodes: Vec<Node>,
     by_node: FxHashMap<Node, NodeId>,
     met: HashTable<Met>,
@@ -73,14 +70,14 @@ impl RawStacks {
             hasher.write_u64(address);
             self.hashes.push(hasher.finish());
         }
-        let unmet = (0..addresses.len()).find_map(|skip| Some((skip, self.find(epoch, &addresses[skip..])?)));
-        let (count, mut node) = unmet.map_or((addresses.len(), None), |(count, known)| (count, Some(known)));
-        if self.nodes.len() + count > NODES_MAX {
+        let known = (0..addresses.len()).find_map(|skip| Some((skip, self.find(epoch, &addresses[skip..])?)));
+        let (new, mut node) = known.map_or((addresses.len(), None), |(new, node)| (new, Some(node)));
+        if self.nodes.len() + new > NODES_MAX {
             return None;
         }
-        for (index, &address) in addresses[..count].iter().enumerate().rev() {
-            let location = self.location(Location { origin: origin(address), address });
-            let innermost = self.node(Node { caller: node, location });
+        for (index, &address) in addresses[..new].iter().enumerate().rev() {
+            let innermost =
+                self.node(Node { caller: node, location: Location { origin: origin(address), address } });
             let hash = self.hashes[addresses.len() - 1 - index];
             self.met.insert_unique(hash, Met { hash, epoch, innermost }, |met| met.hash);
             node = Some(innermost);
@@ -96,18 +93,11 @@ impl RawStacks {
                 let Some(NodeId(id)) = node else { return false };
                 let Node { caller, location } = self.nodes[id as usize];
                 node = caller;
-                self.locations[location as usize].address == address
+                location.address == address
             };
             met.epoch == epoch && addresses.iter().all(&mut same) && node.is_none()
         };
         self.met.find(self.hashes[addresses.len() - 1], is_this).map(|met| met.innermost)
-    }
-
-    fn location(&mut self, location: Location) -> u32 {
-        *self.by_location.entry(location).or_insert_with(|| {
-            self.locations.push(location);
-            self.locations.len() as u32 - 1
-        })
     }
 
     fn node(&mut self, node: Node) -> NodeId {
@@ -117,9 +107,9 @@ impl RawStacks {
         })
     }
 
-    /// Locations and nodes, without what only served to find them. A caller stands before what it calls.
-    pub(super) fn into_tables(self) -> (Vec<Location>, Vec<Node>) {
-        (self.locations, self.nodes)
+    /// The nodes, without what only served to find them. A caller stands before what it calls.
+    pub(super) fn into_nodes(self) -> Vec<Node> {
+        self.nodes
     }
 }
 
@@ -140,7 +130,7 @@ mod tests {
             SOMEWHERE
         });
         assert_ne!(other, deep);
-        assert_eq!(stacks.into_tables().1.len(), 4);
+        assert_eq!(stacks.into_nodes().len(), 4);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use model::profile::{Frame, FrameId, FrameKind, Profile, StackId, StringId};
 use rustc_hash::FxHashMap;
 
 use super::frames::LocationFrames;
+use super::locations::Locations;
 use super::raw::{Location, Node, NodeId};
 use crate::sampler::phase::{self, PhaseWalk, Step};
 
 /// Builds stacks of the profile as samples ask for them.
 pub(super) struct StackBuilder<'a> {
-    locations: &'a [Location],
+    locations: &'a Locations,
     nodes: &'a [Node],
     frames: &'a LocationFrames,
     /// The phase at each node.
@@ -20,7 +21,7 @@ pub(super) struct StackBuilder<'a> {
 
 impl<'a> StackBuilder<'a> {
     pub(super) fn new(
-        locations: &'a [Location],
+        locations: &'a Locations,
         nodes: &'a [Node],
         frames: &'a LocationFrames,
         profile: &Profile,
@@ -32,10 +33,10 @@ impl<'a> StackBuilder<'a> {
         };
         let steps: Vec<Step> = profile.frames.iter().map(step).collect();
         let mut walks: Vec<PhaseWalk> = Vec::with_capacity(nodes.len());
-        for node in nodes {
+        for (index, node) in nodes.iter().enumerate() {
             // A caller always stands before what it calls.
             let outside = node.caller.map_or(PhaseWalk::default(), |caller| walks[caller.0 as usize]);
-            let inwards = frames.of(node.location).iter();
+            let inwards = frames.of(locations.position(NodeId(index as u32))).iter();
             walks.push(inwards.fold(outside, |walk, frame| walk.enter(steps[frame.0 as usize])));
         }
         Self { locations, nodes, frames, walks, built: FxHashMap::default() }
@@ -44,7 +45,7 @@ impl<'a> StackBuilder<'a> {
     /// The stack whose innermost frame is this node's.
     pub(super) fn stack(&mut self, innermost: NodeId, profile: &mut Profile) -> Option<StackId> {
         let stack = self.build(innermost, self.walks[innermost.0 as usize].phase(), profile);
-        let Location { origin, address } = self.locations[self.nodes[innermost.0 as usize].location as usize];
+        let Location { origin, address } = self.nodes[innermost.0 as usize].location;
         match origin {
             Some(_) => stack,
             // Elsewhere an unmapped address is a mistake of unwinding; here the thread was really there.
@@ -72,7 +73,7 @@ impl<'a> StackBuilder<'a> {
             next = self.nodes[node.0 as usize].caller;
         };
         for node in missing.into_iter().rev() {
-            for &frame in self.frames.of(self.nodes[node.0 as usize].location) {
+            for &frame in self.frames.of(self.locations.position(node)) {
                 stack = Some(profile.stacks.push(stack, frame));
             }
             self.built.insert((node, phase), stack);
