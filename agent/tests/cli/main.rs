@@ -1,7 +1,9 @@
 //! The program `loopscope` as its users meet it: the real binary, its answers, its messages, its exit statuses.
 
 mod agent;
+mod demo;
 mod http;
+mod profile;
 mod program;
 #[path = "../../../attach/tests/publisher/mod.rs"]
 mod publisher;

@@ -47,6 +47,10 @@ impl Running {
         Self { child, lines, seen: Vec::new() }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until the program tells a line that contains `part`, and gives the line.
     pub(crate) fn expect_line(&mut self, part: &str) -> String {
         if let Some(line) = self.seen.iter().find(|line| line.contains(part)) {
