@@ -5,6 +5,7 @@ mod address;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use attach::target::Pid;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -19,8 +20,7 @@ Exit status:
   0    success
   1    loopscope failed: the message tells why, and what to do
   2    wrong usage
-  `profile -- COMMAND` passes on the command's own status: its exit code, 128 + N when signal N ended it,
-  126 when it cannot be executed, 127 when it is not found.";
+  `profile` passes on the status of the command that it started.";
 
 /// Shows what event loops are doing: metrics for Prometheus, profiles as flamegraphs.
 #[derive(Debug, Parser)]
@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Profile(ProfileOptions),
     Agent(AgentOptions),
     Demo(DemoOptions),
+    Inspect(InspectOptions),
     /// Print the completions for a shell
     #[command(
         after_help = "Example:\n  loopscope completions bash > ~/.local/share/bash-completion/completions/loopscope"
@@ -77,6 +78,15 @@ pub(crate) struct AgentOptions {
     /// The address to serve on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Address,
+}
+
+/// Tell what can be measured on a process, and why not the rest
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  loopscope inspect --pid 4711")]
+pub(crate) struct InspectOptions {
+    /// The process
+    #[arg(short, long)]
+    pub(crate) pid: Pid,
 }
 
 /// A duration as it is given on the command line, such as `30s` or `1m30s`.

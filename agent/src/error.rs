@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{fmt, io};
 
+use attach::target::ProcessError;
+
 use crate::cli::Address;
 
 /// Why a command of the program failed.
@@ -13,6 +15,8 @@ pub(crate) enum Error {
     Listen { address: String, source: io::Error },
     /// A file that the program needs for itself cannot be written.
     TemporaryFile { path: PathBuf, source: io::Error },
+    /// A process cannot be read.
+    Process(ProcessError),
     /// The event loop of the demo failed.
     Runtime(runtime::Error),
     /// A file cannot be written.
@@ -74,6 +78,7 @@ impl fmt::Display for Error {
             Self::TemporaryFile { path, source } => {
                 write!(f, "cannot write {}: {source}; another directory is used with TMPDIR", path.display())
             }
+            Self::Process(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
             Self::UnknownFormat { path } => write!(
                 f,
@@ -95,6 +100,7 @@ impl std::error::Error for Error {
             | Self::Stdout { source }
             | Self::System { source, .. } => Some(source),
             Self::TemporaryFile { source, .. } => Some(source),
+            Self::Process(error) => Some(error),
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
             Self::UnknownFormat { .. } => None,

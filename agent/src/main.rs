@@ -11,6 +11,7 @@ mod clock;
 mod console;
 mod demo;
 mod error;
+mod inspect;
 mod manual;
 mod profile;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Profile(options) => profile::run(&options),
         Command::Agent(options) => agent::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(options) => inspect::run(options.pid).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => manual::completions(shell).map(|()| ExitCode::SUCCESS),
         Command::Man { directory } => manual::pages(&directory).map(|()| ExitCode::SUCCESS),
     };

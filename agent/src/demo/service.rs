@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use runtime::{Buffer, EventLoop, TaskKind, TcpListener, TcpStream, fs};
+use runtime::{Buffer, EventLoop, TaskKind, TcpListener, TcpStream, Timer, fs};
 
 use super::hash;
 use super::route::Route;
@@ -22,6 +22,12 @@ const BACKLOG: u32 = 1024;
 /// Connections beyond are closed at once.
 const CONNECTIONS_MAX: usize = 1024;
 
+/// How often idle connections are looked for. Often enough for the lateness of this timer to tell something.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a connection may send no request.
+const IDLE_MAX_NS: u64 = 60_000_000_000;
+
 const WELCOME: &[u8] =
     b"The demo of Loopscope. Try /fast, /file, /hash and /block; /truth tells what was counted.\n";
 
@@ -31,11 +37,12 @@ pub(super) struct Service(Rc<State>);
 
 struct State {
     listener: TcpListener,
+    sweep: Timer,
     address: SocketAddr,
     block: Duration,
     file: PathBuf,
     truth: RefCell<Truth>,
-    connections: RefCell<BTreeMap<u64, TcpStream>>,
+    connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
     next_connection: Cell<u64>,
 }
 
@@ -51,6 +58,7 @@ impl Service {
         let address = listener.local_address()?;
         let service = Self(Rc::new(State {
             listener: listener.clone(),
+            sweep: Timer::new(event_loop),
             address,
             block,
             file: file.to_owned(),
@@ -59,10 +67,13 @@ impl Service {
             next_connection: Cell::new(0),
         }));
         let accepting = service.clone();
-        listener.listen(BACKLOG, move |_, _, connection| match connection {
-            Ok(stream) => accepting.accept(stream),
+        listener.listen(BACKLOG, move |event_loop, _, connection| match connection {
+            Ok(stream) => accepting.accept(event_loop, stream),
             Err(error) => console::line(format_args!("cannot accept a connection: {error}")),
         })?;
+        let sweeping = service.clone();
+        let sweep = move |event_loop: &EventLoop, _: &Timer| sweeping.close_idle(event_loop);
+        service.0.sweep.start_repeating(SWEEP_EVERY, SWEEP_EVERY, sweep)?;
         Ok(service)
     }
 
@@ -79,18 +90,30 @@ impl Service {
     /// Closes the listener and all connections.
     pub(super) fn close(&self) {
         self.0.listener.close();
-        for stream in std::mem::take(&mut *self.0.connections.borrow_mut()).into_values() {
-            stream.close();
-        }
+        self.0.sweep.close();
+        self.close_connections(|_| true);
     }
 
-    fn accept(&self, stream: TcpStream) {
+    fn accept(&self, event_loop: &EventLoop, stream: TcpStream) {
         if self.0.connections.borrow().len() >= CONNECTIONS_MAX {
             return stream.close();
         }
         let number = self.0.next_connection.replace(self.0.next_connection.get() + 1);
-        self.0.connections.borrow_mut().insert(number, stream.clone());
-        Connection::serve(self.clone(), number, stream);
+        let connection = Connection::new(self.clone(), number, stream, event_loop.now());
+        self.0.connections.borrow_mut().insert(number, Rc::clone(&connection));
+        connection.start();
+    }
+
+    fn close_idle(&self, event_loop: &EventLoop) {
+        let now = event_loop.now();
+        self.close_connections(|connection| connection.idle_ns(now) >= IDLE_MAX_NS);
+    }
+
+    fn close_connections(&self, which: impl Fn(&Connection) -> bool) {
+        let connections = self.0.connections.borrow();
+        let chosen: Vec<_> = connections.values().filter(|connection| which(connection)).cloned().collect();
+        drop(connections);
+        chosen.iter().for_each(|connection| connection.close());
     }
 
     fn forget(&self, number: u64) {

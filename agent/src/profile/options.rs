@@ -16,16 +16,20 @@ Examples:
   loopscope profile -o app.pprof -- node --perf-basic-prof app.js
   loopscope profile --format folded -o - --pid 4711 | sort
 
-A recording ends when its target ends, when --duration is over, or at Ctrl-C; the file is written in each case. A command
-that still runs then is told to end (SIGTERM): it is not left behind. A process given by --pid is never touched.
+A recording ends when its target ends, when --duration is over, or at Ctrl-C; the file is written in each \
+case, and a second Ctrl-C aborts. A COMMAND that still runs then is told to end (SIGTERM), so that it is not \
+left behind. A process given by --pid is never touched.
 
 Exit status:
-  of a COMMAND its own: its exit code, or 128 + N when signal N ended it; 0 when --duration ended it.
-  126  the command cannot be executed       2  wrong usage
-  127  the command is not found             1  loopscope failed, and says why
+  0    success, also when --duration ended a COMMAND; else a COMMAND's own
+       status is passed on: its exit code, or 128 + N when signal N ended it
+  1    loopscope failed: the message tells why, and what to do
+  2    wrong usage
+  126  the COMMAND cannot be executed
+  127  the COMMAND is not found
 
-Permissions: own processes need kernel.perf_event_paranoid of at most 2 (at most 1 to see time in the kernel); everything
-is open to root, and to CAP_PERFMON with CAP_SYS_PTRACE.";
+Permissions: own processes need kernel.perf_event_paranoid of at most 2 (at most 1 to see time in the \
+kernel); everything is open to root, and to CAP_PERFMON with CAP_SYS_PTRACE.";
 
 /// Record where a program's CPU time goes, and write a flamegraph or another profile
 ///

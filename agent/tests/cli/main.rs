@@ -3,10 +3,12 @@
 mod agent;
 mod demo;
 mod http;
+mod inspect;
 mod profile;
 mod program;
 #[path = "../../../attach/tests/publisher/mod.rs"]
 mod publisher;
+mod terminal;
 mod usage;
 
 #[test]

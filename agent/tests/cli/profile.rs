@@ -6,7 +6,7 @@ use std::{fs, thread};
 
 use rustix::process::Signal;
 
-use super::program::{Running, loopscope, run, stderr, stdout, wait_until};
+use super::program::{Running, loopscope, may_sample, run, stderr, stdout, wait_until};
 
 /// A command that uses CPU time until it is ended.
 const ENDLESS: [&str; 3] = ["sh", "-c", "echo begun; while :; do :; done"];
@@ -36,19 +36,6 @@ impl Drop for Directory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-/// Whether this machine lets the tests sample at all.
-#[expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
-fn may_sample() -> bool {
-    let directory = Directory::new();
-    let probe = run(&["profile", "-o", &directory.path("probe.folded"), "--", "true"]);
-    if probe.status.success() {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "{}", stderr(&probe));
-    eprintln!("SKIPPED: sampling is not permitted here: {}", stderr(&probe));
-    false
 }
 
 /// Starts `profile` on an endless command and waits until the command runs.
@@ -225,14 +212,12 @@ fn a_process_that_ends_while_it_is_recorded_ends_the_recording() {
         std::process::Command::new("sh").args(&ENDLESS[1..]).stdout(Stdio::null()).spawn().unwrap();
     let mut running =
         Running::start(&mut loopscope(&["profile", "-o", &path, "--pid", &target.id().to_string()]));
-    // Samples for certain: the recording is under way when it has one more thread than at its start.
     wait_until("the target is recorded", || {
         let descriptors = fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap();
         descriptors
             .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
             .any(|link| link.ends_with("anon_inode:[perf_event]"))
     });
-    thread::sleep(std::time::Duration::from_millis(50));
     target.kill().unwrap();
     target.wait().unwrap();
     assert_eq!(running.wait().code(), Some(0), "{}", running.told());

@@ -30,6 +30,18 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Whether this machine lets the tests sample at all.
+#[expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
+pub(crate) fn may_sample() -> bool {
+    let probe = run(&["profile", "-f", "folded", "-o", "/dev/null", "--", "true"]);
+    if probe.status.success() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "{}", stderr(&probe));
+    eprintln!("SKIPPED: sampling is not permitted here: {}", stderr(&probe));
+    false
+}
+
 /// The program while it runs; killed when dropped.
 pub(crate) struct Running {
     child: Child,

@@ -15,7 +15,7 @@ use crate::demo::http::{Parsed, parse_answer};
 use crate::demo::route::Route;
 
 /// How often requests are sent that have come due.
-const TICK: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(5);
 
 const CONNECTIONS_MAX: usize = 64;
 

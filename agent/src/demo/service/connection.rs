@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
+use model::time::Monotonic;
 use runtime::{Buffer, EventLoop, Read, TcpStream};
 
 use super::Service;
@@ -21,6 +22,8 @@ pub(super) struct Connection {
     /// Whether a request is being served; the next one then waits.
     busy: Cell<bool>,
     keep_alive: Cell<bool>,
+    /// When the last request came, or the connection.
+    last_request: Cell<Monotonic>,
 }
 
 /// The body of an answer.
@@ -30,26 +33,42 @@ pub(super) struct Body {
 }
 
 impl Connection {
-    /// Serves a connection until it is closed, by either side.
-    pub(super) fn serve(service: Service, number: u64, stream: TcpStream) {
-        let connection = Rc::new(Self {
+    /// A connection that was accepted at `now`.
+    pub(super) fn new(service: Service, number: u64, stream: TcpStream, now: Monotonic) -> Rc<Self> {
+        Rc::new(Self {
             service,
             number,
-            stream: stream.clone(),
+            stream,
             input: RefCell::default(),
             busy: Cell::new(false),
             keep_alive: Cell::new(true),
-        });
-        let reading = Rc::clone(&connection);
-        let prepared = stream.set_nodelay(true).and_then(|()| {
-            stream.read_start(move |event_loop, _, read| match read {
+            last_request: Cell::new(now),
+        })
+    }
+
+    /// Serves requests until the connection is closed, by either side.
+    pub(super) fn start(self: &Rc<Self>) {
+        let reading = Rc::clone(self);
+        let started = self.stream.set_nodelay(true).and_then(|()| {
+            self.stream.read_start(move |event_loop, _, read| match read {
                 Ok(Read::Data(data)) => reading.received(event_loop, data),
                 Ok(Read::End) | Err(_) => reading.close(),
             })
         });
-        if prepared.is_err() {
-            connection.close();
+        if started.is_err() {
+            self.close();
         }
+    }
+
+    /// How long there was no request; zero while one is served.
+    pub(super) fn idle_ns(&self, now: Monotonic) -> u64 {
+        if self.busy.get() { 0 } else { now.since_ns(self.last_request.get()) }
+    }
+
+    /// Ends the connection, whatever it does.
+    pub(super) fn close(&self) {
+        self.stream.close();
+        self.service.forget(self.number);
     }
 
     /// Answers the request that is being served.
@@ -101,13 +120,9 @@ impl Connection {
                 self.input.borrow_mut().drain(..request.length);
                 self.busy.set(true);
                 self.keep_alive.set(request.keep_alive);
+                self.last_request.set(event_loop.now());
                 self.service.answer(event_loop, Rc::clone(self), &request.path);
             }
         }
-    }
-
-    fn close(&self) {
-        self.stream.close();
-        self.service.forget(self.number);
     }
 }
