@@ -6,8 +6,8 @@ use loopscope_attach::sampler::convert::Note;
 use loopscope_attach::sampler::recorder::RecordOptions;
 use model::profile::FrameKind;
 
-use super::programs::{C, CPP, Program, RUST, compile};
-use super::recorded::{Recorded, record, record_with};
+use super::programs::{C, CPP, Program, RUST, compile, missing};
+use super::recorded::{Recorded, record, record_command, record_with};
 
 const NESTING: [&str; 3] = ["main", "outer", "middle"];
 
@@ -53,6 +53,26 @@ fn functions_of_a_stripped_program_are_told_apart_by_where_they_begin() {
     let nameless = stack.names.iter().filter(|name| name.starts_with("fun_")).count();
     // _start, main, outer, middle, leaf.
     assert_eq!(nameless, 5, "{:?}", stack.names);
+    let path = program.path.to_str().unwrap();
+    let noted = |note: &Note| matches!(note, Note::Stripped { path: noted, .. } if noted == path);
+    assert!(recorded.notes().iter().any(noted), "{:?}", recorded.notes());
+}
+
+#[test]
+fn debug_information_that_was_split_off_is_found_beside_the_program() {
+    let Some(program) = compile("nest.c", &[&C[..], &["-g", "-Wl,--build-id"]].concat()) else { return };
+    let split = |arguments: &[&str]| {
+        let status =
+            Command::new("objcopy").args(arguments).current_dir(program.path.parent().unwrap()).status();
+        assert!(status.unwrap().success(), "{arguments:?}");
+    };
+    split(&["--only-keep-debug", "program", "program.debug"]);
+    split(&["--strip-all", "--add-gnu-debuglink=program.debug", "program"]);
+    let Some(recorded) = record(&program, &[]) else { return };
+    recorded.expect_nesting(&NESTING, "leaf");
+    let profile = recorded.profile();
+    let leaf = profile.frames.iter().find(|frame| profile.text(frame.function) == "leaf").unwrap();
+    assert!(profile.text(leaf.file).ends_with("nest.c") && leaf.line > 0, "{leaf:?}");
 }
 
 #[test]
@@ -103,6 +123,25 @@ fn code_made_at_run_time_has_the_name_that_its_map_gave_it_even_if_the_map_is_go
     let made = profile.frames.iter().find(|frame| profile.text(frame.function) == "*handle").unwrap();
     assert_eq!((made.kind, profile.text(made.file), made.line), (FrameKind::Jit, "/srv/app.js", 10));
     assert_eq!(recorded.notes().iter().find(|note| matches!(note, Note::JitWithoutNames { .. })), None);
+}
+
+#[test]
+fn a_program_in_a_container_has_its_names_and_those_of_the_code_it_made() {
+    let Some(program) = compile("jit.c", &C) else { return };
+    if !rustix::process::geteuid().is_root() {
+        return missing("root, to make namespaces");
+    }
+    // Its own pids and its own /tmp; the program lies in a place that only it sees.
+    let script = "mount -t tmpfs container /tmp && mkdir /tmp/srv && cp \"$0\" /tmp/srv/server && \
+                  exec /tmp/srv/server with-map";
+    let outside =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("jit-{}", std::process::id()));
+    std::fs::copy(&program.path, &outside).unwrap();
+    let command = ["--pid", "--fork", "--mount", "sh", "-c", script, outside.to_str().unwrap()];
+    let recorded = record_command("unshare".as_ref(), &command, &RecordOptions::default());
+    std::fs::remove_file(&outside).unwrap();
+    let Some(recorded) = recorded else { return };
+    recorded.expect_nesting(&["main", "call"], "*handle");
 }
 
 #[test]

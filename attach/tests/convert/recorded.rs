@@ -1,6 +1,6 @@
 //! Recording a program, and asking what its stacks say.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use loopscope_attach::Error;
@@ -21,8 +21,16 @@ pub(crate) fn record_with(
     arguments: &[&str],
     options: &RecordOptions,
 ) -> Option<Recorded> {
+    record_command(program.path.as_os_str(), arguments, options)
+}
+
+pub(crate) fn record_command(
+    program: &OsStr,
+    arguments: &[&str],
+    options: &RecordOptions,
+) -> Option<Recorded> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-    let mut recorder = match Recorder::launch(program.path.as_os_str(), &arguments, options) {
+    let mut recorder = match Recorder::launch(program, &arguments, options) {
         Ok(recorder) => recorder,
         Err(error @ (Error::NotPermitted { .. } | Error::NoPerfEvents { .. })) => {
             missing(&error.to_string());

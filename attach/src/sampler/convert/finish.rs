@@ -11,6 +11,7 @@ use super::raw::Location;
 use super::stacks::StackBuilder;
 use super::{Conversion, Converter, Note, Origins};
 use crate::sampler::process::Backing;
+use crate::sampler::symbolize::images::Images;
 
 pub(super) fn finish(converter: Converter) -> Conversion {
     let Converter { proc_dir, mut profile, images, stacks, samples, mut origins, last_event, .. } = converter;
@@ -19,7 +20,7 @@ pub(super) fn finish(converter: Converter) -> Conversion {
     origins.perf_maps.iter_mut().for_each(|map| map.open(&proc_dir));
 
     let names = Names::look_up(&locations.rows, &origins, &images, &proc_dir);
-    let notes = notes(&locations.rows, &names, &origins, &profile);
+    let notes = notes(&locations.rows, &names, &origins, &images, &profile);
     let frames = LocationFrames::build(&locations.rows, &names, &origins, &images, &mut profile);
     drop((names, images));
 
@@ -42,11 +43,24 @@ pub(super) fn finish(converter: Converter) -> Conversion {
     Conversion { profile, notes }
 }
 
-fn notes(locations: &[Location], names: &Names, origins: &Origins, profile: &Profile) -> Vec<Note> {
+fn notes(
+    locations: &[Location],
+    names: &Names,
+    origins: &Origins,
+    images: &Images,
+    profile: &Profile,
+) -> Vec<Note> {
     let mut notes = Vec::new();
     for (source, answer) in &names.answers {
         if let Some(kptr_restrict) = answer.kernel_hidden.clone() {
             notes.push(Note::KernelSymbolsHidden { kptr_restrict });
+        }
+        if let Source::Image(id) = *source
+            && answer.symbols.stripped
+        {
+            let image = images.get(id);
+            let path = image.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+            notes.push(Note::Stripped { path, build_id: image.build_id.clone() });
         }
         let Source::PerfMap(map) = *source else { continue };
         let map = &origins.perf_maps[map];

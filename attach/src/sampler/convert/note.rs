@@ -22,6 +22,13 @@ pub enum Note {
         /// The process.
         pid: u32,
     },
+    /// A file has no symbols, so functions are called by where they begin in it.
+    Stripped {
+        /// The path as the process saw it.
+        path: String,
+        /// What identifies debug information for it; may be empty.
+        build_id: String,
+    },
     /// A file that code was mapped from could not be opened, or another lies at its path now.
     FileUnreadable {
         /// The path as the process saw it.
@@ -52,6 +59,11 @@ impl fmt::Display for Note {
                     f,
                     "/tmp/perf-{pid}.map is too long: names that it gives beyond its first part are missing"
                 )
+            }
+            Note::Stripped { path, build_id } => {
+                write!(f, "{path} is stripped: its functions are called by their offset in the file; ")?;
+                f.write_str("install its debug information in /usr/lib/debug")?;
+                if build_id.is_empty() { Ok(()) } else { write!(f, " (build id {build_id})") }
             }
             Note::FileUnreadable { path } => write!(
                 f,

@@ -55,8 +55,8 @@ pub(crate) struct Image {
     segments: Box<[Segment]>,
     /// The build id in hexadecimal; empty where there is none.
     pub(crate) build_id: String,
-    /// Where the file was found in our own view of the file system; `None` of what is no file.
-    pub(super) path: Option<PathBuf>,
+    /// The path of the file as the process sees it; `None` of what is no file.
+    pub(crate) path: Option<PathBuf>,
     /// The directory under which the process sees its files.
     pub(super) root: PathBuf,
 }

@@ -58,10 +58,18 @@ pub(crate) fn resolve(proc_dir: &Path, addresses: &[u64]) -> KernelSymbols {
 }
 
 /// Address, kind and name of a line such as `ffffffff81000000 T _stext [module]`.
+///
+/// By hand, because the table has millions of digits.
 fn parse(line: &[u8]) -> Option<(u64, u8, &[u8])> {
-    let (address, rest) = line.split_at_checked(line.iter().position(|&byte| byte == b' ')?)?;
+    let mut address = 0_u64;
+    let mut rest = line;
+    while let [digit, after @ ..] = rest
+        && let Some(value) = (*digit as char).to_digit(16)
+    {
+        address = address << 4 | u64::from(value);
+        rest = after;
+    }
     let &[b' ', kind, b' ', ref name @ ..] = rest else { return None };
-    let address = u64::from_str_radix(std::str::from_utf8(address).ok()?, 16).ok()?;
     let end = name.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(name.len());
     Some((address, kind, &name[..end]))
 }

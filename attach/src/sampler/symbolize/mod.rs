@@ -43,6 +43,8 @@ pub(crate) struct Place {
 #[derive(Default)]
 pub(crate) struct Symbols {
     pub(crate) strings: Strings,
+    /// Whether functions had to be called by where they begin, for want of a symbol table.
+    pub(crate) stripped: bool,
     places: Vec<Place>,
     ends: Vec<usize>,
     demangled: FxHashMap<Box<[u8]>, StringId>,

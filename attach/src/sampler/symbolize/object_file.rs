@@ -32,6 +32,7 @@ pub(crate) fn resolve(image: &Image, addresses: &[u64]) -> Symbols {
     {
         starts[index] = start;
     }
+    symbols.stripped = best_elf.elf_symbol_table().is_empty() && starts.iter().any(Option::is_some);
     for (index, places) in by_debug_information.into_iter().enumerate() {
         if !places.is_empty() {
             symbols.push(places);
