@@ -20,7 +20,7 @@ const BASELINE: u32 = 12;
 /// The space between a frame's edge and its label.
 const LABEL_PADDING: f64 = 3.0;
 /// Frames from this width on are drawn one by one.
-const MIN_WIDTH: f64 = 0.5;
+const MIN_WIDTH: f64 = 1.0;
 
 /// Draws a picture.
 pub(super) struct Drawing<'a> {
