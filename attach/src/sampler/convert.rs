@@ -1,33 +1,49 @@
 //! From events to a profile.
 //!
 //! While a program is recorded, as little as possible is done: processes are followed, stacks are unwound to addresses
-//! ([`unwind`](super::unwind)) and interned ([`raw`]). Names are looked up when the recording is over, once for each
-//! address ([`finish`]). Live and recorded events take the same way.
+//! and interned (`raw`). Names are looked up when the recording is over, once for each address (`finish`, `names`).
+//! Live and recorded events take the same way.
+//!
+//! ```no_run
+//! use loopscope_attach::sampler::convert::Converter;
+//! use loopscope_attach::sampler::recorder::{RecordOptions, Recorder, Target};
+//! use model::profile::Recording;
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), loopscope_attach::Error> {
+//! let mut recorder = Recorder::launch("ls".as_ref(), &["-l".into()], &RecordOptions::default())?;
+//! let recording = Recording { title: "ls -l".into(), started: recorder.started(), ..Recording::default() };
+//! let mut converter = Converter::new(recording);
+//! while recorder.poll(Duration::from_millis(100), &mut |event| converter.event(&event))? == Target::Runs {}
+//! recorder.finish(&mut |event| converter.event(&event))?;
+//! let conversion = converter.finish();
+//! # Ok(())
+//! # }
+//! ```
 
 mod finish;
 mod frames;
 mod locations;
 mod names;
 mod note;
+mod origins;
 mod raw;
 mod stacks;
 
 use std::path::PathBuf;
 
 use model::label::LossCause;
-use model::profile::{Profile, Recording, StringId, ThreadId};
+use model::profile::{Profile, Recording, ThreadId};
 use model::time::Monotonic;
-use rustc_hash::FxHashMap;
 
 pub use note::Note;
 
 use super::event::{Event, Sample};
-use super::process::{Backing, Process, Processes, Region};
+use super::process::Processes;
 use super::symbolize::images::Images;
-use super::symbolize::kernel::KERNEL_START;
-use super::symbolize::perf_map::PerfMap;
 use super::unwind::{End, Unwinder, lookup};
-use raw::{NodeId, OriginId, RawStacks};
+use origins::Origins;
+use raw::{NodeId, RawStacks};
 
 /// Turns events, by ascending time, into a profile.
 pub struct Converter {
@@ -57,22 +73,6 @@ struct RawSample {
     thread: ThreadId,
     stack: Option<NodeId>,
     weight: u64,
-}
-
-/// Where code was mapped from, in all processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Origin {
-    region: Region,
-    /// The position of the map that names the code, where the program made it.
-    perf_map: Option<usize>,
-}
-
-/// Origins, each held once, and the maps that some of them have.
-#[derive(Default)]
-struct Origins {
-    rows: Vec<Origin>,
-    by_row: FxHashMap<Origin, OriginId>,
-    perf_maps: Vec<PerfMap>,
 }
 
 impl Converter {
@@ -163,44 +163,3 @@ impl Converter {
         self.samples.push(RawSample { time: sample.time, thread, stack, weight: sample.weight });
     }
 }
-
-impl Origins {
-    /// Where an address was mapped from.
-    fn of(
-        &mut self,
-        address: u64,
-        process: &mut Process,
-        pid: u32,
-        proc_dir: &std::path::Path,
-    ) -> Option<OriginId> {
-        if address >= KERNEL_START {
-            return Some(self.intern(Origin { region: KERNEL, perf_map: None }));
-        }
-        let region = *process.space.find(address)?;
-        let perf_map = (region.backing == Backing::Made).then(|| {
-            let map = *process.perf_map.get_or_insert_with(|| {
-                self.perf_maps.push(PerfMap::new(pid, process.program));
-                self.perf_maps.len() - 1
-            });
-            self.perf_maps[map].open_sometimes(proc_dir);
-            map
-        });
-        Some(self.intern(Origin { region, perf_map }))
-    }
-
-    fn intern(&mut self, origin: Origin) -> OriginId {
-        *self.by_row.entry(origin).or_insert_with(|| {
-            self.rows.push(origin);
-            OriginId(self.rows.len() as u32 - 1)
-        })
-    }
-}
-
-/// The kernel, as a region.
-const KERNEL: Region = Region {
-    start: KERNEL_START,
-    end: u64::MAX,
-    file_offset: 0,
-    path: StringId(0),
-    backing: Backing::Kernel,
-};

@@ -7,9 +7,10 @@ use model::profile::{Profile, Sample};
 use super::frames::LocationFrames;
 use super::locations::Locations;
 use super::names::{Names, Source};
+use super::origins::Origins;
 use super::raw::Location;
 use super::stacks::StackBuilder;
-use super::{Conversion, Converter, Note, Origins};
+use super::{Conversion, Converter, Note, RawSample};
 use crate::sampler::process::Backing;
 use crate::sampler::symbolize::images::Images;
 
@@ -25,7 +26,7 @@ pub(super) fn finish(converter: Converter) -> Conversion {
     drop((names, images));
 
     let mut builder = StackBuilder::new(&locations, &nodes, &frames, &profile);
-    let convert = |sample: super::RawSample| Sample {
+    let convert = |sample: RawSample| Sample {
         time: sample.time,
         thread: sample.thread,
         stack: sample.stack.and_then(|innermost| builder.stack(innermost, &mut profile)),

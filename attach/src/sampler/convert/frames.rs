@@ -4,8 +4,8 @@ use model::profile::{Frame, FrameId, FrameKind, Mapping, MappingId, Profile, Str
 use rustc_hash::FxHashMap;
 
 use super::names::Names;
+use super::origins::{Origin, Origins};
 use super::raw::{Location, OriginId};
-use super::{Origin, Origins};
 use crate::sampler::process::Backing;
 use crate::sampler::symbolize::images::Images;
 
@@ -46,32 +46,28 @@ impl LocationFrames {
                     address: location.address,
                     inlined: false,
                 };
-                let found = names.of(index as u32);
-                for place in found.iter().flat_map(|&(.., places)| places) {
-                    let (answer, symbols, _) = found.expect("it has places");
-                    let mut text = |id| {
-                        let intern = || profile.strings.intern(symbols.strings.get(id));
-                        *strings.entry((answer, id)).or_insert_with(intern)
-                    };
-                    let (function, file) = (text(place.function), text(place.file));
-                    let (kind, line, inlined) = (kind(backing), place.line, place.inlined);
-                    built.frames.push(profile.frames.intern(Frame {
-                        kind,
-                        function,
-                        file,
-                        line,
-                        inlined,
-                        ..nameless
-                    }));
-                }
-                if found.is_none_or(|(.., places)| places.is_empty()) {
-                    let kind = match kind(backing) {
-                        FrameKind::Native => FrameKind::Unknown,
-                        known => known,
-                    };
-                    let name = name_of_nameless(profile.text(profile.mappings.get(mapping).path));
-                    let function = profile.strings.intern(&name);
-                    built.frames.push(profile.frames.intern(Frame { kind, function, ..nameless }));
+                match names.of(index as u32) {
+                    Some((answer, symbols, places)) if !places.is_empty() => {
+                        for place in places {
+                            let mut text = |id| {
+                                let intern = || profile.strings.intern(symbols.strings.get(id));
+                                *strings.entry((answer, id)).or_insert_with(intern)
+                            };
+                            let (function, file) = (text(place.function), text(place.file));
+                            let (kind, line, inlined) = (kind(backing), place.line, place.inlined);
+                            let frame = Frame { kind, function, file, line, inlined, ..nameless };
+                            built.frames.push(profile.frames.intern(frame));
+                        }
+                    }
+                    _ => {
+                        let kind = match kind(backing) {
+                            FrameKind::Native => FrameKind::Unknown,
+                            known => known,
+                        };
+                        let name = name_of_nameless(profile.text(profile.mappings.get(mapping).path));
+                        let function = profile.strings.intern(&name);
+                        built.frames.push(profile.frames.intern(Frame { kind, function, ..nameless }));
+                    }
                 }
             }
             built.ends.push(built.frames.len() as u32);

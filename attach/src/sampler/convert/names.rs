@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::origins::{Origin, Origins};
 use super::raw::Location;
-use super::{Origin, Origins};
 use crate::sampler::guard::guarded;
 use crate::sampler::process::Backing;
 use crate::sampler::symbolize::images::{ImageId, Images};

@@ -38,7 +38,8 @@ pub(crate) enum Opened {
 pub(crate) struct Images {
     proc_dir: PathBuf,
     images: Vec<Image>,
-    by_file: FxHashMap<((u32, u32), u64), Opened>,
+    /// Held open, so that their inodes cannot be given to other files.
+    by_file: FxHashMap<((u32, u32), u64), ImageId>,
     vdso: Option<Opened>,
 }
 
@@ -70,11 +71,15 @@ impl Images {
             return Opened::NoImage;
         }
         let file = (mapped.device, mapped.inode);
-        if let Some(&opened) = self.by_file.get(&file) {
-            return opened;
+        if let Some(&image) = self.by_file.get(&file) {
+            return Opened::Image(image);
         }
         let opened = self.open_file(mapped);
-        self.by_file.insert(file, opened);
+        match opened {
+            Opened::Image(image) => _ = self.by_file.insert(file, image),
+            Opened::Failed if is_memory(mapped.path) => return Opened::NoImage,
+            Opened::Failed | Opened::NoImage => {}
+        }
         opened
     }
 
@@ -120,6 +125,12 @@ impl Images {
         self.images.push(image);
         Opened::Image(ImageId(self.images.len() as u32 - 1))
     }
+}
+
+/// Whether a mapping that has an inode is memory all the same, by the kernel's names for such.
+fn is_memory(path: &[u8]) -> bool {
+    let names: [&[u8]; 4] = [b"/memfd:", b"/dev/zero", b"/SYSV", b"/anon_hugepage"];
+    names.iter().any(|name| path.starts_with(name))
 }
 
 /// Opens a regular file if it has this inode. The device is not compared: for files on stacked file systems and on

@@ -4,8 +4,6 @@ use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::path::Path;
 
-use model::profile::StringId;
-
 use super::lines::for_each_line;
 use super::nearest::{Nearest, Rank};
 use super::{Place, Symbols};
@@ -46,12 +44,7 @@ pub(crate) fn resolve(proc_dir: &Path, addresses: &[u64]) -> KernelSymbols {
     for (found, &address) in nearest.finish().into_iter().zip(addresses) {
         let found = found.filter(|&(start, _)| visible && address - start < FUNCTION_BYTES_MAX);
         let function = found.map(|(_, name)| symbols.function(&names[name]));
-        symbols.push(function.map(|function| Place {
-            function,
-            file: StringId::default(),
-            line: 0,
-            inlined: false,
-        }));
+        symbols.push(function.map(Place::of));
     }
     let restriction = || fs::read_to_string(proc_dir.join("sys/kernel/kptr_restrict")).unwrap_or_default();
     KernelSymbols { symbols, hidden: (!visible).then(|| restriction().trim().to_owned()) }

@@ -1,7 +1,7 @@
 //! From addresses to functions, files and lines: once, when a recording is over, for each address that was seen.
 //!
-//! Read in this order: [`images`] opens object files while they are there; [`object`](self::object_file) names their
-//! addresses from [`dwarf`], [`symbol_table`] or, in a stripped file, [`unnamed`]; [`kernel`] and [`perf_map`] know the
+//! Read in this order: [`images`] opens object files while they are there; [`object_file`] names their addresses
+//! from [`dwarf`], [`symbol_table`] or, in a stripped file, [`unnamed`]; [`kernel`] and [`perf_map`] know the
 //! other two kinds of code. Symbols are never sorted into a table of their own: see [`nearest`].
 
 pub(crate) mod image;
@@ -37,6 +37,13 @@ pub(crate) struct Place {
     pub(crate) line: u32,
     /// Whether the compiler put the function into the one before.
     pub(crate) inlined: bool,
+}
+
+impl Place {
+    /// A place of which only the function is known.
+    fn of(function: StringId) -> Self {
+        Self { function, file: StringId::default(), line: 0, inlined: false }
+    }
 }
 
 /// The places of a list of addresses.

@@ -1,7 +1,5 @@
 //! The functions at addresses of one object file, from the best source that there is.
 
-use model::profile::StringId;
-
 use super::image::Image;
 use super::{Place, Symbols, debug_file, dwarf, symbol_table, unnamed};
 
@@ -17,39 +15,20 @@ pub(crate) fn resolve(image: &Image, addresses: &[u64]) -> Symbols {
     let shared_elf = shared_image.as_ref().and_then(Image::elf);
 
     let names = symbol_table::names(best_elf, addresses);
-    let nameless = |index: &usize| names[*index].is_none();
-    let mut by_debug_information: Vec<Vec<Place>> = vec![Vec::new(); addresses.len()];
-    dwarf::resolve(best_elf, shared_elf.as_ref(), addresses, |index, places| {
-        by_debug_information[index] = combine(&mut symbols, names[index], places);
+    let mut places: Vec<Vec<Place>> = vec![Vec::new(); addresses.len()];
+    dwarf::resolve(best_elf, shared_elf.as_ref(), addresses, |index, found| {
+        places[index] = combine(&mut symbols, names[index], found);
     });
-    let unknown: Vec<usize> = (0..addresses.len())
-        .filter(nameless)
-        .filter(|&index| by_debug_information[index].is_empty())
-        .collect();
-    let mut starts = vec![None; addresses.len()];
-    for (&index, start) in
-        unknown.iter().zip(unnamed::starts(&elf, unknown.iter().map(|&index| addresses[index])))
-    {
-        starts[index] = start;
+    for (places, name) in places.iter_mut().zip(names).filter(|(places, _)| places.is_empty()) {
+        places.extend(name.map(|name| Place::of(symbols.function(name))));
     }
+    let nameless: Vec<usize> = (0..addresses.len()).filter(|&index| places[index].is_empty()).collect();
+    let starts = unnamed::starts(&elf, nameless.iter().map(|&index| addresses[index]));
     symbols.stripped = best_elf.elf_symbol_table().is_empty() && starts.iter().any(Option::is_some);
-    for (index, places) in by_debug_information.into_iter().enumerate() {
-        if !places.is_empty() {
-            symbols.push(places);
-            continue;
-        }
-        let function = match (names[index], starts[index]) {
-            (Some(name), _) => Some(symbols.function(name)),
-            (None, Some(start)) => Some(symbols.strings.intern(&format!("fun_{start:x}"))),
-            (None, None) => None,
-        };
-        symbols.push(function.map(|function| Place {
-            function,
-            file: StringId::default(),
-            line: 0,
-            inlined: false,
-        }));
+    for (index, start) in nameless.into_iter().zip(starts) {
+        places[index].extend(start.map(|start| Place::of(symbols.strings.intern(&format!("fun_{start:x}")))));
     }
+    places.into_iter().for_each(|places| symbols.push(places));
     symbols
 }
 
