@@ -40,6 +40,45 @@ fn labels_stay_in_their_frames_at_any_width_and_zoom() {
 }
 
 #[test]
+fn a_window_too_low_for_the_stacks_shows_their_root_first() {
+    let Some(browser) = show(&node_server::profile(0), 1200, 500) else { return };
+    let gap_below_root = "
+        const all = [...document.querySelectorAll('.stacks text')].find((text) => text.textContent === 'all');
+        const bottom = document.querySelector('.scroller').getBoundingClientRect().bottom;
+        return bottom - all.getBoundingClientRect().bottom";
+    for fragment in ["", "#search=uv"] {
+        browser.open(fragment);
+        let gap = browser.run(gap_below_root).as_f64().unwrap();
+        assert!((0.0..18.0).contains(&gap), "{gap}");
+    }
+    browser.run("document.querySelector('.scroller').scrollTop = 0");
+    browser.wait_until(&format!("(() => {{ {gap_below_root} }})() < -200"));
+    browser.point("mouse", centre(&browser, "__dev_queue_xmit"), false);
+    assert_eq!(browser.text(".details .function"), "__dev_queue_xmit");
+    screenshot(&browser, "low");
+}
+
+#[test]
+fn a_zoom_moves_smoothly_and_arrives() {
+    let Some(browser) = show(&node_server::profile(0), 1200, 900) else { return };
+    browser.prefer("reduced-motion", "no-preference");
+    browser.run(
+        "window.seen = [];
+         const look = () => {
+             const text = [...document.querySelectorAll('.stacks text')].find((text) => text.textContent === 'worker');
+             window.seen.push(Number(text.getAttribute('x')));
+             requestAnimationFrame(look);
+         };
+         look();",
+    );
+    click(&browser, "worker");
+    browser.wait_until("window.seen.at(-1) === 3");
+    let seen = browser.run("return window.seen");
+    let seen: Vec<f64> = seen.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    assert!(seen[0] > 800.0 && seen.is_sorted_by(|a, b| a >= b), "{seen:?}");
+}
+
+#[test]
 fn a_click_zooms_and_every_way_back_leads_back() {
     let Some(browser) = show(&node_server::profile(0), 1200, 900) else { return };
     let before = labels(&browser);

@@ -12,7 +12,6 @@ class Page {
     this.stacks = new Stacks(profile, this.scroller);
     this.#listen();
     this.stacks.resize();
-    this.stacks.turn(profile.inverted);
     this.#follow();
   }
 
@@ -54,10 +53,10 @@ class Page {
 
   #listen() {
     const { scroller, stacks, field } = this;
-    addEventListener("resize", () => {
+    new ResizeObserver(() => {
       stacks.resize();
       this.#revealPathEnd();
-    });
+    }).observe(scroller);
     addEventListener("hashchange", () => this.#follow());
     addEventListener("keydown", (event) => this.#key(event));
     scroller.addEventListener("click", (event) => {
