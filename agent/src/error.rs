@@ -23,6 +23,8 @@ pub(crate) enum Error {
     Output { path: PathBuf, source: io::Error },
     /// The name of the output tells no format, and none was given.
     UnknownFormat { path: PathBuf },
+    /// A frequency was given for what has none.
+    FrequencyOffCpu,
     /// Nothing can be recorded.
     Record(attach::Error),
     /// The standard output cannot be written.
@@ -42,7 +44,7 @@ impl Error {
         ExitCode::from(match self {
             Self::Record(attach::Error::CommandNotFound { .. }) => 127,
             Self::Record(attach::Error::CommandNotExecutable { .. }) => 126,
-            Self::UnknownFormat { .. } => 2,
+            Self::UnknownFormat { .. } | Self::FrequencyOffCpu => 2,
             _ => 1,
         })
     }
@@ -85,6 +87,9 @@ impl fmt::Display for Error {
                 "{}: this name tells no format; end it in .svg, .folded, .pprof, .json or .speedscope.json, or give --format",
                 path.display()
             ),
+            Self::FrequencyOffCpu => {
+                f.write_str("--mode off-cpu records every wait, whatever the --frequency: leave it out")
+            }
             Self::Record(error) => error.fmt(f),
             Self::Stdout { source } => write!(f, "cannot write to the standard output: {source}"),
             Self::System { doing, source } => write!(f, "{doing}: {source}"),
@@ -103,7 +108,7 @@ impl std::error::Error for Error {
             Self::Process(error) => Some(error),
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
-            Self::UnknownFormat { .. } => None,
+            Self::UnknownFormat { .. } | Self::FrequencyOffCpu => None,
         }
     }
 }

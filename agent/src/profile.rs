@@ -1,4 +1,4 @@
-//! `loopscope profile`: records where a program's CPU time goes, and writes one file.
+//! `loopscope profile`: records where a program's CPU time goes, or where it waits, and writes one file.
 //!
 //! The order matters. The [output](output) is opened before anything is recorded, so that a recording is never lost to
 //! a path that cannot be written. Signals are [caught](stop) before the command starts, for an interrupt from the
@@ -24,12 +24,15 @@ use model::profile::{Profile, Recording, Weight};
 
 use crate::console;
 use crate::error::Error;
+use options::Mode;
 use output::Output;
 use progress::Progress;
 use stop::Stop;
 
 /// How long to wait for samples before looking at the clock and at signals again.
 const POLL: Duration = Duration::from_millis(100);
+
+const NS_PER_S: u64 = 1_000_000_000;
 
 /// How much of the file is written at once.
 const WRITE_BYTES: usize = 1 << 20;
@@ -47,7 +50,7 @@ enum End {
 
 /// Records and writes the file; gives the exit status.
 pub(crate) fn run(options: &ProfileOptions) -> Result<ExitCode, Error> {
-    let format = options.format()?;
+    let (format, record_options) = (options.format()?, options.record()?);
     let mut output = Output::open(&options.output(format))?;
     let stop = Stop::install(output.temporary())?;
     let of_command = options.pid.is_none();
@@ -56,7 +59,7 @@ pub(crate) fn run(options: &ProfileOptions) -> Result<ExitCode, Error> {
     }
     let mut progress = Progress::new(of_command);
 
-    let Recorded { profile, notes, end, command } = record(options, &stop, &mut progress)?;
+    let Recorded { profile, notes, end, command } = record(options, &record_options, &stop, &mut progress)?;
     if let (End::Duration, Some(command)) = (end, &command) {
         command::tell_to_end(command);
     }
@@ -84,19 +87,27 @@ struct Recorded {
 }
 
 /// Records until the target ends, the time is over, or the user asks to stop.
-fn record(options: &ProfileOptions, stop: &Stop, progress: &mut Progress) -> Result<Recorded, Error> {
+fn record(
+    options: &ProfileOptions,
+    record: &RecordOptions,
+    stop: &Stop,
+    progress: &mut Progress,
+) -> Result<Recorded, Error> {
     let started_unix_ns = UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64);
-    let mut recorder = start(options)?;
+    let mut recorder = start(options, record)?;
     let mut notes: Vec<String> = recorder.notices().iter().map(ToString::to_string).collect();
     let title = options.title();
-    progress.recording(&title, recorder.frequency_hz());
+    progress.recording(&title, options.mode, recorder.frequency_hz());
     let mut intake = Intake::new(Recording {
         title,
         started_unix_ns,
         started: recorder.started(),
         // Known at the end.
         duration_ns: 0,
-        weight: Weight::CpuSamples { period_ns: 1_000_000_000 / u64::from(recorder.frequency_hz()) },
+        weight: match options.mode {
+            Mode::Cpu => Weight::CpuSamples { period_ns: NS_PER_S / u64::from(recorder.frequency_hz()) },
+            Mode::OffCpu => Weight::OffCpuNs,
+        },
     });
 
     let end = take_until_end(&mut recorder, &mut intake, options.duration, stop, progress)?;
@@ -107,11 +118,10 @@ fn record(options: &ProfileOptions, stop: &Stop, progress: &mut Progress) -> Res
     Ok(Recorded { profile, notes, end, command: finished.launched })
 }
 
-fn start(options: &ProfileOptions) -> Result<Recorder, Error> {
-    let record = RecordOptions { frequency_hz: options.frequency, ..RecordOptions::default() };
+fn start(options: &ProfileOptions, record: &RecordOptions) -> Result<Recorder, Error> {
     let recorder = match (options.pid, options.command.split_first()) {
-        (Some(pid), _) => Recorder::attach(pid.get(), &record),
-        (None, Some((program, arguments))) => Recorder::launch(program, arguments, &record),
+        (Some(pid), _) => Recorder::attach(pid.get(), record),
+        (None, Some((program, arguments))) => Recorder::launch(program, arguments, record),
         (None, None) => unreachable!("the command line has one or the other"),
     };
     recorder.map_err(Error::Record)
@@ -172,7 +182,11 @@ fn summarize(profile: &Profile, output: &Output) {
     let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
     console::line(format_args!("{samples} samples, {lost} lost{causes}, {seconds:.2} s, {output}"));
     if samples == 0 {
-        console::line(format_args!("no samples: the target used no CPU time while it was recorded"));
+        let why = match profile.recording.weight {
+            Weight::OffCpuNs => "no thread of the target waited and ran again while it was recorded",
+            _ => "the target used no CPU time while it was recorded; --mode off-cpu shows where it waits",
+        };
+        console::line(format_args!("no samples: {why}"));
     }
 }
 

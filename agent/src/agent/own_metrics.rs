@@ -1,12 +1,14 @@
 //! What the agent measures of itself: the `loopscope_*` metrics that apply to it.
 
+use std::sync::atomic::AtomicU64;
+
 use attach::target::{Host, Pid, Process};
+use attach::telemetry::TelemetryError;
 use model::catalogue;
 use model::histogram;
 use model::instrument::{Counter, HISTOGRAM_CELLS, Histogram};
 use model::label::{LabelValue, ScrapeFormat, TargetError, TargetState};
 use model::snapshot::{SharedLabels, Snapshot, Value};
-use std::sync::atomic::AtomicU64;
 
 use crate::clock;
 
@@ -30,8 +32,10 @@ impl OwnMetrics {
     }
 
     /// A target could not be found or read.
-    pub(super) fn target_failed(&self, cause: TargetError) {
-        self.target_errors[cause as usize].add(1);
+    pub(super) fn count(&self, error: &TelemetryError) {
+        if let Some(cause) = error.cause() {
+            self.target_errors[cause as usize].add(1);
+        }
     }
 
     /// A search for targets took this long.

@@ -1,5 +1,6 @@
 //! The targets: keeping their list up to date, and reading them all into one snapshot.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use attach::target::{Figures, Host, Pid, ProcessError};
@@ -22,6 +23,8 @@ pub(super) struct Targets {
     discovery: Discovery,
     last_scan: Option<Monotonic>,
     told_of_hidden: bool,
+    /// Targets whose telemetry could not be read at the last scrape.
+    failing: BTreeSet<Pid>,
     own: Arc<OwnMetrics>,
 }
 
@@ -32,6 +35,7 @@ impl Targets {
             discovery: Discovery::default(),
             last_scan: None,
             told_of_hidden: false,
+            failing: BTreeSet::new(),
             own,
         }
     }
@@ -56,7 +60,8 @@ impl Targets {
             console::line(format_args!("process {pid}: no longer publishes telemetry"));
         }
         for error in &scan.failures {
-            self.failed(error);
+            self.own.count(error);
+            tell(error);
         }
         let hidden = self.discovery.hidden();
         if hidden > 0 && !self.told_of_hidden {
@@ -87,19 +92,24 @@ impl Targets {
         let gone: Vec<Pid> = failures.iter().filter(is_gone).map(TelemetryError::pid).collect();
         gone.iter().for_each(|pid| self.discovery.forget(*pid));
         let unmeasurable = self.discovery.unreadable() + failures.len() - gone.len();
-        failures.iter().for_each(|error| self.failed(error));
+        for error in &failures {
+            self.own.count(error);
+            // Once, not at every scrape.
+            if !self.failing.contains(&error.pid()) {
+                tell(error);
+            }
+        }
+        self.failing = failures.iter().map(TelemetryError::pid).collect();
         self.own.add_to(&mut snapshot, &self.host, measured, unmeasurable);
         snapshot
     }
+}
 
-    fn failed(&self, error: &TelemetryError) {
-        if let Some(cause) = error.cause() {
-            self.own.target_failed(cause);
-            // There may be hundreds, and most of them publish nothing: they are told of once, all together.
-            if cause != TargetError::Permission {
-                console::line(format_args!("{error}"));
-            }
-        }
+/// Tells of a failure, unless it is a lack of permission: of those there may be hundreds, most of them at processes that
+/// publish nothing, so they are told of once, all together.
+fn tell(error: &TelemetryError) {
+    if error.cause() != Some(TargetError::Permission) {
+        console::line(format_args!("{error}"));
     }
 }
 

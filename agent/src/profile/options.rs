@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use attach::sampler::recorder::RecordOptions;
 use attach::target::Pid;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::format::Format;
 use crate::error::Error;
@@ -13,6 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   loopscope profile -- ./server --port 8080
   loopscope profile --pid 4711 --duration 30s --output server.svg
+  loopscope profile --pid 4711 --duration 30s --mode off-cpu -o waits.svg
   loopscope profile -o app.pprof -- node --perf-basic-prof app.js
   loopscope profile --format folded -o - --pid 4711 | sort
 
@@ -29,9 +31,9 @@ Exit status:
   127  the COMMAND is not found
 
 Permissions: own processes need kernel.perf_event_paranoid of at most 2 (at most 1 to see time in the \
-kernel); everything is open to root, and to CAP_PERFMON with CAP_SYS_PTRACE.";
+kernel, and for --mode off-cpu); everything is open to root, and to CAP_PERFMON with CAP_SYS_PTRACE.";
 
-/// Record where a program's CPU time goes, and write a flamegraph or another profile
+/// Record where a program's CPU time goes, or where it waits, and write a flamegraph
 ///
 /// Samples all threads of a command or of a running process, with what they start, and writes one file. The program needs
 /// no change, no frame pointers and no debug information, though names and lines come from there. Stacks of event loops
@@ -48,9 +50,13 @@ pub(crate) struct ProfileOptions {
     #[arg(short, long)]
     pub(super) format: Option<Format>,
 
-    /// Samples for each second of CPU time of a thread
-    #[arg(short = 'F', long, value_name = "HZ", default_value_t = 999, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(super) frequency: u32,
+    /// What to record
+    #[arg(long, value_enum, default_value_t = Mode::Cpu)]
+    pub(super) mode: Mode,
+
+    /// Samples for each second of CPU time of a thread, 1 to 10000; not for off-cpu [default: 999]
+    #[arg(short = 'F', long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    frequency: Option<u32>,
 
     /// End the recording after this time, such as 30s or 1m30s
     #[arg(short, long, value_name = "TIME", value_parser = crate::cli::duration)]
@@ -65,7 +71,28 @@ pub(crate) struct ProfileOptions {
     pub(super) command: Vec<OsString>,
 }
 
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Where threads spend CPU time
+    Cpu,
+    /// Where threads wait: for I/O, locks, timers, or a CPU
+    OffCpu,
+}
+
 impl ProfileOptions {
+    /// What to ask of the recorder.
+    pub(super) fn record(&self) -> Result<RecordOptions, Error> {
+        let default = RecordOptions::default();
+        match (self.mode, self.frequency) {
+            (Mode::Cpu, frequency) => {
+                Ok(RecordOptions { frequency_hz: frequency.unwrap_or(default.frequency_hz), ..default })
+            }
+            (Mode::OffCpu, None) => Ok(RecordOptions::off_cpu()),
+            (Mode::OffCpu, Some(_)) => Err(Error::FrequencyOffCpu),
+        }
+    }
+
     /// The format that was asked for, or that the file's name tells.
     pub(super) fn format(&self) -> Result<Format, Error> {
         match (self.format, &self.output) {

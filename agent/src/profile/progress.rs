@@ -7,6 +7,9 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use super::options::Mode;
+use crate::console;
+
 /// How often the line is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
 
@@ -26,10 +29,13 @@ impl Progress {
     }
 
     /// The recording has begun.
-    pub(super) fn recording(&mut self, title: &str, frequency_hz: u32) {
+    pub(super) fn recording(&mut self, title: &str, mode: Mode, frequency_hz: u32) {
+        let how = match mode {
+            Mode::Cpu => format!("at {frequency_hz} Hz"),
+            Mode::OffCpu => "where it waits".to_owned(),
+        };
         if self.on_terminal {
-            let line = format!("recording {title} at {frequency_hz} Hz; Ctrl-C ends the recording");
-            let _ = writeln!(io::stderr(), "loopscope: {line}");
+            console::line(format_args!("recording {title} {how}; Ctrl-C ends the recording"));
         }
     }
 

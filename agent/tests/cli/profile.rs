@@ -329,6 +329,23 @@ fn a_recording_without_samples_is_written_and_said_to_be_empty() {
 }
 
 #[test]
+fn off_cpu_mode_records_how_long_a_program_waited() {
+    if !may_sample() {
+        return;
+    }
+    let directory = Directory::new();
+    let path = directory.path("a.folded");
+    let output = run(&["profile", "--mode", "off-cpu", "-o", &path, "--", "sleep", "0.2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let folded = fs::read_to_string(&path).unwrap();
+    let waited_ns: u64 =
+        folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
+    assert!(waited_ns >= 200_000_000, "{folded}");
+    let senseless = run(&["profile", "--mode", "off-cpu", "-F", "99", "-o", &path, "--", "true"]);
+    assert_eq!(senseless.status.code(), Some(2), "{}", stderr(&senseless));
+}
+
+#[test]
 fn in_a_pipe_nothing_is_told_but_the_end() {
     if !may_sample() {
         return;
