@@ -153,9 +153,10 @@ fn native(registers: Registers, _: &SpaceUnwinder) -> framehop::UnwindRegsNative
     framehop::UnwindRegsNative::new(registers.ip, registers.sp, registers.fp)
 }
 
-/// Return addresses may be signed in their upper bits, which no address of code uses.
+/// Return addresses may be signed, in bits above those of any address: the stack lies near the highest.
 #[cfg(target_arch = "aarch64")]
 fn native(registers: Registers, unwinder: &SpaceUnwinder) -> framehop::UnwindRegsNative {
-    let mask = framehop::aarch64::PtrAuthMask::from_max_known_address(unwinder.max_known_code_address());
+    let highest = registers.sp.max(unwinder.max_known_code_address()).max(1);
+    let mask = framehop::aarch64::PtrAuthMask::from_max_known_address(highest);
     framehop::UnwindRegsNative::new_with_ptr_auth_mask(mask, registers.lr, registers.sp, registers.fp)
 }
