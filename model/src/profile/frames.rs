@@ -1,19 +1,36 @@
 //! Places in code: which function, in which file, mapped from where.
 
-use std::collections::HashMap;
-
-use rustc_hash::FxBuildHasher;
-
 use super::StringId;
+use super::table::{Table, TableId};
 use crate::label::Phase;
 
 /// A mapping's position in its [`Mappings`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MappingId(pub u32);
 
+impl TableId for MappingId {
+    fn from_position(position: u32) -> Self {
+        Self(position)
+    }
+
+    fn position(self) -> u32 {
+        self.0
+    }
+}
+
 /// A frame's position in its [`Frames`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FrameId(pub u32);
+
+impl TableId for FrameId {
+    fn from_position(position: u32) -> Self {
+        Self(position)
+    }
+
+    fn position(self) -> u32 {
+        self.0
+    }
+}
 
 /// A file, or a region without one, that code was mapped from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,61 +83,7 @@ pub struct Frame {
 }
 
 /// Mappings, each held once.
-#[derive(Clone, Debug, Default)]
-pub struct Mappings {
-    rows: Vec<Mapping>,
-    by_row: HashMap<Mapping, MappingId, FxBuildHasher>,
-}
-
-impl Mappings {
-    /// The identifier of this mapping, which is added if it is new.
-    pub fn intern(&mut self, mapping: Mapping) -> MappingId {
-        *self.by_row.entry(mapping).or_insert_with(|| {
-            self.rows.push(mapping);
-            MappingId(self.rows.len() as u32 - 1)
-        })
-    }
-
-    /// The mapping.
-    ///
-    /// # Panics
-    /// If the identifier is another table's.
-    pub fn get(&self, id: MappingId) -> Mapping {
-        self.rows[id.0 as usize]
-    }
-
-    /// All mappings, by identifier.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Mapping> {
-        self.rows.iter().copied()
-    }
-}
+pub type Mappings = Table<MappingId, Mapping>;
 
 /// Frames, each held once.
-#[derive(Clone, Debug, Default)]
-pub struct Frames {
-    rows: Vec<Frame>,
-    by_row: HashMap<Frame, FrameId, FxBuildHasher>,
-}
-
-impl Frames {
-    /// The identifier of this frame, which is added if it is new.
-    pub fn intern(&mut self, frame: Frame) -> FrameId {
-        *self.by_row.entry(frame).or_insert_with(|| {
-            self.rows.push(frame);
-            FrameId(self.rows.len() as u32 - 1)
-        })
-    }
-
-    /// The frame.
-    ///
-    /// # Panics
-    /// If the identifier is another table's.
-    pub fn get(&self, id: FrameId) -> Frame {
-        self.rows[id.0 as usize]
-    }
-
-    /// All frames, by identifier.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Frame> {
-        self.rows.iter().copied()
-    }
-}
+pub type Frames = Table<FrameId, Frame>;

@@ -8,10 +8,12 @@
 mod frames;
 mod stacks;
 mod strings;
+mod table;
 
 pub use frames::{Frame, FrameId, FrameKind, Frames, Mapping, MappingId, Mappings};
 pub use stacks::{StackId, Stacks};
 pub use strings::{StringId, Strings};
+pub use table::{Table, TableId};
 
 use crate::label::{LossCause, Phase};
 use crate::time::Monotonic;
@@ -153,8 +155,8 @@ impl Profile {
         self.frames_of(stack).iter().find_map(phase)
     }
 
-    /// The sum of all weights.
+    /// The sum of all weights; saturates.
     pub fn total_weight(&self) -> u64 {
-        self.samples.iter().map(|sample| sample.weight).sum()
+        self.samples.iter().fold(0, |sum, sample| sum.saturating_add(sample.weight))
     }
 }

@@ -230,24 +230,16 @@ impl<'a> Reader<'a> {
         words.map(|words| words.chunks_exact(row_words)).ok_or(SegmentError::Malformed { what, found: word })
     }
 
+    fn scope_rows(&self) -> Result<impl Iterator<Item = &'a [AtomicU64]> + use<'a>, SegmentError> {
+        self.table(layout::WORD_SCOPES, layout::WORD_SCOPES_USED, layout::SCOPE_WORDS, "table of scopes")
+    }
+
     fn scope_headers(&self) -> Result<Vec<Option<(ScopeKind, u64)>>, SegmentError> {
-        let rows = self.table(
-            layout::WORD_SCOPES,
-            layout::WORD_SCOPES_USED,
-            layout::SCOPE_WORDS,
-            "table of scopes",
-        )?;
-        Ok(rows.map(open_scope).collect())
+        Ok(self.scope_rows()?.map(open_scope).collect())
     }
 
     fn open_scopes(&self) -> Result<Vec<Option<ScopeReading>>, SegmentError> {
-        let rows = self.table(
-            layout::WORD_SCOPES,
-            layout::WORD_SCOPES_USED,
-            layout::SCOPE_WORDS,
-            "table of scopes",
-        )?;
-        let scopes = rows.map(|row| {
+        let scopes = self.scope_rows()?.map(|row| {
             let (kind, index) = open_scope(row)?;
             let name = layout::load_text(&row[4..4 + layout::SCOPE_NAME_WORDS]);
             Some(ScopeReading {
