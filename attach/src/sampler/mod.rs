@@ -10,6 +10,8 @@ mod rings;
 
 pub mod convert;
 pub mod demangle;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 pub mod phase;
 mod process;
