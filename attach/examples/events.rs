@@ -26,9 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let seconds = take_number("--seconds")?.unwrap_or(u32::MAX);
     let mut recorder = match (take_number("--pid")?, arguments.split_first()) {
-        (Some(pid), _) => Recorder::attach(pid, &options)?,
+        (Some(pid), None) => Recorder::attach(pid, &options)?,
         (None, Some((program, arguments))) => Recorder::launch(program, arguments, &options)?,
-        (None, None) => return Err("give --pid PID or a command".into()),
+        _ => return Err("give --pid PID or a command, after the options".into()),
     };
 
     let mut out = BufWriter::new(stdout());

@@ -19,6 +19,7 @@ use loopscope_attach::sampler::recorder::{Exit, Finished, Notice, RecordOptions,
 use model::label::LossCause;
 use model::time::Monotonic;
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 const POLL: Duration = Duration::from_millis(50);
 const NOBODY: u32 = 65534;
@@ -35,6 +36,7 @@ struct Seen {
     with_pattern: u64,
     in_kernel: u64,
     times: Vec<Monotonic>,
+    times_by_thread: BTreeMap<u32, Vec<Monotonic>>,
     mapped: BTreeSet<(u32, String)>,
     names: BTreeSet<(u32, String)>,
     /// Processes, with those that they started.
@@ -63,6 +65,7 @@ impl Seen {
                     u64::from(sample.stack.windows(pattern.len()).step_by(8).any(|w| w == pattern));
                 self.in_kernel += u64::from(!sample.kernel.is_empty());
                 self.times.push(sample.time);
+                self.times_by_thread.entry(sample.tid).or_default().push(sample.time);
             }
             Event::Mapped(mapped) => {
                 self.mapped.insert((mapped.pid, text(mapped.path)));
@@ -221,16 +224,26 @@ fn a_running_process_is_recorded_on_all_its_threads_with_what_was_there_before()
 
 #[test]
 fn threads_that_come_and_go_while_attaching_count_once() {
-    let mut target = Role::start("spin-on-short-threads");
+    let mut target = Role::start("spin-on-ever-new-threads");
     for _ in 0..3 {
-        let before = target.cpu_time();
+        let outside = target.cpu_time();
         let mut recorder = Recorder::attach(target.pid(), &RecordOptions::default()).expect("attach");
+        let inside = target.cpu_time();
         let mut seen = Seen::default();
-        record_until(&mut recorder, &mut seen, |seen| seen.samples_and_losses() > 400);
+        record_until(&mut recorder, &mut seen, |seen| seen.samples_and_losses() > 600);
+        let inside = (target.cpu_time() - inside).as_secs_f64();
         recorder.finish(&mut |event| seen.add(event)).expect("finish");
-        // The accounts are kept in ticks of 10 ms, and are read a moment before and after.
-        let spent = (target.cpu_time() - before).as_secs_f64();
-        expect_about(seen.samples_and_losses(), spent * 999.0, 0.25);
+        let outside = (target.cpu_time() - outside).as_secs_f64();
+        let (least, most) = (inside * 999.0 * 0.8, outside * 999.0 * 1.2);
+        let count = seen.samples_and_losses() as f64;
+        assert!((least..=most).contains(&count), "{count} is not between {least} and {most}");
+
+        // A thread with two events has two samples in each millisecond of its CPU time.
+        for (thread, times) in seen.times_by_thread {
+            let gaps = times.windows(2).map(|pair| pair[1].since_ns(pair[0]));
+            let short = gaps.filter(|ns| *ns < 900_000).count();
+            assert!(times.len() < 10 || short < times.len() / 3, "thread {thread} counts twice: {times:?}");
+        }
     }
     assert!(target.is_alive());
 }
@@ -463,11 +476,17 @@ fn role() {
             say("playing");
             threads.into_iter().for_each(|thread| thread.join().unwrap());
         }
-        Ok("spin-on-short-threads") => {
+        Ok("spin-on-ever-new-threads") => {
+            // Many short ones, so that some begin just when others are found; a few that live long enough to be seen.
+            let start_one_after_the_other = || {
+                for n in 0u32.. {
+                    let cpu_ns = if n.is_multiple_of(3) { 100_000_000 } else { 500_000 };
+                    thread::spawn(move || spin_for(cpu_ns)).join().unwrap();
+                }
+            };
+            (0..100).for_each(|_| _ = thread::spawn(start_one_after_the_other));
             say("playing");
-            loop {
-                thread::spawn(|| (0..1_000_000u64).for_each(|n| _ = black_box(n))).join().unwrap();
-            }
+            thread::sleep(Duration::MAX);
         }
         Ok("sleep-on-ever-more-threads") => {
             say("playing");
@@ -528,6 +547,14 @@ fn role() {
         // Started by hand, with all ignored tests.
         _ => {}
     }
+}
+
+fn spin_for(cpu_ns: i64) {
+    let spent = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    };
+    while spent() < cpu_ns {}
 }
 
 fn spin_with_pattern() {
