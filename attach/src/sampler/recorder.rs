@@ -27,18 +27,21 @@
 mod buffers;
 mod command;
 mod existing;
+mod inheritance;
 mod options;
+mod outlet;
+mod refusal;
 mod sampling;
 mod system;
 mod threads;
 mod waits;
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use model::label::LossCause;
 use model::time::Monotonic;
 
 pub use command::{Ended, Exit, Launched};
@@ -47,12 +50,12 @@ pub use options::{Mode, Notice, RecordOptions};
 use crate::Error;
 use crate::sampler::event::Event;
 use crate::sampler::rings::Rings;
-use crate::sampler::rings::record::Record;
 use crate::sys::process;
 use crate::sys::ring::Ring;
 use existing::Existing;
+use outlet::Outlet;
 use sampling::{Sampling, Start};
-use waits::Waits;
+use threads::Threads;
 
 /// Whether the process that is recorded still runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,27 +106,10 @@ impl Recorder {
     /// [`Error::Frequency`]. No command was run then.
     pub fn launch(program: &OsStr, arguments: &[OsString], options: &RecordOptions) -> Result<Self, Error> {
         let waiting = command::fork(program, arguments)?;
-        let pid = waiting.pid();
-        let target = open_target(pid)?;
-        let mut notices = Vec::new();
-        let mut sampling = Sampling::choose(options, pid, Start::OnExecute, &mut notices)?;
-        let mut rings = Rings::new(buffers::make(&mut sampling, &mut notices)?);
-        let (events, _) = threads::open(pid, &sampling, &mut rings)?;
-        let started = process::now();
-        let launched = command::execute(waiting, program)?;
-        Ok(Self {
-            rings,
-            events,
-            pid,
-            target,
-            state: Target::Runs,
-            launched: Some(launched),
-            existing: None,
-            started,
-            sampling,
-            outlet: Outlet::new(options.mode),
-            notices,
-        })
+        let (mut recorder, _) = Self::begin(waiting.pid(), options, Start::OnExecute)?;
+        recorder.started = process::now();
+        recorder.launched = Some(command::execute(waiting, program)?);
+        Ok(recorder)
     }
 
     /// Records a process that runs: all its threads, and what they start from now on. Processes that it started before
@@ -133,30 +119,38 @@ impl Recorder {
     /// [`Error::NoSuchProcess`], [`Error::ProcessEnded`], [`Error::OtherUser`], and those of sampling as in
     /// [`Recorder::launch`].
     pub fn attach(pid: u32, options: &RecordOptions) -> Result<Self, Error> {
-        let target = open_target(pid)?;
-        let mut notices = Vec::new();
-        let mut sampling = Sampling::choose(options, pid, Start::Now, &mut notices)?;
-        let mut rings = Rings::new(buffers::make(&mut sampling, &mut notices)?);
-        let started = process::now();
-        let (events, threads) = threads::open(pid, &sampling, &mut rings)?;
+        let (mut recorder, threads) = Self::begin(pid, options, Start::Now)?;
         // Read after the events are open: what is mapped later is in the rings, so nothing is missed.
         let existing = Existing::read(pid, threads).map_err(|source| match source.kind() {
-            io::ErrorKind::PermissionDenied => sampling::not_permitted(source, pid),
+            io::ErrorKind::PermissionDenied => refusal::not_permitted(source, pid),
             _ => Error::ProcessEnded { pid },
         })?;
-        Ok(Self {
-            rings,
-            events,
+        recorder.existing = Some(existing);
+        Ok(recorder)
+    }
+
+    /// Opens all events; gives the threads that they are on, too.
+    fn begin(pid: u32, options: &RecordOptions, start: Start) -> Result<(Self, HashSet<u32>), Error> {
+        let target = open_target(pid)?;
+        let mut notices = Vec::new();
+        let mut sampling = Sampling::choose(options, pid, start, &mut notices)?;
+        let rings = buffers::make(&mut sampling, &mut notices)?;
+        let started = process::now();
+        let threads = Threads::open(pid, &sampling, &rings)?;
+        let recorder = Self {
+            rings: Rings::new(rings),
+            sampling,
+            events: threads.events,
             pid,
             target,
             state: Target::Runs,
             launched: None,
-            existing: Some(existing),
+            existing: None,
             started,
-            sampling,
-            outlet: Outlet::new(options.mode),
+            outlet: Outlet::new(options.mode, threads.inheritance),
             notices,
-        })
+        };
+        Ok((recorder, threads.found))
     }
 
     /// The process that is recorded.
@@ -225,42 +219,6 @@ impl Recorder {
     fn tell_existing(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
         if let Some(existing) = self.existing.take() {
             existing.tell(self.started, sink);
-        }
-    }
-}
-
-/// Where records become events.
-struct Outlet {
-    /// For off-CPU time only.
-    waits: Option<Waits>,
-    /// Records that the kernel has told to be lost.
-    reported_lost: u64,
-}
-
-impl Outlet {
-    fn new(mode: Mode) -> Self {
-        Self { waits: (mode == Mode::OffCpu).then(Waits::default), reported_lost: 0 }
-    }
-
-    fn take(&mut self, record: Record<'_>, sink: &mut dyn FnMut(Event<'_>)) {
-        if let Record::Event(Event::Lost { cause: LossCause::BufferFull, count }) = record {
-            self.reported_lost = self.reported_lost.saturating_add(count);
-        }
-        match (&mut self.waits, record) {
-            (Some(waits), record) => waits.take(record, sink),
-            (None, Record::Event(event)) => sink(event),
-            (None, Record::Resumed { .. }) => {}
-        }
-    }
-
-    fn end(&mut self, time: Monotonic, lost: Option<u64>, sink: &mut dyn FnMut(Event<'_>)) {
-        if let Some(waits) = &mut self.waits {
-            waits.end(time, sink);
-        }
-        // The kernel reports a loss when there is room again. For the last ones there never was.
-        let unreported = lost.unwrap_or(0).saturating_sub(self.reported_lost);
-        if unreported > 0 {
-            sink(Event::Lost { cause: LossCause::BufferFull, count: unreported });
         }
     }
 }

@@ -87,22 +87,6 @@ impl<S: Source> Rings<S> {
         self.drain(Monotonic::from_ns(u64::MAX), sink);
     }
 
-    /// The threads that unread records tell to have been started.
-    pub(crate) fn forked_threads(&mut self) -> Vec<u32> {
-        let mut threads = Vec::new();
-        for source in &mut self.sources {
-            source.refresh();
-            let (mut first, mut second) = source.unread();
-            while let Ok(Some(record)) = first_record(first, second, &mut self.scratch) {
-                threads.extend(record::forked_thread(record));
-                let beyond = record.len().saturating_sub(first.len());
-                first = first.get(record.len()..).unwrap_or_default();
-                second = &second[beyond..];
-            }
-        }
-        threads
-    }
-
     fn drain(&mut self, horizon: Monotonic, sink: &mut dyn FnMut(Record<'_>)) {
         self.queue.clear();
         for index in 0..self.sources.len() {
@@ -179,12 +163,13 @@ fn first_record<'a>(
 /// The record, with its time raised to `earliest` if it came too late for its own.
 fn not_before(mut record: Record<'_>, earliest: Monotonic) -> Record<'_> {
     let time = match &mut record {
-        Record::Event(Event::Sample(sample)) => &mut sample.time,
+        Record::Sampled { sample, .. } | Record::Event(Event::Sample(sample)) => &mut sample.time,
         Record::Event(Event::Mapped(mapped)) => &mut mapped.time,
-        Record::Event(
+        Record::Forked { time, .. }
+        | Record::Resumed { time, .. }
+        | Record::Event(
             Event::Forked { time, .. } | Event::Renamed { time, .. } | Event::Exited { time, .. },
-        )
-        | Record::Resumed { time, .. } => time,
+        ) => time,
         Record::Event(Event::Lost { .. }) => return record,
     };
     *time = earliest.max(*time);

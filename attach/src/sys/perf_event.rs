@@ -39,3 +39,11 @@ pub(crate) fn disable(event: BorrowedFd<'_>) -> io::Result<()> {
     let result = unsafe { perf::ioctls::DISABLE(event.as_raw_fd(), 0) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// The number that the event's records carry, and those of events that are inherited from it.
+pub(crate) fn id(event: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut id = 0;
+    // SAFETY: ID takes the address of a valid place for the answer.
+    let result = unsafe { perf::ioctls::ID(event.as_raw_fd(), &mut id) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(id) }
+}

@@ -6,7 +6,8 @@
 use std::io;
 
 use super::options::Notice;
-use super::sampling::{Sampling, clocked, refusal, with_more_descriptors};
+use super::refusal::{refusal, with_more_descriptors};
+use super::sampling::{Sampling, clocked};
 use super::system;
 use crate::Error;
 use crate::sys::perf_event::bindings as perf;

@@ -26,7 +26,7 @@ pub struct RecordOptions {
     /// The most bytes of a thread's stack that a sample copies, at most 60 KiB. Only what the stack holds is copied, so
     /// a high bound costs little but room in the buffers. Zero leaves unwinding to frame pointers.
     pub stack_bytes: u32,
-    /// Whether to follow processes that the target starts from now on.
+    /// Whether to follow processes that the target starts from now on. Not to needs Linux 5.13.
     pub children: bool,
 }
 

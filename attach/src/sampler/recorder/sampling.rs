@@ -5,16 +5,16 @@
 //! each kind counts its own cycles, so there the clock is taken, too: it is the same on all of them.
 
 use std::fs;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::options::{Mode, Notice, RecordOptions};
+use super::refusal::{is_permission, refusal, with_more_descriptors};
 use super::system;
 use crate::Error;
 use crate::sampler::rings::record::{SAMPLE_FIELDS, SAMPLE_REGISTERS};
+use crate::sys::perf_event;
 use crate::sys::perf_event::bindings::{self as perf, perf_event_attr};
 use crate::sys::ring::Ring;
-use crate::sys::{perf_event, process};
 
 /// The highest frequency that makes sense: beyond it, the work for the samples is most of what they would see.
 const FREQUENCY_MAX_HZ: u32 = 10_000;
@@ -37,14 +37,6 @@ pub(crate) struct Sampling {
     frequency_hz: u32,
 }
 
-/// What came of opening events on a thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opened {
-    OnThread,
-    /// The thread had ended.
-    Never,
-}
-
 impl Sampling {
     /// Finds the best way to sample process `pid` that machine and user allow.
     pub(crate) fn choose(
@@ -53,33 +45,11 @@ impl Sampling {
         start: Start,
         notices: &mut Vec<Notice>,
     ) -> Result<Self, Error> {
-        let frequency_hz = frequency(options.frequency_hz, notices)?;
-        let mut attributes = clocked();
-        attributes.sample_type = SAMPLE_FIELDS;
-        attributes.sample_regs_user = SAMPLE_REGISTERS;
-        attributes.sample_stack_user = options.stack_bytes.min(STACK_BYTES_MAX).next_multiple_of(8);
-        attributes.read_format = perf::PERF_FORMAT_LOST.into();
-        attributes.set_mmap(1);
-        attributes.set_mmap2(1);
-        attributes.set_comm(1);
-        attributes.set_comm_exec(1);
-        attributes.set_task(1);
-        attributes.set_inherit(1);
-        attributes.set_inherit_thread((!options.children).into());
-        attributes.set_disabled((start == Start::OnExecute).into());
-        attributes.set_enable_on_exec((start == Start::OnExecute).into());
-        match options.mode {
-            Mode::Cpu => {
-                attributes.__bindgen_anon_1.sample_freq = frequency_hz.into();
-                attributes.set_freq(1);
-                if has_several_kinds_of_cores() {
-                    count_cpu_time(&mut attributes);
-                } else {
-                    count_cycles(&mut attributes);
-                }
-            }
-            Mode::OffCpu => count_switches(&mut attributes),
-        }
+        let frequency_hz = match options.mode {
+            Mode::Cpu => frequency(options.frequency_hz, notices)?,
+            Mode::OffCpu => options.frequency_hz,
+        };
+        let mut attributes = wished_for(options, frequency_hz, start);
         loop {
             let Err(refused) = perf_event::open(&attributes, pid, None) else {
                 return Ok(Self { attributes, mode: options.mode, frequency_hz });
@@ -141,13 +111,14 @@ impl Sampling {
         Ok(Some(lost))
     }
 
-    /// Samples the thread `tid` of process `pid` on every CPU, into the CPU's ring. Adds the events to `events`.
+    /// Samples the thread `tid` of process `pid` on every CPU, into the CPU's ring. Adds the events to `events`; none if
+    /// the thread has ended.
     pub(crate) fn open(
         &self,
         (pid, tid): (u32, u32),
         rings: &[Ring],
         events: &mut Vec<OwnedFd>,
-    ) -> Result<Opened, Error> {
+    ) -> Result<(), Error> {
         for ring in rings {
             let opened = with_more_descriptors(|| perf_event::open(&self.attributes, tid, Some(ring.cpu())));
             match opened {
@@ -156,14 +127,45 @@ impl Sampling {
                         .map_err(|source| Error::System { doing: "sharing a ring between events", source })?;
                     events.push(event);
                 }
-                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(Opened::Never),
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => break,
                 // The CPU went offline.
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
                 Err(error) => return Err(refusal(error, pid, events.len())),
             }
         }
-        Ok(Opened::OnThread)
+        Ok(())
     }
+}
+
+/// The event that we would like to have.
+fn wished_for(options: &RecordOptions, frequency_hz: u32, start: Start) -> perf_event_attr {
+    let mut attributes = clocked();
+    attributes.sample_type = SAMPLE_FIELDS;
+    attributes.sample_regs_user = SAMPLE_REGISTERS;
+    attributes.sample_stack_user = options.stack_bytes.min(STACK_BYTES_MAX).next_multiple_of(8);
+    attributes.read_format = perf::PERF_FORMAT_LOST.into();
+    attributes.set_mmap(1);
+    attributes.set_mmap2(1);
+    attributes.set_comm(1);
+    attributes.set_comm_exec(1);
+    attributes.set_task(1);
+    attributes.set_inherit(1);
+    attributes.set_inherit_thread((!options.children).into());
+    attributes.set_disabled((start == Start::OnExecute).into());
+    attributes.set_enable_on_exec((start == Start::OnExecute).into());
+    match options.mode {
+        Mode::Cpu => {
+            attributes.__bindgen_anon_1.sample_freq = frequency_hz.into();
+            attributes.set_freq(1);
+            if has_several_kinds_of_cores() {
+                count_cpu_time(&mut attributes);
+            } else {
+                count_cycles(&mut attributes);
+            }
+        }
+        Mode::OffCpu => count_switches(&mut attributes),
+    }
+    attributes
 }
 
 /// Attributes of an event whose records are stamped with the clock that all processes share.
@@ -172,43 +174,6 @@ pub(crate) fn clocked() -> perf_event_attr {
     attributes.set_use_clockid(1);
     attributes.set_sample_id_all(1);
     attributes
-}
-
-/// Calls `open`; if that has no descriptors left, once more with as many as this process may have.
-pub(crate) fn with_more_descriptors(open: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
-    match open() {
-        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
-            process::raise_descriptor_limit();
-            open()
-        }
-        result => result,
-    }
-}
-
-/// What it means that the kernel refuses to open an event on process `pid`.
-pub(crate) fn refusal(source: io::Error, pid: u32, opened: usize) -> Error {
-    match source.raw_os_error() {
-        Some(libc::ESRCH) => Error::ProcessEnded { pid },
-        Some(libc::EACCES | libc::EPERM) => not_permitted(source, pid),
-        Some(libc::ENOSYS | libc::ENOENT | libc::EOPNOTSUPP) => Error::NoPerfEvents { source },
-        Some(libc::EMFILE | libc::ENFILE) => {
-            Error::TooManyDescriptors { opened, limit: process::raise_descriptor_limit() }
-        }
-        _ => Error::System { doing: "opening a performance event", source },
-    }
-}
-
-/// Why this user may not look into process `pid`.
-pub(crate) fn not_permitted(source: io::Error, pid: u32) -> Error {
-    let user = rustix::process::geteuid().as_raw();
-    match system::owner(pid) {
-        Some(owner) if owner != user => Error::OtherUser { pid, owner, user },
-        _ => Error::NotPermitted { paranoid: system::paranoid(), source },
-    }
-}
-
-fn is_permission(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM))
 }
 
 fn frequency(asked_hz: u32, notices: &mut Vec<Notice>) -> Result<u32, Error> {

@@ -9,7 +9,6 @@ use model::label::LossCause;
 use model::time::Monotonic;
 
 use crate::sampler::event::{Event, Registers, Sample};
-use crate::sampler::rings::record::Record;
 
 /// The most bytes of stacks that are kept. A thread that leaves the CPU beyond that is lost, and counted.
 const STACKS_BYTES_MAX: usize = 128 << 20;
@@ -36,34 +35,8 @@ struct Left {
 }
 
 impl Waits {
-    /// Takes a record, and hands out the events that it leads to.
-    pub(crate) fn take(&mut self, record: Record<'_>, sink: &mut dyn FnMut(Event<'_>)) {
-        match record {
-            Record::Event(Event::Sample(sample)) => self.leave(&sample, sink),
-            Record::Event(event) => {
-                if let Event::Exited { tid, .. } = event {
-                    self.forget(tid);
-                }
-                sink(event);
-            }
-            Record::Resumed { time, tid } => {
-                if let Some(left) = self.away.remove(&tid) {
-                    sink(left.until(time, tid));
-                    self.put_away(left);
-                }
-            }
-        }
-    }
-
-    /// Hands out the threads that are still away at the end.
-    pub(crate) fn end(&mut self, time: Monotonic, sink: &mut dyn FnMut(Event<'_>)) {
-        for (tid, left) in self.away.drain() {
-            sink(left.until(time, tid));
-        }
-        self.stacks_bytes = 0;
-    }
-
-    fn leave(&mut self, sample: &Sample<'_>, sink: &mut dyn FnMut(Event<'_>)) {
+    /// A thread leaves the CPU.
+    pub(crate) fn leave(&mut self, sample: &Sample<'_>, sink: &mut dyn FnMut(Event<'_>)) {
         // If the thread's return got lost, so did the length of its last wait; that loss is counted already.
         self.forget(sample.tid);
         if self.stacks_bytes + sample.stack.len() > STACKS_BYTES_MAX {
@@ -82,10 +55,27 @@ impl Waits {
         self.away.insert(sample.tid, left);
     }
 
-    fn forget(&mut self, tid: u32) {
+    /// A thread is back; hands out how long it was away.
+    pub(crate) fn resume(&mut self, time: Monotonic, tid: u32, sink: &mut dyn FnMut(Event<'_>)) {
+        if let Some(left) = self.away.remove(&tid) {
+            sink(left.until(time, tid));
+            self.put_away(left);
+        }
+    }
+
+    /// A thread will not come back.
+    pub(crate) fn forget(&mut self, tid: u32) {
         if let Some(left) = self.away.remove(&tid) {
             self.put_away(left);
         }
+    }
+
+    /// Hands out the threads that are still away at the end.
+    pub(crate) fn end(&mut self, time: Monotonic, sink: &mut dyn FnMut(Event<'_>)) {
+        for (tid, left) in self.away.drain() {
+            sink(left.until(time, tid));
+        }
+        self.stacks_bytes = 0;
     }
 
     fn put_away(&mut self, mut left: Left) {
@@ -119,8 +109,16 @@ mod tests {
 
     const KERNEL: &[u64] = &[1, 2];
 
-    fn left(time_ns: u64, tid: u32, stack: &[u8]) -> Record<'_> {
-        Record::Event(Event::Sample(Sample {
+    /// What happens to a thread at a time: it leaves with a stack, comes back, or ends.
+    enum Step<'a> {
+        Leaves(&'a [u8]),
+        IsBack,
+        Ends,
+    }
+    use Step::{Ends, IsBack, Leaves};
+
+    fn left(time_ns: u64, tid: u32, stack: &[u8]) -> Sample<'_> {
+        Sample {
             time: Monotonic::from_ns(time_ns),
             pid: 5,
             tid,
@@ -130,25 +128,26 @@ mod tests {
             registers: None,
             stack,
             stack_cut: false,
-        }))
-    }
-
-    fn back(time_ns: u64, tid: u32) -> Record<'static> {
-        Record::Resumed { time: Monotonic::from_ns(time_ns), tid }
+        }
     }
 
     /// Time, thread, weight and stack of each sample.
     type Told = Vec<(u64, u32, u64, Vec<u8>)>;
 
-    fn told(waits: &mut Waits, records: Vec<Record<'_>>, end_ns: Option<u64>) -> Told {
+    fn told(waits: &mut Waits, steps: &[(u64, u32, Step<'_>)], end_ns: Option<u64>) -> Told {
         let mut told = Vec::new();
         let mut sink = |event: Event<'_>| {
-            if let Event::Sample(sample) = event {
-                assert_eq!(sample.kernel, KERNEL);
-                told.push((sample.time.as_ns(), sample.tid, sample.weight, sample.stack.to_vec()));
-            }
+            let Event::Sample(sample) = event else { panic!("{event:?}") };
+            assert_eq!(sample.kernel, KERNEL);
+            told.push((sample.time.as_ns(), sample.tid, sample.weight, sample.stack.to_vec()));
         };
-        records.into_iter().for_each(|record| waits.take(record, &mut sink));
+        for (time_ns, tid, step) in steps {
+            match step {
+                Leaves(stack) => waits.leave(&left(*time_ns, *tid, stack), &mut sink),
+                IsBack => waits.resume(Monotonic::from_ns(*time_ns), *tid, &mut sink),
+                Ends => waits.forget(*tid),
+            }
+        }
         if let Some(end_ns) = end_ns {
             waits.end(Monotonic::from_ns(end_ns), &mut sink);
         }
@@ -158,28 +157,33 @@ mod tests {
     #[test]
     fn a_wait_weighs_its_nanoseconds_and_is_told_when_it_is_over() {
         let mut waits = Waits::default();
-        let records =
-            vec![left(10, 7, b"seven"), left(20, 8, b"eight"), back(50, 7), back(60, 8), back(70, 8)];
+        let steps = [
+            (10, 7, Leaves(b"seven")),
+            (20, 8, Leaves(b"eight")),
+            (50, 7, IsBack),
+            (60, 8, IsBack),
+            (70, 8, IsBack),
+        ];
         let expected = vec![(50, 7, 40, b"seven".to_vec()), (60, 8, 40, b"eight".to_vec())];
-        assert_eq!(told(&mut waits, records, None), expected);
+        assert_eq!(told(&mut waits, &steps, None), expected);
         assert_eq!(waits.stacks_bytes, 0);
     }
 
     #[test]
     fn a_thread_that_is_away_at_the_end_counts_up_to_it() {
-        assert_eq!(told(&mut Waits::default(), vec![left(10, 7, b"")], Some(100)), [(100, 7, 90, vec![])]);
+        assert_eq!(told(&mut Waits::default(), &[(10, 7, Leaves(b""))], Some(100)), [(100, 7, 90, vec![])]);
     }
 
     #[test]
     fn a_thread_whose_return_is_unknown_begins_anew() {
-        let records = vec![left(10, 7, b"old"), left(30, 7, b"new"), back(40, 7)];
-        assert_eq!(told(&mut Waits::default(), records, None), [(40, 7, 10, b"new".to_vec())]);
+        let steps = [(10, 7, Leaves(b"old")), (30, 7, Leaves(b"new")), (40, 7, IsBack)];
+        assert_eq!(told(&mut Waits::default(), &steps, None), [(40, 7, 10, b"new".to_vec())]);
     }
 
     #[test]
     fn a_thread_that_ended_waits_no_more() {
-        let exited = Record::Event(Event::Exited { time: Monotonic::from_ns(20), pid: 5, tid: 7 });
-        assert_eq!(told(&mut Waits::default(), vec![left(10, 7, b""), exited], Some(100)), []);
+        let steps = [(10, 7, Leaves(b"")), (20, 7, Ends)];
+        assert_eq!(told(&mut Waits::default(), &steps, Some(100)), []);
     }
 
     #[test]
@@ -188,7 +192,7 @@ mod tests {
         let stack = vec![0; STACKS_BYTES_MAX];
         let mut lost = 0;
         for tid in [7, 8] {
-            waits.take(left(10, tid, &stack), &mut |event| match event {
+            waits.leave(&left(10, tid, &stack), &mut |event| match event {
                 Event::Lost { cause: LossCause::Limit, count } => lost += count,
                 other => panic!("{other:?}"),
             });

@@ -2,9 +2,9 @@
 
 use crate::sys::perf_event::bindings as perf;
 
-/// A sample of thread 7 of process 5 with this call chain and what follows it: registers and stack.
+/// A sample of thread 7 of process 5 by event 3, with this call chain and what follows it: registers and stack.
 pub(crate) fn sample(time_ns: u64, chain: &[u64], rest: &[u64]) -> Vec<u64> {
-    let mut body = vec![pair(5, 7), time_ns, chain.len() as u64];
+    let mut body = vec![pair(5, 7), time_ns, 3, chain.len() as u64];
     body.extend(chain);
     body.extend(rest);
     record(perf::PERF_RECORD_SAMPLE, 0, &body)
@@ -13,9 +13,9 @@ pub(crate) fn sample(time_ns: u64, chain: &[u64], rest: &[u64]) -> Vec<u64> {
 /// What stands behind the call chain of a thread that has no user part: no registers, no stack.
 pub(crate) const NO_USER_PART: [u64; 2] = [perf::PERF_SAMPLE_REGS_ABI_NONE as u64, 0];
 
-/// A record that is no sample: it ends in the thread and the time.
+/// A record that is no sample: it ends in the thread, the time and the event.
 pub(crate) fn other(kind: u32, flags: u16, body: &[u64], time_ns: u64) -> Vec<u64> {
-    record(kind, flags, &[body, &[pair(5, 7), time_ns]].concat())
+    record(kind, flags, &[body, &[pair(5, 7), time_ns, 3]].concat())
 }
 
 /// The start of thread `tid` in process 5.

@@ -14,9 +14,10 @@ use model::time::Monotonic;
 use crate::sampler::event::{Event, Mapped, Registers, Sample};
 use crate::sys::perf_event::bindings as perf;
 
-/// What samples carry. All other records end in the thread and the time.
+/// What samples carry. All other records end in the thread, the time and the event.
 pub(crate) const SAMPLE_FIELDS: u64 = (perf::PERF_SAMPLE_TID
     | perf::PERF_SAMPLE_TIME
+    | perf::PERF_SAMPLE_ID
     | perf::PERF_SAMPLE_CALLCHAIN
     | perf::PERF_SAMPLE_REGS_USER
     | perf::PERF_SAMPLE_STACK_USER) as u64;
@@ -62,8 +63,26 @@ const USER_MARKER: u64 = perf::PERF_CONTEXT_USER;
 /// What a record tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
-    /// What everybody wants to know.
-    Event(Event<'a>),
+    /// A thread was sampled, or left the CPU.
+    Sampled {
+        /// The event that sampled it, or that the one was inherited from.
+        event: u64,
+        /// How it was found.
+        sample: Sample<'a>,
+    },
+    /// A thread was started.
+    Forked {
+        /// When.
+        time: Monotonic,
+        /// Its process.
+        pid: u32,
+        /// The thread.
+        tid: u32,
+        /// The process of the thread that started it.
+        parent_pid: u32,
+        /// The thread that started it.
+        parent_tid: u32,
+    },
     /// A thread that was off the CPU is on one again. Only where it was asked for.
     Resumed {
         /// When.
@@ -71,6 +90,8 @@ pub(crate) enum Record<'a> {
         /// The thread.
         tid: u32,
     },
+    /// Anything else.
+    Event(Event<'a>),
 }
 
 /// A record that contradicts itself.
@@ -90,17 +111,12 @@ pub(crate) fn length_in_words(first: u64) -> Result<usize, Malformed> {
 /// When the record was made, without reading the rest of it.
 pub(crate) fn time_of(record: &[u64]) -> Result<Monotonic, Malformed> {
     let (kind, _) = kind_and_flags(*record.first().ok_or(Malformed)?);
-    let time =
-        if kind == perf::PERF_RECORD_SAMPLE { record.get(2) } else { record.get(1..).and_then(<[_]>::last) };
+    let time = if kind == perf::PERF_RECORD_SAMPLE {
+        record.get(2)
+    } else {
+        record.get(1..).and_then(|body| body.iter().nth_back(1))
+    };
     time.copied().map(Monotonic::from_ns).ok_or(Malformed)
-}
-
-/// The thread that the record tells to have been started.
-pub(crate) fn forked_thread(record: &[u64]) -> Option<u32> {
-    match parse(record) {
-        Ok(Some(Record::Event(Event::Forked { tid, .. }))) => Some(tid),
-        _ => None,
-    }
 }
 
 /// What a whole record tells, `None` if it is of a kind that we have no use for.
@@ -108,9 +124,9 @@ pub(crate) fn parse(record: &[u64]) -> Result<Option<Record<'_>>, Malformed> {
     let (&first, body) = record.split_first().ok_or(Malformed)?;
     let (kind, flags) = kind_and_flags(first);
     if kind == perf::PERF_RECORD_SAMPLE {
-        return sample(body).map(|sample| Some(Record::Event(Event::Sample(sample))));
+        return sample(body).map(Some);
     }
-    let (body, &[thread, time]) = body.split_last_chunk().ok_or(Malformed)?;
+    let (body, &[thread, time, _event]) = body.split_last_chunk().ok_or(Malformed)?;
     let time = Monotonic::from_ns(time);
     Ok(Some(Record::Event(match kind {
         perf::PERF_RECORD_MMAP2 => Event::Mapped(mapped(time, body)?),
@@ -122,8 +138,8 @@ pub(crate) fn parse(record: &[u64]) -> Result<Option<Record<'_>>, Malformed> {
         }
         perf::PERF_RECORD_FORK => {
             let &[processes, threads, ..] = body else { return Err(Malformed) };
-            let ([pid, parent_pid], [tid, _]) = (halves(processes), halves(threads));
-            Event::Forked { time, pid, tid, parent_pid }
+            let ([pid, parent_pid], [tid, parent_tid]) = (halves(processes), halves(threads));
+            return Ok(Some(Record::Forked { time, pid, tid, parent_pid, parent_tid }));
         }
         perf::PERF_RECORD_EXIT => {
             let &[processes, threads, ..] = body else { return Err(Malformed) };
@@ -148,11 +164,12 @@ pub(crate) fn parse(record: &[u64]) -> Result<Option<Record<'_>>, Malformed> {
     })))
 }
 
-/// `{ u32 pid, tid; u64 time; u64 count, ips[count]; u64 abi, regs[]; u64 size; char data[size]; u64 dyn_size; }`
-fn sample(body: &[u64]) -> Result<Sample<'_>, Malformed> {
+/// `{ u32 pid, tid; u64 time, id; u64 count, ips[count]; u64 abi, regs[]; u64 size; char data[size]; u64 dyn_size; }`
+fn sample(body: &[u64]) -> Result<Record<'_>, Malformed> {
     let mut rest = Words(body);
     let [pid, tid] = halves(rest.next()?);
     let time = Monotonic::from_ns(rest.next()?);
+    let event = rest.next()?;
     let count = rest.next()?;
     let (kernel, user_by_frame_pointer) = split_call_chain(rest.take(count)?);
     let registers = match u32::try_from(rest.next()?).map_err(|_| Malformed)? {
@@ -171,7 +188,9 @@ fn sample(body: &[u64]) -> Result<Sample<'_>, Malformed> {
             (data.get(..copied).ok_or(Malformed)?, copied == data.len())
         }
     };
-    Ok(Sample { time, pid, tid, weight: 1, kernel, user_by_frame_pointer, registers, stack, stack_cut })
+    let sample =
+        Sample { time, pid, tid, weight: 1, kernel, user_by_frame_pointer, registers, stack, stack_cut };
+    Ok(Record::Sampled { event, sample })
 }
 
 /// `{ u32 pid, tid; u64 start, length, offset; u32 major, minor; u64 inode, generation; u32 prot, flags; char path[]; }`

@@ -34,8 +34,8 @@ impl Source for Words {
 fn times_of(rings: &mut Rings<Words>, now_ns: Option<u64>) -> Vec<u64> {
     let mut times = Vec::new();
     let mut sink = |record: Record<'_>| match record {
-        Record::Event(Event::Sample(sample)) => times.push(sample.time.as_ns()),
-        Record::Event(Event::Forked { time, .. }) => times.push(time.as_ns()),
+        Record::Sampled { sample, .. } => times.push(sample.time.as_ns()),
+        Record::Forked { time, .. } => times.push(time.as_ns()),
         other => panic!("{other:?}"),
     };
     match now_ns {
@@ -55,6 +55,15 @@ fn a_young_record_waits_until_it_has_settled() {
     assert_eq!(times_of(&mut rings, Some(2 * SETTLING_NS)), [10]);
     assert_eq!(times_of(&mut rings, Some(2 * SETTLING_NS)), []);
     assert_eq!(times_of(&mut rings, Some(3 * SETTLING_NS + 1)), [2 * SETTLING_NS]);
+}
+
+#[test]
+fn a_process_is_started_before_its_samples_come_from_another_ring() {
+    for ends in [0, 5, 99] {
+        let first = Words::split_at([samples([20, 40])].concat(), ends);
+        let second = Words::split_at([fork(11, 10), samples([30])].concat(), ends);
+        assert_eq!(times_of(&mut Rings::new(vec![first, second]), None), [10, 20, 30, 40]);
+    }
 }
 
 #[test]
@@ -78,21 +87,11 @@ fn what_cannot_be_read_is_counted_and_the_other_rings_go_on() {
         let mut rings = Rings::new(vec![Words::split_at(broken, 99), Words::split_at(samples([30]), 99)]);
         let (mut times, mut lost) = (Vec::new(), Vec::new());
         rings.drain_all(&mut |record| match record {
-            Record::Event(Event::Sample(sample)) => times.push(sample.time.as_ns()),
+            Record::Sampled { sample, .. } => times.push(sample.time.as_ns()),
             Record::Event(Event::Lost { cause, count }) => lost.push((cause, count)),
             other => panic!("{other:?}"),
         });
         assert_eq!((times, lost), (left, vec![(LossCause::Malformed, 1)]));
-    }
-}
-
-#[test]
-fn forked_threads_are_seen_without_being_forgotten() {
-    for end in 0..20 {
-        let words = [samples([1]), fork(11, 2), samples([3]), fork(12, 4)].concat();
-        let mut rings = Rings::new(vec![Words::split_at(words, end), Words::split_at(fork(13, 3), 99)]);
-        assert_eq!(rings.forked_threads(), [11, 12, 13]);
-        assert_eq!(times_of(&mut rings, None), [1, 2, 3, 3, 4]);
     }
 }
 
@@ -117,7 +116,6 @@ proptest! {
     #[test]
     fn no_words_panic_and_all_are_read(words in prop::collection::vec(any_header(), 0..60), end in 0usize..60) {
         let mut rings = Rings::new(vec![Words::split_at(words, end)]);
-        rings.forked_threads();
         rings.drain_all(&mut |_| {});
         let (first, second) = rings.sources[0].unread();
         prop_assert!(first.is_empty() && second.is_empty());
