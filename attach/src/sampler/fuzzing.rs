@@ -17,7 +17,6 @@ pub fn perf_records(mut words: &[u64]) {
         let Ok(length) = record::length_in_words(first) else { return };
         let Some((one, rest)) = words.split_at_checked(length) else { return };
         let _ = record::time_of(one);
-        let _ = record::forked_thread(one);
         let _ = record::parse(one);
         words = rest;
     }

@@ -163,6 +163,21 @@ fn a_record_without_a_length_in_whole_words_is_malformed() {
     }
 }
 
+#[test]
+fn what_fuzzing_begins_with_is_well_formed() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/perf_records");
+    for name in ["kinds", &format!("sample_{}", std::env::consts::ARCH)] {
+        let bytes = std::fs::read(seeds.join(name)).expect("a seed");
+        let words: Vec<u64> = bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let mut rest = &words[..];
+        while let Some(&first) = rest.first() {
+            let (record, after) = rest.split_at(length_in_words(first).expect("a length"));
+            assert!(matches!(parse(record), Ok(Some(_))), "{name}: {record:x?}");
+            rest = after;
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_record_panics(kind in 0u32..20, flags: u16, body in prop::collection::vec(any_word(), 0..40)) {
