@@ -41,6 +41,7 @@ pub use note::Note;
 use super::event::{Event, Sample};
 use super::process::Processes;
 use super::symbolize::images::Images;
+use super::symbolize::kernel::KernelTable;
 use super::unwind::{End, Unwinder, lookup};
 use origins::Origins;
 use raw::{NodeId, RawStacks};
@@ -51,6 +52,7 @@ pub struct Converter {
     profile: Profile,
     processes: Processes,
     images: Images,
+    kernel: KernelTable,
     unwinder: Unwinder,
     stacks: RawStacks,
     samples: Vec<RawSample>,
@@ -88,6 +90,7 @@ impl Converter {
             profile: Profile { recording, ..Profile::default() },
             processes: Processes::new(proc_dir.clone()),
             images: Images::new(proc_dir.clone()),
+            kernel: KernelTable::new(&proc_dir),
             proc_dir,
             unwinder: Unwinder::new(),
             stacks: RawStacks::default(),
@@ -146,6 +149,9 @@ impl Converter {
         let thread = self.processes.thread(sample.pid, sample.tid, strings, threads);
         let process = self.processes.get(sample.pid);
 
+        if !sample.kernel.is_empty() {
+            self.kernel.read_ahead();
+        }
         self.addresses.clear();
         let kernel = sample.kernel.iter().enumerate();
         self.addresses.extend(kernel.map(|(depth, &address)| lookup(address, depth == 0)));

@@ -15,12 +15,13 @@ use crate::sampler::process::Backing;
 use crate::sampler::symbolize::images::Images;
 
 pub(super) fn finish(converter: Converter) -> Conversion {
-    let Converter { proc_dir, mut profile, images, stacks, samples, mut origins, last_event, .. } = converter;
+    let Converter { proc_dir, mut profile, images, kernel, stacks, samples, mut origins, last_event, .. } =
+        converter;
     let nodes = stacks.into_nodes();
     let locations = Locations::of(&nodes);
     origins.perf_maps.iter_mut().for_each(|map| map.open(&proc_dir));
 
-    let names = Names::look_up(&locations.rows, &origins, &images, &proc_dir);
+    let names = Names::look_up(&locations.rows, &origins, &images, kernel, &proc_dir);
     let notes = notes(&locations.rows, &names, &origins, &images, &profile);
     let frames = LocationFrames::build(&locations.rows, &names, &origins, &images, &mut profile);
     drop((names, images));

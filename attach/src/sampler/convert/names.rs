@@ -9,7 +9,8 @@ use super::raw::Location;
 use crate::sampler::guard::guarded;
 use crate::sampler::process::Backing;
 use crate::sampler::symbolize::images::{ImageId, Images};
-use crate::sampler::symbolize::{Place, Symbols, kernel, resolve_image};
+use crate::sampler::symbolize::kernel::{self, KernelTable};
+use crate::sampler::symbolize::{Place, Symbols, resolve_image};
 
 /// Where names of addresses stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +56,7 @@ impl Names {
         locations: &[Location],
         origins: &Origins,
         images: &Images,
+        kernel: KernelTable,
         proc_dir: &Path,
     ) -> Self {
         let mut wanted: Vec<(Source, u64, u32)> = locations
@@ -79,8 +81,11 @@ impl Names {
             }
             found[location as usize] = Some((at as u32, addresses.len() as u32 - 1));
         }
-        let answer =
-            |request: &Request| guarded(|| answer(request, origins, images, proc_dir)).unwrap_or_default();
+        let has_kernel = requests.iter().any(|request| request.source == Source::Kernel);
+        let table = if has_kernel { kernel.text() } else { Vec::new() };
+        let answer = |request: &Request| {
+            guarded(|| answer(request, origins, images, &table, proc_dir)).unwrap_or_default()
+        };
         let answers = in_parallel(&requests, |request| effort(request, images), answer);
         let sources = requests.iter().map(|request| request.source);
         Self { found, answers: sources.zip(answers).collect() }
@@ -103,14 +108,14 @@ fn source(origin: &Origin, address: u64) -> Option<(Source, u64)> {
     }
 }
 
-fn answer(request: &Request, origins: &Origins, images: &Images, proc_dir: &Path) -> Answer {
+fn answer(request: &Request, origins: &Origins, images: &Images, table: &[u8], proc_dir: &Path) -> Answer {
     let addresses = &request.addresses;
     match request.source {
         Source::Image(image) => {
             Answer { symbols: resolve_image(images.get(image), addresses), ..Answer::default() }
         }
         Source::Kernel => {
-            let kernel = kernel::resolve(proc_dir, addresses);
+            let kernel = kernel::resolve(table, proc_dir, addresses);
             Answer { symbols: kernel.symbols, kernel_hidden: kernel.hidden, cut: false }
         }
         Source::PerfMap(map) => {

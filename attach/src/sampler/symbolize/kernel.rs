@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 use std::fs::{self, File};
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
-use super::lines::for_each_line;
 use super::nearest::{Nearest, Rank};
 use super::{Place, Symbols};
 
@@ -24,26 +25,59 @@ pub(crate) struct KernelSymbols {
     pub(crate) hidden: Option<String>,
 }
 
-/// The functions of the kernel at these ascending addresses.
-pub(crate) fn resolve(proc_dir: &Path, addresses: &[u64]) -> KernelSymbols {
-    let mut names: Vec<Box<[u8]>> = Vec::new();
+/// The text of the kernel's table.
+///
+/// The kernel takes tens of milliseconds to write it out. So that nobody waits for that when a recording is over, it is
+/// read on a thread of its own as soon as it is sure to be needed.
+pub(crate) struct KernelTable {
+    path: PathBuf,
+    reading: Option<JoinHandle<Vec<u8>>>,
+}
+
+impl KernelTable {
+    pub(crate) fn new(proc_dir: &Path) -> Self {
+        Self { path: proc_dir.join("kallsyms"), reading: None }
+    }
+
+    /// Begins to read, unless that was begun before.
+    pub(crate) fn read_ahead(&mut self) {
+        if self.reading.is_none() {
+            let path = self.path.clone();
+            self.reading = thread::Builder::new().name("kallsyms".into()).spawn(move || read(&path)).ok();
+        }
+    }
+
+    /// The text; empty where the kernel does not give it.
+    pub(crate) fn text(self) -> Vec<u8> {
+        let read_ahead = self.reading.and_then(|reading| reading.join().ok());
+        read_ahead.unwrap_or_else(|| read(&self.path))
+    }
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    // What was read before an error serves as far as it goes.
+    let _ = File::open(path).and_then(|file| file.take(KALLSYMS_BYTES_MAX).read_to_end(&mut text));
+    text
+}
+
+/// The functions of the kernel at these ascending addresses, by the text of its table.
+pub(crate) fn resolve(table: &[u8], proc_dir: &Path, addresses: &[u64]) -> KernelSymbols {
+    let mut names: Vec<&[u8]> = Vec::new();
     let mut nearest = Nearest::new(addresses);
     let mut visible = false;
-    if let Ok(mut file) = File::open(proc_dir.join("kallsyms")) {
-        let _ = for_each_line(&mut file, KALLSYMS_BYTES_MAX, |line| {
-            let Some((address, kind, name)) = parse(line) else { return };
-            visible |= address != 0;
-            nearest.offer(address, || {
-                let rank = rank(kind, name)?;
-                names.push(name.into());
-                Some((rank, names.len() - 1))
-            });
+    for (address, kind, name) in table.split(|&byte| byte == b'\n').filter_map(parse) {
+        visible |= address != 0;
+        nearest.offer(address, || {
+            let rank = rank(kind, name)?;
+            names.push(name);
+            Some((rank, names.len() - 1))
         });
     }
     let mut symbols = Symbols::default();
     for (found, &address) in nearest.finish().into_iter().zip(addresses) {
         let found = found.filter(|&(start, _)| visible && address - start < FUNCTION_BYTES_MAX);
-        let function = found.map(|(_, name)| symbols.function(&names[name]));
+        let function = found.map(|(_, name)| symbols.function(names[name]));
         symbols.push(function.map(Place::of));
     }
     let restriction = || fs::read_to_string(proc_dir.join("sys/kernel/kptr_restrict")).unwrap_or_default();
