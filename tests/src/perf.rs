@@ -1,6 +1,7 @@
 //! `perf record` and `perf script`: the profiler that ours is held against.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -27,8 +28,9 @@ impl Perf {
     #[track_caller]
     pub fn attach(pid: u32, frequency_hz: u32, call_graph: bool, data: PathBuf) -> Option<Self> {
         let program = requirement::program("perf")?;
-        let mut command = Command::new(&program);
-        command.args(["record", "--event=cpu-clock", "--quiet", "--output"]).arg(&data);
+        let mut command = perf(&program, &data);
+        command.args(["record", "--event=cpu-clock", "--clockid=realtime", "--no-buildid-cache", "--quiet"]);
+        command.arg("--output").arg(&data);
         command.arg(format!("--freq={frequency_hz}")).arg(format!("--pid={pid}"));
         if call_graph {
             command.arg("--call-graph=dwarf,16384");
@@ -41,20 +43,30 @@ impl Perf {
         Some(Self { program, recorder, data })
     }
 
-    /// Ends the recording and reads it.
+    /// Ends the recording and reads what is within a window of time, in nanoseconds since the UNIX epoch.
     ///
     /// # Panics
     /// If perf fails, or writes what we cannot read.
     #[track_caller]
-    pub fn finish(self) -> Recording {
+    pub fn finish(self, window_unix_ns: Range<u64>) -> Recording {
         self.recorder.signal("INT");
         self.recorder.wait(SOON);
-        let mut script = Command::new(self.program);
+        let mut script = perf(&self.program, &self.data);
         // Names as the symbol tables have them: versions of perf demangle differently.
         script.args(["script", "--no-inline", "--no-demangle", "--fields=pid,tid,time,ip,sym,dso", "--ns"]);
+        let seconds = |ns: u64| format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000);
+        script.arg(format!("--time={},{}", seconds(window_unix_ns.start), seconds(window_unix_ns.end)));
         let text = run(script.arg("--input").arg(&self.data), Duration::from_secs(180)).stdout;
         read_script(&text)
     }
+}
+
+/// A command line that begins with perf. It looks for copies of what it profiled beside the data, and not in the user's
+/// home, where it could find symbols that are on this machine no more.
+fn perf(program: &Path, data: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--buildid-dir").arg(data.with_extension("buildid"));
+    command
 }
 
 /// Whether a process holds descriptors of perf events.

@@ -2,7 +2,6 @@
 //! says what to do, and no file is ever spoilt.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -105,8 +104,9 @@ fn copy_of(program: Program) -> Option<(Folder, PathBuf)> {
 
 fn public_copy(folder: &Folder, original: &Path) -> PathBuf {
     let copy = folder.file(&original.file_name().expect("a program has a name").to_string_lossy());
-    fs::copy(original, &copy).expect("a copy");
-    fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("it is ours");
+    // By another process: a file that ours had open for writing could still be open in a child that another story
+    // has just forked, and then it cannot be executed.
+    run(Command::new("install").arg("--mode=755").arg(original).arg(&copy), SOON);
     copy
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::ops::Range;
 
 use flate2::read::GzDecoder;
 
@@ -13,8 +14,7 @@ use crate::recording::{Frame, Recording, Sample};
 /// # Panics
 /// If the file is not well-formed.
 pub fn read(bytes: &[u8]) -> Recording {
-    let mut message = Vec::new();
-    GzDecoder::new(bytes).read_to_end(&mut message).expect("gzip");
+    let message = decompress(bytes);
     let mut tables = Tables::default();
     let mut samples = Vec::new();
     let mut sample_types = Vec::new();
@@ -33,6 +33,23 @@ pub fn read(bytes: &[u8]) -> Recording {
     let first_type = sample_types.first().expect("a type of samples");
     assert_eq!(tables.strings[numbers(first_type, 1)[0] as usize], "samples");
     Recording { samples: samples.iter().map(|sample| tables.sample(sample, sample_types.len())).collect() }
+}
+
+/// When the profile was recorded, in nanoseconds since the UNIX epoch.
+///
+/// # Panics
+/// If the file is not well-formed, or does not tell.
+pub fn window_unix_ns(bytes: &[u8]) -> Range<u64> {
+    let message = decompress(bytes);
+    let (start, duration) = (number(&message, 9), number(&message, 10));
+    assert!(start > 0 && duration > 0, "the time of the recording");
+    start..start + duration
+}
+
+fn decompress(bytes: &[u8]) -> Vec<u8> {
+    let mut message = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut message).expect("gzip");
+    message
 }
 
 #[derive(Default)]
