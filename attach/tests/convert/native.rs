@@ -131,9 +131,10 @@ fn a_program_in_a_container_has_its_names_and_those_of_the_code_it_made() {
     if !rustix::process::geteuid().is_root() {
         return missing("root, to make namespaces");
     }
-    // Its own pids and its own /tmp; the program lies in a place that only it sees.
-    let script = "mount -t tmpfs container /tmp && mkdir /tmp/srv && cp \"$0\" /tmp/srv/server && \
-                  exec /tmp/srv/server with-map";
+    // Its own pids and its own /tmp; the program lies in a place that only it sees. It is opened before, for what we
+    // build may lie in our /tmp.
+    let script = "exec 3< \"$0\" && mount -t tmpfs container /tmp && mkdir /tmp/srv && \
+                  cat <&3 > /tmp/srv/server && chmod +x /tmp/srv/server && exec /tmp/srv/server with-map 3<&-";
     let outside =
         std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("jit-{}", std::process::id()));
     std::fs::copy(&program.path, &outside).unwrap();
