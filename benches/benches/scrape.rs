@@ -37,7 +37,7 @@ fn main() {
     let target = cargo_build(&["--release", "--package", "loopscope-benches", "--example", "target"])
         .join("examples/target");
     println!(
-        "| exporter | targets | format | series | KiB | median ms | CPU ms | resident MiB |\n|---|---|---|---|---|---|---|---|"
+        "| exporter | targets | format | series | KiB | median ms | CPU ms | resident MiB | peak MiB |\n|---|---|---|---|---|---|---|---|---|"
     );
     let mut targets = Vec::new();
     for count in TARGETS {
@@ -68,9 +68,9 @@ fn report(exporter: &str, targets: &str, format: &str, pid: u32, address: &str, 
     let cpu_ms = (process_cpu_ns(pid).unwrap_or(0) - before) as f64 / 1e6 / SCRAPES as f64;
     times.sort_by(f64::total_cmp);
     let (median, kib) = (times[SCRAPES / 2], bytes / 1024);
-    let resident = resident_kib(pid) as f64 / 1024.0;
+    let (resident, peak) = (memory_mib(pid, "VmRSS:"), memory_mib(pid, "VmHWM:"));
     println!(
-        "| {exporter} | {targets} | {format} | {series} | {kib} | {median:.1} | {cpu_ms:.1} | {resident:.1} |"
+        "| {exporter} | {targets} | {format} | {series} | {kib} | {median:.1} | {cpu_ms:.1} | {resident:.1} | {peak:.1} |"
     );
 }
 
@@ -128,8 +128,10 @@ fn scrape_bytes(address: &str, accept: &str) -> Option<Vec<u8>> {
     Some(answer.split_off(body))
 }
 
-fn resident_kib(pid: u32) -> u64 {
+/// A figure of memory as the kernel accounts for it, in MiB.
+fn memory_mib(pid: u32, figure: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the exporter runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a resident size");
-    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+    let line = status.lines().find(|line| line.starts_with(figure)).expect("a figure of memory");
+    let kib: f64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+    kib / 1024.0
 }
