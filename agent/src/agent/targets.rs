@@ -67,7 +67,7 @@ impl Targets {
         if hidden > 0 && !self.told_of_hidden {
             self.told_of_hidden = true;
             console::line(format_args!(
-                "{hidden} processes may not be looked at: to find telemetry of other users' processes, run as root or with CAP_SYS_PTRACE"
+                "some processes ({hidden}) may not be looked at: to find telemetry of other users' processes, run as root or with CAP_SYS_PTRACE"
             ));
         }
         true
