@@ -109,7 +109,8 @@ impl fmt::Display for Error {
                 }
                 write!(
                     f,
-                    ": if this is a container, its seccomp profile forbids perf_event_open; run with CAP_PERFMON"
+                    ": run with CAP_PERFMON, and CAP_SYS_PTRACE if the process is protected from inspection; in a \
+                     container, the seccomp profile must allow perf_event_open"
                 )
             }
             Error::KernelNotPermitted { paranoid, source } => {
