@@ -219,7 +219,8 @@ fn a_signal_ends_the_agent_gracefully() {
         let idle = TcpStream::connect(address).unwrap();
         agent.signal(signal);
         assert_eq!(agent.wait().code(), Some(0));
-        assert!(agent.told().ends_with("loopscope: stopped"));
+        // Not always the last line: a search for targets may still have something to tell.
+        agent.expect_line("loopscope: stopped");
         drop(idle);
         assert!(TcpStream::connect(address).is_err());
     }
