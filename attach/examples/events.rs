@@ -1,6 +1,6 @@
 //! Prints the events of a recording as text, one a line.
 //!
-//! `cargo run --example events -- [--hz HZ] [--seconds S] (--pid PID | COMMAND [ARGUMENT]...)`
+//! `cargo run -p loopscope-attach --example events -- [--hz HZ] [--seconds S] (--pid PID | COMMAND [ARGUMENT]...)`
 
 use std::ffi::OsString;
 use std::io::{BufWriter, Write, stdout};
