@@ -1,8 +1,10 @@
-//! Measuring a process from outside: finding it, sampling its stacks, reading what it publishes.
+//! Measuring a process from outside: finding it, reading its loops, sampling its stacks, reading what it
+//! publishes.
 
 #![deny(unsafe_code)]
 
 mod error;
+pub mod libuv;
 pub mod sampler;
 mod sys;
 pub mod target;

@@ -124,6 +124,14 @@ catalogue! {
         "Handles that are open, by type."
     8 EVENTLOOP_REQUESTS "eventloop_requests" Gauge Count Loop [REQUEST_TYPE] "eventloop.requests"
         "Requests that are under way, by type."
+    9 EVENTLOOP_EVENTS "eventloop_events_total" Counter Count Loop [] "eventloop.events"
+        "Events that the kernel's poll returned to the loop, and completions of the thread pool."
+    10 EVENTLOOP_AWAY "eventloop_away_seconds" Gauge Seconds Loop [] "eventloop.away"
+        "How long the loop has been away from the kernel's poll at the moment of reading; zero while it waits there."
+    11 EVENTLOOP_STALL_OBSERVED "eventloop_stall_observed_seconds" Histogram Seconds Loop [] "eventloop.stall.observed"
+        "Estimate: stretches away from the poll that readings from outside caught; shorter than the interval of readings they are missed."
+    12 EVENTLOOP_SLOW_ITERATIONS "eventloop_slow_iterations_total" Counter Count Loop [] "eventloop.slow_iterations"
+        "Iterations away from the poll for longer than the agent's threshold, 50 ms unless configured."
 
     // The thread pool: 32 to 63.
     32 THREADPOOL_THREADS "threadpool_threads" Gauge Count Process [THREAD_STATE] "threadpool.threads"
@@ -140,6 +148,8 @@ catalogue! {
         "From a task's end to the start of its completion callback on the loop."
     38 THREADPOOL_TASKS "threadpool_tasks_total" Counter Count Process [TASK_KIND, OUTCOME] "threadpool.tasks"
         "Tasks that ended, by kind and outcome."
+    39 THREADPOOL_QUEUE_WAIT_OBSERVED "threadpool_queue_wait_observed_seconds" Histogram Seconds Process [] "threadpool.queue.wait.observed"
+        "Estimate: queue waits of tasks that readings from outside found waiting, each to within an interval of readings; shorter waits are missed."
 
     // The native heap: 64 to 79.
     64 HEAP_ALLOCATED_BYTES "heap_allocated_bytes_total" Counter Bytes Process [] "heap.allocated"
@@ -202,6 +212,14 @@ catalogue! {
         "Batches that wait to be exported."
     140 LOOPSCOPE_EXPORT_QUEUE_CAPACITY "loopscope_export_queue_capacity" Gauge Count Agent [] "loopscope.export.queue.capacity"
         "Batches that may wait before the oldest is dropped."
+    141 LOOPSCOPE_TIER_ACTIVE "loopscope_tier_active" Gauge Count Process [TIER] "loopscope.tier.active"
+        "One for a tier that measures the target; zero for one that was asked for and is not possible or was shed."
+    142 LOOPSCOPE_PROBE_HITS "loopscope_probe_hits_total" Counter Count Process [TIER] "loopscope.probe.hits"
+        "Probes that the target ran into, by the tier that needs them."
+    143 LOOPSCOPE_PROBE_COST "loopscope_probe_cost_seconds_total" Counter Seconds Process [TIER] "loopscope.probe.cost"
+        "Estimate: CPU time that probes added to the target, by hits and the cost of one."
+    144 LOOPSCOPE_PROBE_LOSSES "loopscope_probe_losses_total" Counter Count Agent [PROBE_LOSS] "loopscope.probe.losses"
+        "Measurements of probes that were lost, by cause."
 }
 
 #[cfg(test)]

@@ -225,6 +225,28 @@ closed_labels! {
         /// A bound of the recorder was reached.
         Limit = "limit",
     }
+    /// How deep a process is measured from outside, by cost to it.
+    Tier TIER "tier" {
+        /// Its memory is read; no cost to it.
+        Observe = "observe",
+        /// Probes on the loop's poll: at most two an iteration.
+        Loop = "loop",
+        /// Probes on every phase: at most six an iteration.
+        Phases = "phases",
+        /// Probes on the thread pool: at most three a task.
+        Pool = "pool",
+    }
+    /// Why a measurement of a probe was lost.
+    ProbeLoss PROBE_LOSS "cause" {
+        /// No room for another thread.
+        ThreadsFull = "threads_full",
+        /// No room for another task in flight.
+        TasksFull = "tasks_full",
+        /// No room for another distribution.
+        HistogramsFull = "histograms_full",
+        /// No room for another slow iteration.
+        EventsFull = "events_full",
+    }
     /// The format of a scrape's answer.
     ScrapeFormat SCRAPE_FORMAT "format" {
         /// The Prometheus text format.

@@ -1,0 +1,189 @@
+//! Where libuv's functions, state and probe points lie in one binary.
+//!
+//! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Located::bias). A probe is
+//! placed by its offset in the file.
+
+use std::sync::Arc;
+
+/// What is known of libuv in one binary. What could not be found is absent, and [`Image::missing`] says so.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The GNU build id.
+    pub build_id: Option<Vec<u8>>,
+    /// The version of libuv, as `uv_version` would give it: major, minor, patch.
+    pub version: Option<(u8, u8, u8)>,
+    /// Whether this is a Node.js binary, or the library that holds Node.js.
+    pub is_node: bool,
+    /// Where fields lie in libuv's structures of this version.
+    pub layout: Layout,
+    /// The state of the thread pool, and the default loop.
+    pub state: State,
+    /// Where probes may be placed.
+    pub points: Points,
+    /// What was not found, and what cannot be measured without it.
+    pub missing: Vec<Missing>,
+}
+
+/// Something that was not found in a binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The function or variable, by libuv's name.
+    pub what: &'static str,
+    /// Why, in a few words: `no symbol, and the code has another shape`.
+    pub why: String,
+}
+
+/// Offsets of fields, in bytes. `None` where this version of libuv has no such field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// `uv_loop_t.active_handles` (u32).
+    pub loop_active_handles: u32,
+    /// `uv_loop_t.active_reqs.count` (u32).
+    pub loop_active_requests: u32,
+    /// `uv_loop_t.internal_fields` (pointer).
+    pub loop_internal_fields: u32,
+    /// `uv_loop_t.backend_fd` (i32).
+    pub loop_backend_fd: u32,
+    /// `uv_loop_t.wq`: head of the list of tasks that have ended.
+    pub loop_wq: u32,
+    /// `uv_loop_t.wq_async`: the handle that wakes the loop for them.
+    pub loop_wq_async: u32,
+    /// `uv_loop_t.closing_handles` (pointer).
+    pub loop_closing_handles: u32,
+    /// `uv_loop_t.prepare_handles`, a list head.
+    pub loop_prepare_handles: u32,
+    /// `uv_loop_t.check_handles`, a list head.
+    pub loop_check_handles: u32,
+    /// `uv_loop_t.idle_handles`, a list head.
+    pub loop_idle_handles: u32,
+    /// `uv_loop_t.timer_heap.min` (pointer).
+    pub loop_timer_heap: u32,
+    /// `uv_loop_t.time` (u64, milliseconds).
+    pub loop_time: u32,
+    /// The size of `uv_loop_t`.
+    pub loop_size: u32,
+    /// From a timer's heap node to its due time (u64, milliseconds).
+    pub timer_node_due: u32,
+    /// `loop_metrics.metrics.loop_count`, from the internal fields (u64).
+    pub metrics_loop_count: Option<u32>,
+    /// `loop_metrics.metrics.events`, likewise.
+    pub metrics_events: Option<u32>,
+    /// `loop_metrics.provider_entry_time`, likewise (u64, nanoseconds; zero while not waiting).
+    pub metrics_entry_time: Option<u32>,
+    /// `loop_metrics.provider_idle_time`, likewise (u64, nanoseconds).
+    pub metrics_idle_time: Option<u32>,
+    /// From `struct uv__work` to its list node.
+    pub work_queue_node: u32,
+    /// From `uv_work_t` to its `struct uv__work`.
+    pub work_request_work: u32,
+}
+
+/// Addresses of libuv's static variables, in the file's own terms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// `default_loop_struct`.
+    pub default_loop: Option<u64>,
+    /// `wq`: head of the queue of tasks.
+    pub queue: Option<u64>,
+    /// `slow_io_pending_wq`: head of the queue of slow tasks, which stand in `queue` as one.
+    pub slow_queue: Option<u64>,
+    /// `run_slow_work_message`: the node in `queue` that stands for the slow ones.
+    pub slow_message: Option<u64>,
+    /// `exit_message`: the node in `queue` that ends the threads.
+    pub exit_message: Option<u64>,
+    /// `idle_threads` (u32).
+    pub idle_threads: Option<u64>,
+    /// `nthreads` (u32).
+    pub threads: Option<u64>,
+}
+
+/// An instruction on which a probe may be placed: one that the kernel emulates, so that a hit costs a microsecond and not
+/// twenty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Site {
+    /// Its address in the file's own terms.
+    pub address: u64,
+    /// Its offset in the file.
+    pub offset: u64,
+}
+
+/// A register that is read at a site, by the kernel's order in `struct pt_regs`: on x86-64 r15 is 0, r14 1, r13 2, r12 3,
+/// rbp 4, rbx 5, r11 6, r10 7, r9 8, r8 9, rax 10, rcx 11, rdx 12, rsi 13, rdi 14; on arm64 the register's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Register(pub u8);
+
+/// A site at which a task's `struct uv__work` is `register + displacement`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskSite {
+    /// Where.
+    pub site: Site,
+    /// The register.
+    pub register: Register,
+    /// What to add to it.
+    pub displacement: i32,
+}
+
+/// Where probes may be placed. Each is absent where it was not found, or where only an instruction that the kernel does not
+/// emulate would do.
+#[derive(Clone, Debug, Default)]
+pub struct Points {
+    /// The entry of `uv__io_poll(loop, timeout)`: the end of everything between two polls.
+    pub io_poll: Option<Site>,
+    /// Behind each call of `epoll_wait` or `epoll_pwait` in it. Its number of events is in the register of results.
+    pub poll_returns: Vec<Site>,
+    /// The entry of `uv__run_timers(loop)`.
+    pub run_timers: Option<Site>,
+    /// The entry of `uv__run_idle(loop)`.
+    pub run_idle: Option<Site>,
+    /// The entry of `uv__run_prepare(loop)`.
+    pub run_prepare: Option<Site>,
+    /// The entry of `uv__run_check(loop)`.
+    pub run_check: Option<Site>,
+    /// Behind the call of `uv__run_check` in `uv_run`: the start of closing. The loop's address is not in a register that
+    /// one can rely on there.
+    pub check_returns: Vec<Site>,
+    /// The entry of `uv__work_submit(loop, work, kind, work_function, done_function)`.
+    pub work_submit: Option<Site>,
+    /// The entry of `uv_queue_work(loop, request, ...)`, where it does not call `uv__work_submit` but holds a copy of it.
+    pub queue_work: Option<Site>,
+    /// On a pool thread, outside the pool's lock, before a task runs: entries of `uv__fs_work`, `uv__queue_work`,
+    /// `uv__getaddrinfo_work` and so on, so that every task passes exactly one.
+    pub task_starts: Vec<TaskSite>,
+    /// On a pool thread, when a task has run.
+    pub task_end: Option<TaskSite>,
+    /// The entry of `uv__work_done(async_handle)`: completions begin on the loop.
+    pub work_done: Option<Site>,
+    /// The entry of V8's `Heap::PerformGarbageCollection(heap, collector, …)`.
+    pub garbage_collection: Option<Site>,
+    /// Addresses of the functions that tell a task's kind by the fourth argument of `uv__work_submit`.
+    pub work_functions: WorkFunctions,
+    /// C++ classes whose objects are tasks: what stands in the word 16 bytes before a `uv_work_t` that Node.js queues points
+    /// into the virtual table of its class.
+    pub classes: Arc<[Class]>,
+}
+
+/// Addresses of libuv's functions that run tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkFunctions {
+    /// `uv__fs_work`.
+    pub fs: Option<u64>,
+    /// `uv__getaddrinfo_work`.
+    pub getaddrinfo: Option<u64>,
+    /// `uv__getnameinfo_work`.
+    pub getnameinfo: Option<u64>,
+    /// `uv__random_work`.
+    pub random: Option<u64>,
+    /// `uv__queue_work`: tasks of `uv_queue_work`.
+    pub queue_work: Option<u64>,
+}
+
+/// A C++ class that has a virtual table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// The first address of its virtual table.
+    pub start: u64,
+    /// The address behind it.
+    pub end: u64,
+    /// Its name, such as `node::crypto::DeriveBitsJob<node::crypto::PBKDF2Traits>`.
+    pub name: String,
+}
