@@ -7,6 +7,7 @@
 //! What another user's process keeps to itself (its mappings, its descriptors) needs the access that ptrace needs for
 //! reading: the same user and a dumpable process, or `CAP_SYS_PTRACE`.
 
+pub mod discovery;
 mod error;
 mod figures;
 mod host;

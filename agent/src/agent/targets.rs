@@ -56,7 +56,7 @@ impl Targets {
         for pid in scan.appeared {
             console::line(format_args!("process {pid}: publishes telemetry"));
         }
-        for pid in scan.disappeared {
+        for (pid, _) in scan.disappeared {
             console::line(format_args!("process {pid}: no longer publishes telemetry"));
         }
         for error in &scan.failures {
@@ -90,7 +90,7 @@ impl Targets {
         let is_gone =
             |error: &&TelemetryError| matches!(error, TelemetryError::Process(ProcessError::Vanished { .. }));
         let gone: Vec<Pid> = failures.iter().filter(is_gone).map(TelemetryError::pid).collect();
-        gone.iter().for_each(|pid| self.discovery.forget(*pid));
+        gone.iter().for_each(|pid| drop(self.discovery.forget(*pid)));
         let unmeasurable = self.discovery.unreadable() + failures.len() - gone.len();
         for error in &failures {
             self.own.count(error);
