@@ -117,6 +117,14 @@ impl Process {
         }
     }
 
+    /// Device and inode of the file that the process executes: another one after it executed another program.
+    ///
+    /// # Errors
+    /// [`ProcessError`] where the process has ended, or may not be looked into.
+    pub fn program(&self) -> Result<(u64, u64), ProcessError> {
+        self.metadata("exe").map(|metadata| (metadata.st_dev, metadata.st_ino))
+    }
+
     /// Opens a file below the process's directory.
     pub(crate) fn open_file(&self, path: &str) -> Result<File, ProcessError> {
         rustix::fs::openat(&self.directory, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
