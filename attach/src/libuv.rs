@@ -9,4 +9,5 @@
 
 pub mod image;
 pub mod locate;
+pub mod probes;
 pub mod tiers;
