@@ -20,23 +20,36 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Address, AgentOptions};
+use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
 pub(crate) use background::Background;
 use own_metrics::OwnMetrics;
+pub(crate) use targets::Targets;
 use worker::Worker;
 
 /// Runs the agent until SIGINT or SIGTERM.
 pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
+    let settings = Settings::new(options)?;
+    if options.check {
+        return check(settings);
+    }
     block_on(async {
         let stopped = stop_signal()?;
-        serve(options.listen, stopped, |address| {
+        serve(options.listen, settings, stopped, |address| {
             console::line(format_args!("serving metrics on http://{address}/metrics"));
         })
         .await?;
         console::line(format_args!("stopped"));
         Ok(())
     })
+}
+
+/// Tells what would be measured now.
+fn check(settings: Settings) -> Result<(), Error> {
+    let found = Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
+    let written = std::io::Write::write_all(&mut std::io::stdout(), found.as_bytes());
+    written.map_err(|source| Error::Stdout { source })
 }
 
 /// Runs something on an event loop that needs no other thread.
@@ -51,6 +64,7 @@ fn block_on(future: impl Future<Output = Result<(), Error>>) -> Result<(), Error
 /// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
 async fn serve(
     address: Address,
+    settings: Settings,
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
@@ -59,7 +73,7 @@ async fn serve(
     let bound = listener.local_addr().map_err(refused)?;
     raise_descriptor_limit();
     let own = Arc::new(OwnMetrics::new());
-    let worker = Worker::start(Arc::clone(&own))?;
+    let worker = Worker::start(Arc::clone(&own), settings)?;
     listening(bound);
     server::serve(listener, routes::Routes::new(worker, own), stop).await;
     Ok(())

@@ -6,6 +6,7 @@ pub(crate) mod bpf;
 pub(crate) mod file;
 pub(crate) mod launch;
 pub(crate) mod mapping;
+pub(crate) mod memory;
 pub(crate) mod perf_event;
 pub(crate) mod process;
 pub(crate) mod ring;

@@ -9,11 +9,13 @@
 
 pub mod discovery;
 mod error;
+mod facts;
 mod figures;
 mod host;
 mod stat;
 
 pub use error::ProcessError;
+pub use facts::Facts;
 pub use figures::Figures;
 pub use host::{Host, pids};
 pub use stat::Stat;

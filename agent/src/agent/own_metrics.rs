@@ -12,7 +12,7 @@ use model::snapshot::{SharedLabels, Snapshot, Value};
 use crate::clock;
 
 /// The agent's own instruments. Both of its threads record.
-pub(super) struct OwnMetrics {
+pub(crate) struct OwnMetrics {
     target_errors: Vec<Counter>,
     discovery: Histogram,
     scrapes: Vec<Histogram>,

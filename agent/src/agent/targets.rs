@@ -92,6 +92,31 @@ impl Targets {
         self.last_scan.is_some()
     }
 
+    /// Looks for targets, and tells which there are, a line each.
+    pub(crate) fn describe(&mut self) -> String {
+        let scan = self.discovery.scan(clock::monotonic());
+        let mut lines = String::new();
+        for target in self.discovery.targets() {
+            match target {
+                Target::Published(telemetry) => {
+                    lines += &format!("process {}: publishes telemetry\n", telemetry.process().pid());
+                }
+                Target::Outside(outside) => lines += &format!("{}\n", outside.plan()),
+            }
+        }
+        for failure in scan
+            .iter()
+            .flat_map(|scan| &scan.failures)
+            .filter(|it| it.cause() != Some(TargetError::Permission))
+        {
+            lines += &format!("{failure}\n");
+        }
+        if lines.is_empty() {
+            lines += "nothing to measure now\n";
+        }
+        lines
+    }
+
     /// Looks for targets.
     fn scan(&mut self) {
         let began = clock::monotonic();
@@ -142,14 +167,15 @@ impl Targets {
         }
         let mut snapshot = Snapshot::default();
         let mut failures = Vec::new();
+        let readings = self.prober.collect();
         for (pid, target) in self.discovery.targets_mut() {
             let read = match target {
                 Target::Published(telemetry) => {
                     published::read(telemetry, &self.host, now, &mut snapshot).map_err(Failure::Telemetry)
                 }
-                Target::Outside(outside) => {
-                    outside.read(&self.host, now, &mut self.prober, &mut snapshot).map_err(Failure::Process)
-                }
+                Target::Outside(outside) => outside
+                    .read(&self.host, now, &self.prober, readings.as_ref(), &mut snapshot)
+                    .map_err(Failure::Process),
             };
             if let Err(failure) = read {
                 failures.push((pid, failure));

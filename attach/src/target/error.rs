@@ -49,7 +49,7 @@ impl ProcessError {
         }
     }
 
-    pub(super) fn new(pid: Pid, path: &str, source: io::Error) -> Self {
+    pub(crate) fn new(pid: Pid, path: &str, source: io::Error) -> Self {
         use rustix::io::Errno;
         match Errno::from_io_error(&source) {
             // A file of a process that ended while it was open gives ESRCH.

@@ -4,7 +4,6 @@ use attach::libuv::locate::{Images, LocateError};
 use attach::target::discovery::{Find, Miss};
 use attach::target::{Facts, Pid, Process, ProcessError};
 use attach::telemetry::{Publishers, Telemetry, TelemetryError};
-use model::label::TargetError;
 
 use super::outside::Outside;
 use crate::clock;
@@ -41,10 +40,6 @@ pub(super) enum Failure {
 impl Finder {
     pub(super) fn new(settings: Settings) -> Self {
         Self { publishers: Publishers, images: Images::default(), settings }
-    }
-
-    pub(super) fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     fn find_libuv(&mut self, pid: Pid) -> Result<Target, Failure> {
@@ -92,15 +87,6 @@ impl Find for Finder {
             | Failure::Libuv(LocateError::Process(ProcessError::Vanished { .. })) => Miss::Vanished,
             Failure::Process(_) | Failure::Libuv(LocateError::Process(_)) => Miss::Hidden,
             Failure::Libuv(_) => Miss::Unreadable,
-        }
-    }
-}
-
-impl Target {
-    pub(super) fn pid(&self) -> Pid {
-        match self {
-            Self::Published(telemetry) => telemetry.process().pid(),
-            Self::Outside(outside) => outside.pid(),
         }
     }
 }

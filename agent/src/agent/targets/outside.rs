@@ -3,11 +3,9 @@
 //! What two tiers could both tell, the cheaper one tells: utilization and iterations come from libuv's own counters where
 //! it keeps them.
 
-use std::time::Duration;
-
 use attach::libuv::locate::Located;
 use attach::libuv::observe::Observer;
-use attach::libuv::probes::{Attachment, HIT_NS};
+use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings};
 use attach::libuv::tiers::Tiers;
 use attach::target::{Figures, Host, Pid, Process, ProcessError};
 use model::catalogue;
@@ -23,6 +21,9 @@ use crate::console;
 /// How often the cost of probes is looked at.
 const TEND_EVERY_NS: u64 = 1_000_000_000;
 
+/// How often threads that have ended are looked for.
+const SWEEP_EVERY_NS: u64 = 10_000_000_000;
+
 /// A process with libuv, and everything that measures it.
 pub(super) struct Outside {
     process: Process,
@@ -32,12 +33,13 @@ pub(super) struct Outside {
     service: String,
     labels: SharedLabels,
     asked: Tiers,
-    observer: Option<Observer>,
+    observer: Observer,
     next_reading: Monotonic,
     attachment: Option<Attachment>,
     budget: Budget,
     slow_ns: u64,
     next_tending: Monotonic,
+    next_sweep: Monotonic,
 }
 
 impl Outside {
@@ -61,12 +63,13 @@ impl Outside {
             service,
             labels,
             asked: tiers,
-            observer: Some(observer),
+            observer,
             next_reading: now,
             attachment: None,
             budget: Budget::new(settings.budget),
             slow_ns: settings.slow.as_nanos() as u64,
             next_tending: now,
+            next_sweep: now.plus_ns(SWEEP_EVERY_NS),
         })
     }
 
@@ -77,6 +80,11 @@ impl Outside {
     /// Whether the process still runs the program that was looked at.
     pub(super) fn holds(&self) -> bool {
         self.process.program().is_ok_and(|program| program == self.program) && self.process.stat().is_ok()
+    }
+
+    /// What would be measured, in a line.
+    pub(super) fn plan(&self) -> String {
+        format!("process {} ({}): from outside: {}", self.pid(), self.service, self.asked)
     }
 
     /// When to [tend](Outside::tend) it next.
@@ -100,16 +108,16 @@ impl Outside {
 
     /// Takes a reading if one is due, and sees to what the probes cost.
     pub(super) fn tend(&mut self, now: Monotonic, prober: &mut Prober) -> Result<(), ProcessError> {
-        if now >= self.next_reading
-            && let Some(observer) = &mut self.observer
-        {
-            observer.read(now)?;
-            let wait: Duration = observer.next_reading();
-            self.next_reading = now.plus_ns(wait.as_nanos() as u64);
+        if now >= self.next_reading {
+            self.observe(now)?;
         }
         if now >= self.next_tending {
             self.next_tending = now.plus_ns(TEND_EVERY_NS);
             self.keep_to_the_budget(now, prober);
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now.plus_ns(SWEEP_EVERY_NS);
+            self.sweep(prober);
         }
         Ok(())
     }
@@ -119,19 +127,21 @@ impl Outside {
         &mut self,
         host: &Host,
         now: Monotonic,
-        prober: &mut Prober,
+        prober: &Prober,
+        readings: Option<&Readings>,
         snapshot: &mut Snapshot,
     ) -> Result<(), ProcessError> {
         Figures::read(&self.process, host)?.add_to(snapshot, &self.labels);
-        let Some(observer) = &mut self.observer else { return Ok(()) };
-        observer.read(now)?;
-        self.next_reading = now.plus_ns(observer.next_reading().as_nanos() as u64);
-        observer.add_to(snapshot, &self.labels);
-        let measured = self.attachment.as_ref().and_then(|attachment| prober.read(attachment));
-        if let Some(measured) = &measured {
-            measured.add_to(snapshot, &self.labels, observer);
+        self.observe(now)?;
+        self.observer.add_to(snapshot, &self.labels);
+        if let Some(attachment) = &self.attachment {
+            if let Some(readings) = readings {
+                let known = |measured: &LoopMeasured| self.observer.known(measured);
+                readings.of(attachment).add_to(snapshot, &self.labels, &known);
+            }
+            let hits = prober.hits(attachment);
             for tier in self.asked.probes().iter() {
-                let hits = measured.hits[tier as usize];
+                let hits = hits[tier as usize];
                 let cost_ns = hits * HIT_NS;
                 let own = [tier.as_str()];
                 snapshot.push(&catalogue::LOOPSCOPE_PROBE_HITS, &self.labels, &own, Value::Counter(hits));
@@ -154,14 +164,29 @@ impl Outside {
     }
 
     fn active(&self) -> Tiers {
-        let probed = self.attachment.as_ref().map_or(Tiers::NONE, Attachment::tiers);
-        if self.observer.is_some() { probed.with(Tier::Observe) } else { probed }
+        self.attachment.as_ref().map_or(Tiers::NONE, Attachment::tiers).with(Tier::Observe)
+    }
+
+    fn observe(&mut self, now: Monotonic) -> Result<(), ProcessError> {
+        self.observer.read(now)?;
+        self.next_reading = now.plus_ns(self.observer.next_reading().as_nanos() as u64);
+        Ok(())
+    }
+
+    /// Forgets what probes measured of threads that have ended.
+    fn sweep(&self, prober: &mut Prober) {
+        let Some(attachment) = &self.attachment else { return };
+        let lives = |tid: u32| std::path::Path::new(&format!("/proc/{}/task/{tid}", self.pid())).exists();
+        // Probes tell threads by their ids in the outermost pid namespace: if that is not ours, none seems to live. The pool's
+        // figures belong to no thread.
+        if lives(self.pid().get()) {
+            prober.forget_ended_threads(attachment, &|tid| tid == 0 || lives(tid));
+        }
     }
 
     fn keep_to_the_budget(&mut self, now: Monotonic, prober: &mut Prober) {
         let Some(attachment) = &mut self.attachment else { return };
-        let Some(measured) = prober.read(attachment) else { return };
-        let costs: Costs = measured.hits.map(|hits| hits * HIT_NS);
+        let costs: Costs = prober.hits(attachment).map(|hits| hits * HIT_NS);
         let (pid, service) = (self.process.pid(), &self.service);
         match self.budget.check(now, costs) {
             None => {}

@@ -1,13 +1,14 @@
 //! The BPF programs that all targets share: loaded when the first target asks for probes.
 
 use attach::libuv::locate::Located;
-use attach::libuv::probes::{Attachment, Measured, ProbeError, ProbeOptions, Probes};
+use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readings};
 use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use model::catalogue;
 use model::label::{LabelValue, ProbeLoss, Tier};
 use model::snapshot::{SharedLabels, Snapshot, Value};
 
+use super::budget::Costs;
 use crate::console;
 
 /// Places probes, or has said why it cannot.
@@ -65,10 +66,22 @@ impl Prober {
         }
     }
 
-    /// What the probes of a process have measured since they were placed.
-    pub(super) fn read(&mut self, attachment: &Attachment) -> Option<Measured> {
-        let measured = self.probes.as_mut()?.read(attachment);
-        measured.map_err(|error: ProbeError| console::line(format_args!("cannot read probes: {error}"))).ok()
+    /// Forgets what was measured of threads that have ended.
+    pub(super) fn forget_ended_threads(&mut self, attachment: &Attachment, is_alive: &dyn Fn(u32) -> bool) {
+        if let Some(probes) = &mut self.probes {
+            probes.forget_ended_threads(attachment, is_alive);
+        }
+    }
+
+    /// How often a process ran into its probes, by tier.
+    pub(super) fn hits(&self, attachment: &Attachment) -> Costs {
+        self.probes.as_ref().map_or_else(Costs::default, |probes| probes.hits(attachment))
+    }
+
+    /// What all probes have measured; `None` where there are none.
+    pub(super) fn collect(&self) -> Option<Readings> {
+        let collected = self.probes.as_ref()?.collect();
+        collected.map_err(|error: ProbeError| console::line(format_args!("cannot read probes: {error}"))).ok()
     }
 
     /// Adds what was lost.
