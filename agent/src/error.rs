@@ -27,6 +27,10 @@ pub(crate) enum Error {
     UnknownFormat { path: PathBuf },
     /// A frequency was given for what has none.
     FrequencyOffCpu,
+    /// Probes cannot be placed.
+    Probes(attach::libuv::probes::ProbeError),
+    /// A process has no libuv, or one whose loop cannot be probed.
+    NoLibuv { pid: attach::target::Pid },
     /// Nothing can be recorded.
     Record(attach::Error),
     /// The standard output cannot be written.
@@ -83,6 +87,11 @@ impl fmt::Display for Error {
                 write!(f, "cannot write {}: {source}; another directory is used with TMPDIR", path.display())
             }
             Self::Config { path, message } => write!(f, "{}: {}", path.display(), message.trim_end()),
+            Self::Probes(error) => error.fmt(f),
+            Self::NoLibuv { pid } => write!(
+                f,
+                "process {pid}: runs no libuv whose loop can be probed, and --slow needs that; `loopscope inspect --pid {pid}` tells more"
+            ),
             Self::Process(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
             Self::UnknownFormat { path } => write!(
@@ -111,6 +120,8 @@ impl std::error::Error for Error {
             Self::Process(error) => Some(error),
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
+            Self::Probes(error) => Some(error),
+            Self::NoLibuv { .. } => None,
             Self::UnknownFormat { .. } | Self::FrequencyOffCpu | Self::Config { .. } => None,
         }
     }
