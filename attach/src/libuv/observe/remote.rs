@@ -5,6 +5,9 @@ use std::io;
 use crate::sys::memory::{self, Piece};
 use crate::target::{Pid, ProcessError};
 
+/// Memory that may end is copied in pieces of this size.
+const PIECE_BYTES: usize = 256;
+
 /// The memory of a process.
 #[derive(Debug)]
 pub(super) struct Remote {
@@ -32,6 +35,25 @@ impl Remote {
             Ok(copied) => Ok(copied == wanted),
             Err(error) => Ok(self.no_memory(error)?.is_some()),
         }
+    }
+
+    /// Copies from an address on, as far as there is memory.
+    pub(super) fn read_up_to(&self, address: u64, bytes_max: usize) -> Result<Vec<u8>, ProcessError> {
+        let mut bytes = vec![0; bytes_max];
+        // A piece is copied whole or not at all.
+        let pieces = bytes.chunks_mut(PIECE_BYTES).enumerate();
+        let at = |number: usize| address.wrapping_add((number * PIECE_BYTES) as u64);
+        let mut pieces: Vec<Piece<'_>> =
+            pieces.map(|(number, into)| Piece { address: at(number), into }).collect();
+        let copied = match memory::read(self.pid, &mut pieces) {
+            Ok(copied) => copied,
+            Err(error) => {
+                self.no_memory(error)?;
+                0
+            }
+        };
+        bytes.truncate(copied);
+        Ok(bytes)
     }
 
     /// A word.

@@ -117,14 +117,7 @@ impl Threads {
         waiting: &Waiting,
         known_loops: &[u64],
     ) -> Result<Option<ObservedLoop>, ProcessError> {
-        let mut stack = vec![0; STACK_BYTES];
-        // A young stack may end before.
-        while remote.read(waiting.stack, &mut stack)?.is_none() {
-            stack.truncate(stack.len() / 2);
-            if stack.len() < 256 {
-                return Ok(None);
-            }
-        }
+        let stack = remote.read_up_to(waiting.stack, STACK_BYTES)?;
         let layout = &located.libuv.image.layout;
         let mut tried = Vec::new();
         for word in stack.chunks_exact(8) {
