@@ -45,6 +45,9 @@ enum { TIMERS, PENDING, IDLE, PREPARE, POLL_WAIT, POLL_CALLBACKS, CHECK, CLOSE, 
 // Between none and the first probe on a phase.
 enum { UNKNOWN = 255 };
 
+// Closing nothing takes less, with the probe that ends it.
+enum { CLOSE_EMPTY_NS = 5000 };
+
 // Distributions.
 enum { LAG, LATENESS, PHASE_0, GC_0 = PHASE_0 + PHASES, WAIT = GC_0 + 3, RUN, COMPLETION, CANCELLED };
 
@@ -56,8 +59,8 @@ enum { LOSS_THREADS, LOSS_TASKS, LOSS_HISTOGRAMS, LOSS_EVENTS, LOSSES };
 struct target {
 	u64 slow_ns;
 	u64 work_fs, work_getaddrinfo, work_getnameinfo, work_random, work_queued;
-	u32 internal_fields, idle_time, events, done_list, done_async, closing, prepare, check, idle, timer_heap, time, due;
-	u32 task_node, request_task, has_classes, flags;
+	u32 internal_fields, idle_time, events, done_list, done_async, prepare, check, idle, timer_heap, time, due;
+	u32 task_node, request_task, has_classes;
 };
 
 struct thread {
@@ -86,9 +89,21 @@ struct task_key {
 
 enum { SUBMITTED, RUNNING, ENDED };
 
+// Tasks of one batch of completions that are looked at, and how many of libuv's list are asked whether they were cancelled.
+// Of more, the rest have no completion delay.
+enum { BATCH_MAX = 64, CANCELLED_MAX = 8 };
+
 struct task {
-	u64 time, class;
+	u64 time, class, loop;
+	// The task of the same loop that ended before, while both wait for the loop to take notice.
+	u64 next;
 	u32 state, unused;
+};
+
+// The tasks of a loop that have ended since it last took notice: the last of them, which knows the one before. Many
+// threads add to it, one takes it whole.
+struct ended {
+	u64 last;
 };
 
 struct slow_iteration {
@@ -113,6 +128,7 @@ MAP(targets, ARRAY, u32, struct target, TARGETS, 0);
 MAP(threads, HASH, u64, struct thread, 16384, NO_PREALLOC);
 MAP(histograms, HASH, struct histogram_key, struct histogram, 16384, NO_PREALLOC);
 MAP(tasks, HASH, struct task_key, struct task, 16384, NO_PREALLOC);
+MAP(ended_tasks, HASH, struct task_key, struct ended, 4096, NO_PREALLOC);
 MAP(hits, ARRAY, u32, u64, TARGETS * TIERS, 0);
 MAP(losses, ARRAY, u32, u64, LOSSES, 0);
 MAP(tables, ARRAY, u32, struct tables, 1, 0);
@@ -152,40 +168,32 @@ INLINE u32 has_members(u64 head)
 	return first != 0 && first != head;
 }
 
+// Without branches: the verifier follows each, and here they would multiply. Whether `x`, of `bits` bits, is not zero.
+#define IS_SET(x, bits) (((x) + ((1ull << (bits)) - 1)) >> (bits))
+
 INLINE u32 highest_bit(u64 value)
 {
-	u32 bit = 0;
-	if (value >> 32) {
-		value >>= 32;
-		bit += 32;
-	}
-	if (value >> 16) {
-		value >>= 16;
-		bit += 16;
-	}
-	if (value >> 8) {
-		value >>= 8;
-		bit += 8;
-	}
-	if (value >> 4) {
-		value >>= 4;
-		bit += 4;
-	}
-	if (value >> 2) {
-		value >>= 2;
-		bit += 2;
-	}
-	return bit + (value >> 1);
+	u64 half = IS_SET(value >> 32, 32) << 5;
+	value >>= half;
+	u64 quarter = IS_SET(value >> 16, 16) << 4;
+	value >>= quarter;
+	u64 eighth = IS_SET(value >> 8, 8) << 3;
+	value >>= eighth;
+	u64 nibble = IS_SET(value >> 4, 4) << 2;
+	value >>= nibble;
+	u64 pair = IS_SET(value >> 2, 2) << 1;
+	value >>= pair;
+	return half + quarter + eighth + nibble + pair + (value >> 1);
 }
 
-// model::histogram::slot_of, for a duration that is not zero.
-INLINE u32 slot_of(struct tables *table, u64 ns)
+// model::histogram::slot_of, for a duration that is neither zero nor longer than centuries.
+INLINE u32 slot_of(const struct tables *table, u64 ns)
 {
 	u32 octave = highest_bit(ns);
 	u32 key = octave * 16 + ((u32)((ns << (63 - octave)) >> 59) & 15);
 	if (key >= KEYS)
 		return SLOTS - 1;
-	return table->first_slot[key] + (ns > table->first_bound[key]);
+	return table->first_slot[key] + (u32)((table->first_bound[key] - ns) >> 63);
 }
 
 // Adds a duration to a distribution. `shared` where threads may do so at the same time.
@@ -282,7 +290,8 @@ INLINE void end_phase(u32 slot, struct thread *thread, u64 now)
 		return;
 	u64 ns = now - thread->mark;
 	thread->phase_ns[phase] += ns;
-	if (thread->ran)
+	// Where closing begins, uv_run has taken the list away already: only the time tells whether it was empty.
+	if (thread->ran || (phase == CLOSE && ns > CLOSE_EMPTY_NS))
 		record(slot, (u32)pid_tgid(), PHASE_0 + phase, 0, ns, 0);
 }
 
@@ -419,7 +428,7 @@ SEC("uprobe/check_return") int check_return(struct registers *ctx)
 		return 0;
 	u64 now = now_ns();
 	end_phase(slot, thread, now);
-	begin_phase(thread, CLOSE, word_at(thread->loop + target->closing) != 0, now);
+	begin_phase(thread, CLOSE, 0, now);
 	return 0;
 }
 
@@ -455,10 +464,10 @@ SEC("uretprobe/gc_end") int gc_end(struct registers *ctx)
 
 // ---- the pool
 
-INLINE void submitted(u32 slot, u64 address, u64 class)
+INLINE void submitted(u32 slot, u64 loop, u64 address, u64 class)
 {
 	struct task_key key = { .task = address, .slot = slot };
-	struct task task = { .time = now_ns(), .class = class, .state = SUBMITTED };
+	struct task task = { .time = now_ns(), .class = class, .loop = loop, .state = SUBMITTED };
 	if (map_update(&tasks, &key, &task, ANY))
 		lose(LOSS_TASKS);
 }
@@ -486,7 +495,7 @@ SEC("uprobe/work_submit") int work_submit(struct registers *ctx)
 		class = CLASS_RANDOM;
 	else if (work == target->work_queued)
 		class = class_of(target, task - target->request_task);
-	submitted(slot, task, class);
+	submitted(slot, ctx->word[ARG1], task, class);
 	return 0;
 }
 
@@ -496,7 +505,8 @@ SEC("uprobe/queue_work") int queue_work(struct registers *ctx)
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
 	if (target)
-		submitted(slot, ctx->word[ARG2] + target->request_task, class_of(target, ctx->word[ARG2]));
+		submitted(slot, ctx->word[ARG1], ctx->word[ARG2] + target->request_task,
+			class_of(target, ctx->word[ARG2]));
 	return 0;
 }
 
@@ -561,29 +571,46 @@ SEC("uprobe/task_end") int task_end(struct registers *ctx)
 		record(slot, 0, RUN, task->class, now - task->time, 1);
 	task->time = now;
 	task->state = ENDED;
+	struct task_key of_loop = { .task = task->loop, .slot = slot };
+	struct ended *ended = map_lookup(&ended_tasks, &of_loop);
+	if (!ended) {
+		struct ended none = {};
+		map_update(&ended_tasks, &of_loop, &none, NO_EXIST);
+		ended = map_lookup(&ended_tasks, &of_loop);
+	}
+	if (ended)
+		task->next = __sync_lock_test_and_set(&ended->last, key.task);
 	return 0;
 }
 
-// uv__work_done(async): all tasks in the loop's list have ended, and their callbacks begin.
+// uv__work_done(async): the callbacks of tasks that have ended begin. Which those are is told by the probe on their end,
+// not by libuv's list: more may come into that before libuv has locked it.
 SEC("uprobe/work_done") int work_done(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
 	if (!target)
 		return 0;
-	u64 now = now_ns(), head = ctx->word[ARG1] - target->done_async + target->done_list;
-	u64 node = word_at(head);
-	u32 offset = target->task_node;
-	for (int i = 0; i < 128; i++) {
-		if (!node || node == head)
-			break;
-		struct task_key key = { .task = node - offset, .slot = slot };
+	u64 now = now_ns(), loop = ctx->word[ARG1] - target->done_async;
+	struct task_key key = { .task = loop, .slot = slot };
+	struct ended *ended = map_lookup(&ended_tasks, &key);
+	key.task = ended ? __sync_lock_test_and_set(&ended->last, 0) : 0;
+	for (int i = 0; i < BATCH_MAX && key.task; i++) {
 		struct task *task = map_lookup(&tasks, &key);
-		if (task) {
-			if (task->state == ENDED)
-				record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
-			else if (task->state == SUBMITTED)
-				record(slot, 0, CANCELLED, task->class, 0, 1);
+		if (!task || task->state != ENDED)
+			break;
+		u64 next = task->next;
+		record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
+		map_delete(&tasks, &key);
+		key.task = next;
+	}
+	// A task in libuv's list that never ran was cancelled.
+	u64 head = loop + target->done_list, node = word_at(head);
+	for (int i = 0; i < CANCELLED_MAX && node && node != head; i++) {
+		key.task = node - target->task_node;
+		struct task *task = map_lookup(&tasks, &key);
+		if (task && task->state == SUBMITTED) {
+			record(slot, 0, CANCELLED, task->class, 0, 1);
 			map_delete(&tasks, &key);
 		}
 		node = word_at(node);

@@ -115,12 +115,8 @@ pub struct Missing {
 /// Offsets of fields, in bytes. `None` where this version of libuv has no such field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// `uv_loop_t.active_handles` (u32).
-    pub loop_active_handles: u32,
     /// `uv_loop_t.handle_queue`, a list head.
     pub loop_handle_queue: u32,
-    /// `uv_loop_t.active_reqs.count` (u32).
-    pub loop_active_requests: u32,
     /// `uv_loop_t.internal_fields` (pointer).
     pub loop_internal_fields: u32,
     /// `uv_loop_t.backend_fd` (i32).
@@ -129,8 +125,6 @@ pub struct Layout {
     pub loop_wq: u32,
     /// `uv_loop_t.wq_async`: the handle that wakes the loop for them.
     pub loop_wq_async: u32,
-    /// `uv_loop_t.closing_handles` (pointer).
-    pub loop_closing_handles: u32,
     /// `uv_loop_t.prepare_handles`, a list head.
     pub loop_prepare_handles: u32,
     /// `uv_loop_t.check_handles`, a list head.
@@ -141,8 +135,6 @@ pub struct Layout {
     pub loop_timer_heap: u32,
     /// `uv_loop_t.time` (u64, milliseconds).
     pub loop_time: u32,
-    /// The size of `uv_loop_t`.
-    pub loop_size: u32,
     /// `uv_handle_t.type` (u32).
     pub handle_type: u32,
     /// From a handle to its node in `handle_queue`.

@@ -259,10 +259,11 @@ impl Probes {
     }
 
     fn forget_tasks(&self, slot: u32) {
-        let tasks = self.loaded.map("tasks");
-        for bytes in tasks.keys().unwrap_or_default() {
-            if bytes[8..12] == slot.to_ne_bytes() {
-                let _ = tasks.delete(&bytes);
+        for map in ["tasks", "ended_tasks"].map(|name| self.loaded.map(name)) {
+            for bytes in map.keys().unwrap_or_default() {
+                if bytes[8..12] == slot.to_ne_bytes() {
+                    let _ = map.delete(&bytes);
+                }
             }
         }
     }
@@ -436,7 +437,6 @@ fn target(located: &Located, slow_ns: u64) -> abi::Target {
         events: layout.metrics_events.unwrap_or(0),
         done_list: layout.loop_wq,
         done_async: layout.loop_wq_async,
-        closing: layout.loop_closing_handles,
         prepare: layout.loop_prepare_handles,
         check: layout.loop_check_handles,
         idle: layout.loop_idle_handles,
@@ -446,7 +446,6 @@ fn target(located: &Located, slow_ns: u64) -> abi::Target {
         task_node: layout.work_queue_node,
         request_task: layout.work_request_work,
         has_classes: u32::from(!part.image.points.classes.is_empty()),
-        flags: 0,
     }
 }
 

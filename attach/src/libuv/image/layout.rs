@@ -10,20 +10,16 @@ pub(super) fn of((major, minor, _): (u8, u8, u8)) -> Layout {
     let counts = (major, minor) >= (1, 45);
     let from_metrics = |offset: u32| Some(8 + offset);
     Layout {
-        loop_active_handles: 8,
         loop_handle_queue: 16,
-        loop_active_requests: 32,
         loop_internal_fields: 40,
         loop_backend_fd: 64,
         loop_wq: 120,
         loop_wq_async: 176,
-        loop_closing_handles: 360,
         loop_prepare_handles: 384,
         loop_check_handles: 400,
         loop_idle_handles: 416,
         loop_timer_heap: 520,
         loop_time: 544,
-        loop_size: 848,
         handle_type: 16,
         handle_queue_node: 32,
         timer_node_due: 24,

@@ -44,7 +44,6 @@ pub(super) struct Target {
     pub(super) events: u32,
     pub(super) done_list: u32,
     pub(super) done_async: u32,
-    pub(super) closing: u32,
     pub(super) prepare: u32,
     pub(super) check: u32,
     pub(super) idle: u32,
@@ -54,7 +53,6 @@ pub(super) struct Target {
     pub(super) task_node: u32,
     pub(super) request_task: u32,
     pub(super) has_classes: u32,
-    pub(super) flags: u32,
 }
 
 /// `struct thread`.
