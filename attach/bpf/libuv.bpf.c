@@ -91,7 +91,7 @@ enum { SUBMITTED, RUNNING, ENDED };
 
 // Tasks of one batch of completions that are looked at, and how many of libuv's list are asked whether they were cancelled.
 // Of more, the rest have no completion delay.
-enum { BATCH_MAX = 64, CANCELLED_MAX = 8 };
+enum { BATCH_MAX = 64, CANCELLED_MAX = 8, TRIES = 16 };
 
 struct task {
 	u64 time, class, loop;
@@ -578,8 +578,14 @@ SEC("uprobe/task_end") int task_end(struct registers *ctx)
 		map_update(&ended_tasks, &of_loop, &none, NO_EXIST);
 		ended = map_lookup(&ended_tasks, &of_loop);
 	}
-	if (ended)
-		task->next = __sync_lock_test_and_set(&ended->last, key.task);
+	// Whoever sees the task in the list must see the one before it, so that is written first. Several threads may try at the
+	// same time; one that loses each time leaves its task without a completion delay.
+	for (int i = 0; ended && i < TRIES; i++) {
+		u64 before = ended->last;
+		task->next = before;
+		if (__sync_val_compare_and_swap(&ended->last, before, key.task) == before)
+			break;
+	}
 	return 0;
 }
 
