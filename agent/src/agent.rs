@@ -22,8 +22,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Address, AgentOptions};
 use crate::console;
 use crate::error::Error;
+use crate::top::Source;
 pub(crate) use background::Background;
 use own_metrics::OwnMetrics;
+use targets::Targets;
 use worker::Worker;
 
 /// Runs the agent until SIGINT or SIGTERM.
@@ -37,6 +39,13 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
         console::line(format_args!("stopped"));
         Ok(())
     })
+}
+
+/// What the agent measures, for a command that reads it by itself.
+pub(crate) fn source() -> impl Source {
+    let mut targets = Targets::new(Arc::new(OwnMetrics::new()));
+    raise_descriptor_limit();
+    move || targets.read()
 }
 
 /// Runs something on an event loop that needs no other thread.

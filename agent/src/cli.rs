@@ -13,6 +13,7 @@ pub(crate) use address::Address;
 
 use crate::demo::DemoOptions;
 use crate::profile::ProfileOptions;
+use crate::top::TopOptions;
 
 /// The exit statuses, as the help tells them.
 pub(crate) const EXIT_STATUS: &str = "\
@@ -34,6 +35,7 @@ pub(crate) struct Cli {
 /// One module a command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Top(TopOptions),
     Profile(ProfileOptions),
     Agent(AgentOptions),
     Demo(DemoOptions),
