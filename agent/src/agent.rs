@@ -15,6 +15,9 @@ mod worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use attach::libuv::tiers::Tiers;
+use model::snapshot::Snapshot;
+use model::time::Monotonic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,9 +26,10 @@ use crate::cli::{Address, AgentOptions};
 use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
+use crate::top::Source;
 pub(crate) use background::Background;
 use own_metrics::OwnMetrics;
-pub(crate) use targets::Targets;
+use targets::Targets;
 use worker::Worker;
 
 /// Runs the agent until SIGINT or SIGTERM.
@@ -50,6 +54,22 @@ fn check(settings: Settings) -> Result<(), Error> {
     let found = Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
     let written = std::io::Write::write_all(&mut std::io::stdout(), found.as_bytes());
     written.map_err(|source| Error::Stdout { source })
+}
+
+/// What the agent measures, for a command that reads it by itself.
+pub(crate) fn source(tiers: Option<Tiers>) -> impl Source {
+    raise_descriptor_limit();
+    Targets::new(Arc::new(OwnMetrics::new()), Settings::with_tiers(tiers))
+}
+
+impl Source for Targets {
+    fn tend(&mut self) -> Option<Monotonic> {
+        Some(Targets::tend(self))
+    }
+
+    fn read(&mut self) -> Snapshot {
+        Targets::read(self)
+    }
 }
 
 /// Runs something on an event loop that needs no other thread.

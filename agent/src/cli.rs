@@ -15,6 +15,7 @@ pub(crate) use address::Address;
 use crate::config;
 use crate::demo::DemoOptions;
 use crate::profile::ProfileOptions;
+use crate::top::TopOptions;
 
 /// The exit statuses, as the help tells them.
 pub(crate) const EXIT_STATUS: &str = "\
@@ -36,6 +37,7 @@ pub(crate) struct Cli {
 /// One module a command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Top(TopOptions),
     Profile(ProfileOptions),
     Agent(AgentOptions),
     Demo(DemoOptions),

@@ -50,6 +50,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// No rules, and these tiers for all, if any are given.
+    pub(crate) fn with_tiers(tiers: Option<Tiers>) -> Self {
+        let rules = Rules::new(tiers.unwrap_or(Tiers::only(Tier::Observe)), Vec::new());
+        Self { rules, ..Self::default() }
+    }
+
     /// The settings that the options and the file that they name make.
     ///
     /// # Errors

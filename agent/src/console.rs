@@ -2,11 +2,65 @@
 //!
 //! One short line an event, each beginning with the program's name; whoever collects it (journald, a container's
 //! runtime) adds the time. A closed standard error is no reason to stop: what cannot be told is left untold.
+//!
+//! A command that draws on the whole terminal [holds](hold) the lines back, for they would run into its picture, and
+//! shows them in its own way.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Lines that are held back; of more, the oldest are dropped.
+const HELD_MAX: usize = 100;
+
+static HELD: Mutex<Option<VecDeque<String>>> = Mutex::new(None);
 
 /// Tells one line.
 pub(crate) fn line(message: fmt::Arguments<'_>) {
+    match &mut *held() {
+        Some(lines) => {
+            if lines.len() == HELD_MAX {
+                lines.pop_front();
+            }
+            lines.push_back(message.to_string());
+        }
+        None => write(message),
+    }
+}
+
+/// Holds back all lines from now on, until the result is dropped.
+pub(crate) fn hold() -> Hold {
+    held().get_or_insert_default();
+    Hold(())
+}
+
+/// Lines are held back.
+#[derive(Debug)]
+pub(crate) struct Hold(());
+
+impl Hold {
+    /// Takes the lines that were held back since the last time.
+    pub(crate) fn take(&self) -> Vec<String> {
+        held().as_mut().map_or_else(Vec::new, |lines| lines.drain(..).collect())
+    }
+
+    /// Tells a line in spite of it.
+    pub(crate) fn tell(&self, message: &str) {
+        write(format_args!("{message}"));
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        *held() = None;
+    }
+}
+
+fn write(message: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "loopscope: {message}");
+}
+
+fn held() -> MutexGuard<'static, Option<VecDeque<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }

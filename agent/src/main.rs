@@ -1,7 +1,7 @@
 //! `loopscope`: shows what event loops are doing.
 //!
-//! Read in this order: [`cli`] (what can be asked for), then one module a command: [`agent`] serves metrics,
-//! [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured.
+//! Read in this order: [`cli`] (what can be asked for), then one module a command: [`top`] shows a live table,
+//! [`agent`] serves metrics, [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod error;
 mod inspect;
 mod manual;
 mod profile;
+mod top;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::waiting();
 fn main() -> ExitCode {
     // Wrong usage ends here, with status 2.
     let done = match Cli::parse().command {
+        Command::Top(options) => top::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Profile(options) => profile::run(&options),
         Command::Agent(options) => agent::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),

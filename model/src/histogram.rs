@@ -222,6 +222,27 @@ impl Histogram {
         self.buckets = merged;
     }
 
+    /// What was recorded since `earlier`, an older reading of the same instrument; `None` where `earlier` counted what
+    /// this one does not, so that the instrument was begun anew between the two.
+    pub fn since(&self, earlier: &Histogram) -> Option<Histogram> {
+        let zero_count = self.zero_count.checked_sub(earlier.zero_count)?;
+        let mut buckets = Vec::with_capacity(self.buckets.len());
+        let mut before = earlier.buckets.iter().peekable();
+        for &Bucket { index, count } in &self.buckets {
+            let counted = before.next_if(|bucket| bucket.index == index).map_or(0, |bucket| bucket.count);
+            match count.checked_sub(counted)? {
+                0 => {}
+                count => buckets.push(Bucket { index, count }),
+            }
+        }
+        // Whatever is left was counted in a bucket that is now empty.
+        before.next().is_none().then(|| Self {
+            sum_ns: self.sum_ns.wrapping_sub(earlier.sum_ns),
+            zero_count,
+            buckets,
+        })
+    }
+
     /// The duration in seconds that a share `q` of all durations does not exceed, or `None` of an empty distribution:
     /// the geometric middle of the bucket in which it lies.
     ///

@@ -17,6 +17,14 @@ proptest! {
     }
 
     #[test]
+    fn what_was_recorded_since_is_what_was_recorded_then(a in durations(), b in durations()) {
+        let earlier = Histogram::from_ns(a.iter().copied());
+        let mut later = earlier.clone();
+        later.merge(&Histogram::from_ns(b.iter().copied()));
+        prop_assert_eq!(later.since(&earlier), Some(Histogram::from_ns(b)));
+    }
+
+    #[test]
     fn a_duration_lies_within_its_bucket(ns in 16..(1u64 << 49)) {
         let histogram = Histogram::from_ns([ns]);
         let index = histogram.buckets()[0].index;
@@ -39,4 +47,13 @@ proptest! {
 fn an_empty_distribution_has_no_quantile() {
     assert_eq!(Histogram::default().quantile_seconds(0.5), None);
     assert_eq!(Histogram::from_ns([0, 0]).quantile_seconds(0.99), Some(0.0));
+}
+
+#[test]
+fn an_instrument_that_was_begun_anew_has_nothing_since() {
+    let earlier = Histogram::from_ns([5, 1_000, 1_000_000]);
+    for later in [&[][..], &[0, 0, 0], &[5, 1_000], &[5, 1_000_000, 1_000_000], &[2_000; 9]] {
+        assert_eq!(Histogram::from_ns(later.iter().copied()).since(&earlier), None, "{later:?}");
+    }
+    assert_eq!(Histogram::from_ns([7]).since(&Histogram::default()), Some(Histogram::from_ns([7])));
 }

@@ -70,7 +70,9 @@ impl Program {
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Leaves | Self::Forks | Self::Lies | Self::Templates => &["-O2", "-g1", "-fomit-frame-pointer"],
+            Self::Leaves | Self::Forks | Self::Lies | Self::Templates => {
+                &["-O2", "-g1", "-fomit-frame-pointer"]
+            }
             Self::Threads => &["-O2", "-g1", "-fomit-frame-pointer", "-pthread"],
             Self::Service => &["--edition=2024", "-O", "-Cdebuginfo=line-tables-only"],
         }

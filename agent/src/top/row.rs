@@ -1,0 +1,290 @@
+//! The figures of one loop over one interval: what a line of the table shows.
+
+use attach::libuv::tiers::Tiers;
+use attach::target::Pid;
+use model::catalogue::{
+    EVENTLOOP_AWAY, EVENTLOOP_ITERATIONS, EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS,
+    EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME, LOOPSCOPE_PROBE_COST, LOOPSCOPE_TIER_ACTIVE, PROCESS_CPU,
+    PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, THREADPOOL_QUEUE_DEPTH, THREADPOOL_QUEUE_WAIT,
+    THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_THREADS,
+};
+use model::label::{LabelValue, LoopState, Phase, TaskKind, ThreadState, Tier};
+
+use super::change::Change;
+use super::reading::{ProcessReading, Reading, Values};
+
+const NS_PER_S: f64 = 1e9;
+
+/// Which loop a row is of. A process of which only the whole is known has one row, without a loop.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct RowKey {
+    pub(super) pid: Pid,
+    pub(super) loop_name: Option<String>,
+}
+
+/// A loop over an interval. What is not measured is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Row {
+    pub(super) key: RowKey,
+    pub(super) service: String,
+    /// Whether it is the first of its process; the others repeat what belongs to the whole process.
+    pub(super) is_first: bool,
+    /// The share of the time that the loop was away from the poll.
+    pub(super) utilization: Option<f64>,
+    pub(super) lag: Lag,
+    /// How long the loop has been away from the poll at the end of the interval; zero while it waits there.
+    pub(super) away_seconds: Option<f64>,
+    /// The phases that are measured, by their order in an iteration.
+    pub(super) phases: Vec<PhaseTime>,
+    pub(super) iterations_per_second: Option<f64>,
+    /// Iterations that were slower than the agent's threshold.
+    pub(super) slow_iterations: Option<u64>,
+    pub(super) pool: Option<Pool>,
+    pub(super) queue_depth: Option<u64>,
+    pub(super) queue_wait_p50_seconds: Option<Estimate>,
+    pub(super) queue_wait_p99_seconds: Option<Estimate>,
+    /// One is a whole core.
+    pub(super) cpu_ratio: Option<f64>,
+    pub(super) resident_bytes: Option<u64>,
+    /// The tiers that measure the process from outside; `None` of a process that publishes telemetry itself.
+    pub(super) tiers: Option<TierState>,
+}
+
+/// A duration, and whether it is only estimated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Estimate {
+    pub(super) seconds: f64,
+    pub(super) is_estimate: bool,
+}
+
+/// How long ready events had to wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Lag {
+    pub(super) p50_seconds: Option<f64>,
+    pub(super) p99_seconds: Option<f64>,
+    /// With what goes on at the end of the interval.
+    pub(super) max: Option<Estimate>,
+}
+
+/// A phase over an interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct PhaseTime {
+    pub(super) phase: Phase,
+    /// Of the interval.
+    pub(super) share: f64,
+    /// How often it had something to run, or waited.
+    pub(super) per_second: f64,
+    pub(super) mean_seconds: Option<f64>,
+    pub(super) p99_seconds: Option<f64>,
+}
+
+/// The threads of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pool {
+    pub(super) busy: u64,
+    pub(super) size: u64,
+}
+
+/// The tiers by which a process is measured from outside, and what they cost it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct TierState {
+    pub(super) active: Tiers,
+    /// Asked for, but not possible, or given up for what it costs.
+    pub(super) missing: Tiers,
+    /// Estimated CPU time that probes add to the process; one is a whole core.
+    pub(super) cost_ratio: Option<f64>,
+}
+
+impl Row {
+    /// The rows of an interval, by process and loop. Without a beginning there are no rates and no distributions.
+    pub(super) fn all(earlier: Option<&Reading>, later: &Reading) -> Vec<Self> {
+        let mut rows = Vec::with_capacity(later.loop_count());
+        for (&pid, process) in &later.processes {
+            let names: Vec<Option<&String>> = match process.loops.is_empty() {
+                true => vec![None],
+                false => process.loops.keys().map(Some).collect(),
+            };
+            for (position, name) in names.into_iter().enumerate() {
+                let key = RowKey { pid, loop_name: name.cloned() };
+                let span = Span::find(earlier, later, process, &key);
+                rows.push(Self::new(key, process.service.clone(), position == 0, span));
+            }
+        }
+        rows
+    }
+
+    fn new(key: RowKey, service: String, is_first: bool, span: Span<'_>) -> Self {
+        let Span { seconds, process, of_loop } = span;
+        let rate = |count: u64| seconds.map(|seconds| count as f64 / seconds);
+        let ratio = |ns: u64| rate(ns).map(|ns_per_second| ns_per_second / NS_PER_S);
+        let (queue_wait_p50_seconds, queue_wait_p99_seconds) = queue_wait(process);
+        Self {
+            key,
+            service,
+            is_first,
+            utilization: of_loop.and_then(|of_loop| utilization(of_loop, seconds?)),
+            lag: of_loop.map(Lag::new).unwrap_or_default(),
+            away_seconds: of_loop.and_then(away_seconds),
+            phases: of_loop.zip(seconds).map_or_else(Vec::new, |(change, seconds)| phases(change, seconds)),
+            iterations_per_second: of_loop
+                .and_then(|of_loop| rate(of_loop.growth(&EVENTLOOP_ITERATIONS, &[])?)),
+            slow_iterations: of_loop.and_then(|of_loop| of_loop.growth(&EVENTLOOP_SLOW_ITERATIONS, &[])),
+            pool: Pool::new(process),
+            queue_depth: process.amount(&THREADPOOL_QUEUE_DEPTH, &[]),
+            queue_wait_p50_seconds,
+            queue_wait_p99_seconds,
+            cpu_ratio: process.growth(&PROCESS_CPU, &[]).and_then(ratio),
+            resident_bytes: process.amount(&PROCESS_RESIDENT_MEMORY, &[]),
+            tiers: TierState::new(process, ratio),
+        }
+    }
+
+    /// The phase, other than waiting, that took most of the active time, and its share of that.
+    pub(super) fn busiest_phase(&self) -> Option<(Phase, f64)> {
+        let active = || self.phases.iter().filter(|time| time.phase != Phase::PollWait);
+        let sum: f64 = active().map(|time| time.share).sum();
+        let busiest = active().max_by(|a, b| a.share.total_cmp(&b.share))?;
+        (busiest.share > 0.0).then(|| (busiest.phase, busiest.share / sum))
+    }
+}
+
+/// A loop and its process at both ends of an interval.
+#[derive(Clone, Copy)]
+pub(super) struct Span<'a> {
+    /// How long the interval is; `None` where it has no beginning.
+    pub(super) seconds: Option<f64>,
+    pub(super) process: Change<'a>,
+    pub(super) of_loop: Option<Change<'a>>,
+}
+
+impl<'a> Span<'a> {
+    /// A loop that the later reading tells of.
+    pub(super) fn of(earlier: Option<&'a Reading>, later: &'a Reading, key: &RowKey) -> Option<Self> {
+        Some(Self::find(earlier, later, later.processes.get(&key.pid)?, key))
+    }
+
+    fn find(
+        earlier: Option<&'a Reading>,
+        later: &'a Reading,
+        process: &'a ProcessReading,
+        key: &RowKey,
+    ) -> Self {
+        let before = earlier.and_then(|earlier| earlier.processes.get(&key.pid));
+        // Another process may have been given the same id.
+        let started = |process: &ProcessReading| process.values.gauge(&PROCESS_START_TIME, &[]);
+        let before = before.filter(|before| started(before) == started(process));
+        let loop_values = |process: &'a ProcessReading| -> Option<&'a Values> {
+            process.loops.get(key.loop_name.as_ref()?)
+        };
+        Self {
+            seconds: earlier
+                .map(|earlier| later.at.since_ns(earlier.at) as f64 / NS_PER_S)
+                .filter(|&seconds| seconds > 0.0),
+            process: Change { earlier: before.map(|before| &before.values), later: &process.values },
+            of_loop: loop_values(process)
+                .map(|later| Change { earlier: before.and_then(loop_values), later }),
+        }
+    }
+}
+
+impl Lag {
+    fn new(of_loop: Change<'_>) -> Self {
+        let away = away_seconds(of_loop);
+        if of_loop.later.has(&EVENTLOOP_LAG) {
+            let lag = of_loop.distribution(&EVENTLOOP_LAG, &[]);
+            let quantile = |q| lag.as_ref().and_then(|lag| lag.quantile_seconds(q));
+            let max = longest(quantile(1.0), away.filter(|&away| away > 0.0));
+            let max = max.map(|seconds| Estimate { seconds, is_estimate: false });
+            return Self { p50_seconds: quantile(0.5), p99_seconds: quantile(0.99), max };
+        }
+        // What readings from outside caught; having caught nothing is a finding, too.
+        let caught = of_loop.distribution(&EVENTLOOP_STALL_OBSERVED, &[]);
+        let caught = caught.map(|caught| caught.quantile_seconds(1.0).unwrap_or(0.0));
+        let max = longest(caught, away).map(|seconds| Estimate { seconds, is_estimate: true });
+        Self { max, ..Self::default() }
+    }
+}
+
+fn longest(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    a.into_iter().chain(b).reduce(f64::max)
+}
+
+impl Pool {
+    fn new(process: Change<'_>) -> Option<Self> {
+        let threads = |state: ThreadState| process.amount(&THREADPOOL_THREADS, &[state.position()]);
+        let (busy, idle) = (threads(ThreadState::Busy)?, threads(ThreadState::Idle)?);
+        Some(Self { busy, size: busy + idle })
+    }
+}
+
+impl TierState {
+    fn new(process: Change<'_>, ratio: impl Fn(u64) -> Option<f64>) -> Option<Self> {
+        let (mut active, mut missing) = (Tiers::NONE, Tiers::NONE);
+        let mut cost_ns = None;
+        for &tier in Tier::ALL {
+            match process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]) {
+                None => {}
+                Some(0) => missing = missing.with(tier),
+                Some(_) => active = active.with(tier),
+            }
+            if let Some(ns) = process.growth(&LOOPSCOPE_PROBE_COST, &[tier.position()]) {
+                cost_ns = Some(cost_ns.unwrap_or(0) + ns);
+            }
+        }
+        let is_known = !active.is_empty() || !missing.is_empty();
+        is_known.then(|| Self { active, missing, cost_ratio: cost_ns.and_then(ratio) })
+    }
+}
+
+/// Active and idle time are counted when a stretch of it ends. A stretch away from the poll that goes on at the end of
+/// the interval is added, as far as nothing else accounts for the time; without that, a loop that is stuck would look
+/// as busy as it was before.
+fn utilization(of_loop: Change<'_>, interval_seconds: f64) -> Option<f64> {
+    let time = |state: LoopState| {
+        of_loop.growth(&EVENTLOOP_TIME, &[state.position()]).map(|ns| ns as f64 / NS_PER_S)
+    };
+    let (active, idle) = (time(LoopState::Active)?, time(LoopState::Idle)?);
+    let untold = (interval_seconds - active - idle).max(0.0);
+    let away = away_seconds(of_loop);
+    let active = active + away.unwrap_or(0.0).min(untold);
+    match active + idle {
+        // It waits all the time, or, where that is not measured, it may as well be stuck.
+        0.0 => away.map(|_| 0.0),
+        sum => Some(active / sum),
+    }
+}
+
+fn away_seconds(of_loop: Change<'_>) -> Option<f64> {
+    of_loop.amount(&EVENTLOOP_AWAY, &[]).map(|ns| ns as f64 / NS_PER_S)
+}
+
+fn phases(of_loop: Change<'_>, interval_seconds: f64) -> Vec<PhaseTime> {
+    let time = |&phase: &Phase| {
+        let recorded = of_loop.distribution(&EVENTLOOP_PHASE_DURATION, &[phase.position()])?;
+        let (seconds, count) = (recorded.sum_ns() as f64 / NS_PER_S, recorded.count() as f64);
+        Some(PhaseTime {
+            phase,
+            share: seconds / interval_seconds,
+            per_second: count / interval_seconds,
+            mean_seconds: (count > 0.0).then(|| seconds / count),
+            p99_seconds: recorded.quantile_seconds(0.99),
+        })
+    };
+    Phase::ALL.iter().filter_map(time).collect()
+}
+
+/// The median and the 99th percentile of how long tasks waited for a thread of the pool.
+fn queue_wait(process: Change<'_>) -> (Option<Estimate>, Option<Estimate>) {
+    let is_measured = process.later.has(&THREADPOOL_QUEUE_WAIT);
+    let waits = if is_measured {
+        let kinds = TaskKind::ALL.iter().map(|kind| kind.position());
+        process.distributions(&THREADPOOL_QUEUE_WAIT, kinds)
+    } else {
+        process.distribution(&THREADPOOL_QUEUE_WAIT_OBSERVED, &[])
+    };
+    let quantile = |q| {
+        let seconds = waits.as_ref()?.quantile_seconds(q)?;
+        Some(Estimate { seconds, is_estimate: !is_measured })
+    };
+    (quantile(0.5), quantile(0.99))
+}
