@@ -1,0 +1,78 @@
+//! `loopscope profile --slow` shows the code behind lag spikes, and nothing else.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use loopscope_tests::deadline::SOON;
+use loopscope_tests::folder::Folder;
+use loopscope_tests::formats::folded;
+use loopscope_tests::node;
+use loopscope_tests::process::{Guarded, run};
+use loopscope_tests::recording::{Recording, Sample};
+use loopscope_tests::{fixture, loopscope, requirement};
+
+/// Node.js tells the names of compiled code; so everything is to be compiled, also what runs seldom.
+const NAMED: [&str; 2] = ["--perf-basic-prof", "--always-sparkplug"];
+
+/// A recording of some seconds, and what reading the binaries takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Profiles a process with more options.
+fn profile(folder: &Folder, pid: u32, options: &[&str]) -> (Recording, String) {
+    let output = folder.file("spikes.folded");
+    let mut command = loopscope::command();
+    command
+        .args(["profile", "--duration", "3s", "--pid", &pid.to_string(), "--output"])
+        .arg(&output)
+        .args(options);
+    let told = run(&mut command, LIMIT).stderr;
+    (folded::read(&fs::read_to_string(output).expect("the profile was written")), told)
+}
+
+/// The share of a recording that a function is on the stack of.
+fn share(recording: &Recording, function: &str) -> f64 {
+    // V8 marks the compiler before the name.
+    let is_it = |name: &str| name.trim_start_matches(['*', '+', '^', '~']) == function;
+    let weight = |sample: &&Sample| sample.frames.iter().any(|frame| is_it(&frame.function));
+    let total: u64 = recording.samples.iter().map(|sample| sample.weight).sum();
+    assert!(total > 0, "nothing was recorded");
+    let of_function: u64 = recording.samples.iter().filter(weight).map(|sample| sample.weight).sum();
+    of_function as f64 / total as f64
+}
+
+#[test]
+fn the_function_that_blocks_the_loop_is_nearly_all_of_a_profile_of_slow_iterations() {
+    if !requirement::root() {
+        return;
+    }
+    for node in node::all() {
+        // V8 writes logs into the folder that it runs in.
+        let folder = Folder::new("spikes");
+        let mut command = Command::new(&node.program);
+        command.args(NAMED).arg(fixture::path("node/spikes.js")).current_dir(folder.path());
+        let mut program = Guarded::start(&mut command);
+        program.line("that it is ready", SOON, |line| (line.trim() == "ready").then_some(()));
+        let (all, _) = profile(&folder, program.pid(), &[]);
+        let (slow, told) = profile(&folder, program.pid(), &["--slow", "250ms"]);
+        let _ = fs::remove_file(format!("/tmp/perf-{}.map", program.pid()));
+        let shares = (share(&all, "blockTheLoop"), share(&slow, "blockTheLoop"));
+        assert!(shares.0 < 0.75 && shares.1 > 0.8, "{}: {shares:?}\n{told}", node.program.display());
+        assert!(told.contains("iterations were longer than 250ms"), "{told}");
+    }
+}
+
+#[test]
+fn a_process_without_libuv_is_a_failure_that_writes_nothing() {
+    if !requirement::root() {
+        return;
+    }
+    let folder = Folder::new("spikes-none");
+    let output = folder.file("none.folded");
+    let sleeper = Guarded::start(Command::new("sleep").arg("60"));
+    let mut command = loopscope::command();
+    command.args(["profile", "--slow", "50ms", "--pid", &sleeper.pid().to_string(), "--output"]).arg(&output);
+    let ended = Guarded::start(&mut command).wait(LIMIT);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("libuv") && !output.exists(), "{}", ended.stderr);
+}
