@@ -48,6 +48,9 @@ enum { UNKNOWN = 255 };
 // Closing nothing takes less, with the probe that ends it.
 enum { CLOSE_EMPTY_NS = 5000 };
 
+// No collection takes longer.
+#define GC_LONGEST_NS 60000000000ull
+
 // Distributions.
 enum { LAG, LATENESS, PHASE_0, GC_0 = PHASE_0 + PHASES, WAIT = GC_0 + 3, RUN, COMPLETION, CANCELLED };
 
@@ -59,8 +62,10 @@ enum { LOSS_THREADS, LOSS_TASKS, LOSS_HISTOGRAMS, LOSS_EVENTS, LOSSES };
 struct target {
 	u64 slow_ns;
 	u64 work_fs, work_getaddrinfo, work_getnameinfo, work_random, work_queued;
-	u32 internal_fields, idle_time, events, done_list, done_async, prepare, check, idle, timer_heap, time, due;
-	u32 task_node, request_task, has_classes;
+	// Where the virtual tables of classes of tasks lie; both zero where none are known.
+	u64 classes_start, classes_end;
+	u32 internal_fields, idle_time, events, done_list, done_async, done_mutex, prepare, check, idle, timer_heap, time, due;
+	u32 task_node, request_task;
 };
 
 struct thread {
@@ -338,7 +343,8 @@ SEC("uprobe/io_poll") int io_poll(struct registers *ctx)
 	thread->waited = 0;
 	if (target->events)
 		thread->events_before = word_at(internal + target->events);
-	begin_phase(thread, POLL_CALLBACKS, 0, now);
+	// The check that follows tells waiting from callbacks.
+	begin_phase(thread, UNKNOWN, 0, now);
 	return 0;
 }
 
@@ -441,8 +447,12 @@ SEC("uprobe/gc_begin") int gc_begin(struct registers *ctx)
 	struct thread *thread = thread_of(slot, 1);
 	if (!target || !thread)
 		return 0;
+	u64 now = now_ns();
+	// The end of one that began so long ago was missed: its probe was taken away meanwhile.
+	if (thread->gc_depth && now - thread->gc_began > GC_LONGEST_NS)
+		thread->gc_depth = 0;
 	if (!thread->gc_depth++) {
-		thread->gc_began = now_ns();
+		thread->gc_began = now;
 		thread->gc_kind = (u32)ctx->word[ARG2];
 	}
 	return 0;
@@ -475,8 +485,10 @@ INLINE void submitted(u32 slot, u64 loop, u64 address, u64 class)
 // Node.js: the object that holds the request begins with its virtual table, two words before.
 INLINE u64 class_of(struct target *target, u64 request)
 {
-	u64 table = target->has_classes ? word_at(request - 16) : 0;
-	return table > CLASS_WORK ? table : CLASS_WORK;
+	if (target->classes_start == target->classes_end)
+		return CLASS_WORK;
+	u64 table = word_at(request - 16);
+	return table - target->classes_start < target->classes_end - target->classes_start ? table : CLASS_WORK;
 }
 
 // uv__work_submit(loop, task, kind, work, done)
@@ -589,29 +601,41 @@ SEC("uprobe/task_end") int task_end(struct registers *ctx)
 	return 0;
 }
 
-// uv__work_done(async): the callbacks of tasks that have ended begin. Which those are is told by the probe on their end,
-// not by libuv's list: more may come into that before libuv has locked it.
+// In uv__work_done, where it unlocks the loop's list and has taken it: the callbacks of tasks that have ended begin. Each task
+// that libuv took has passed the probe on its end, for it came into libuv's list behind that.
+SEC("uprobe/work_taken") int work_taken(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_POOL);
+	if (!target)
+		return 0;
+	u64 now = now_ns();
+	struct task_key key = { .task = ctx->word[ARG1] - target->done_mutex, .slot = slot };
+	struct ended *ended = map_lookup(&ended_tasks, &key);
+	key.task = ended ? __sync_lock_test_and_set(&ended->last, 0) : 0;
+	for (int i = 0; i < BATCH_MAX && key.task; i++) {
+		struct task *task = map_lookup(&tasks, &key);
+		if (!task || task->state != ENDED) {
+			lose(LOSS_TASKS);
+			break;
+		}
+		u64 next = task->next;
+		record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
+		map_delete(&tasks, &key);
+		key.task = next;
+	}
+	return 0;
+}
+
+// uv__work_done(async): a task in libuv's list that never ran was cancelled.
 SEC("uprobe/work_done") int work_done(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
 	if (!target)
 		return 0;
-	u64 now = now_ns(), loop = ctx->word[ARG1] - target->done_async;
-	struct task_key key = { .task = loop, .slot = slot };
-	struct ended *ended = map_lookup(&ended_tasks, &key);
-	key.task = ended ? __sync_lock_test_and_set(&ended->last, 0) : 0;
-	for (int i = 0; i < BATCH_MAX && key.task; i++) {
-		struct task *task = map_lookup(&tasks, &key);
-		if (!task || task->state != ENDED)
-			break;
-		u64 next = task->next;
-		record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
-		map_delete(&tasks, &key);
-		key.task = next;
-	}
-	// A task in libuv's list that never ran was cancelled.
-	u64 head = loop + target->done_list, node = word_at(head);
+	struct task_key key = { .slot = slot };
+	u64 head = ctx->word[ARG1] - target->done_async + target->done_list, node = word_at(head);
 	for (int i = 0; i < CANCELLED_MAX && node && node != head; i++) {
 		key.task = node - target->task_node;
 		struct task *task = map_lookup(&tasks, &key);

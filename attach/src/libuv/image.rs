@@ -52,7 +52,7 @@ impl Image {
         }
         let symbols = Symbols::read(&elf);
         let run = symbols.get("uv_run");
-        if run.is_none() && symbols.garbage_collection.is_none() {
+        if run.is_none() && symbols.garbage_collections.is_empty() {
             return None;
         }
         let mut missing = Vec::new();
@@ -70,7 +70,7 @@ impl Image {
             version,
             segments: code.segments().to_vec(),
             has_libuv: run.is_some(),
-            is_node: symbols.node_task.is_some() || symbols.garbage_collection.is_some(),
+            is_node: symbols.node_task.is_some() || !symbols.garbage_collections.is_empty(),
             layout: layout::of(version.unwrap_or((1, 45, 0))),
             state,
             points,
@@ -123,6 +123,8 @@ pub struct Layout {
     pub loop_backend_fd: u32,
     /// `uv_loop_t.wq`: head of the list of tasks that have ended.
     pub loop_wq: u32,
+    /// `uv_loop_t.wq_mutex`.
+    pub loop_wq_mutex: u32,
     /// `uv_loop_t.wq_async`: the handle that wakes the loop for them.
     pub loop_wq_async: u32,
     /// `uv_loop_t.prepare_handles`, a list head.
@@ -230,8 +232,10 @@ pub struct Points {
     pub task_end: Option<TaskSite>,
     /// The entry of `uv__work_done(async_handle)`: completions begin on the loop.
     pub work_done: Option<Site>,
-    /// The entry of V8's `Heap::PerformGarbageCollection(heap, collector, …)`.
-    pub garbage_collection: Option<Site>,
+    /// In it, the calls that unlock the loop's list when it has been taken: the mutex is the first argument.
+    pub work_taken: Vec<Site>,
+    /// The entries of V8's `Heap::PerformGarbageCollection(heap, collector, …)`: compilers may make several of it.
+    pub garbage_collections: Vec<Site>,
     /// Addresses of the functions that tell a task's kind by the fourth argument of `uv__work_submit`.
     pub work_functions: WorkFunctions,
     /// C++ classes whose objects are tasks: what stands in the word 16 bytes before a `uv_work_t` that Node.js queues points

@@ -373,10 +373,17 @@ impl<'a> Wanted<'a> {
                     wanted.push(Self { program: "poll_return", part, sites, at_return: false });
                 }
                 let parts = [Some(part), located.engine.as_ref()].into_iter().flatten();
-                let collect = |part: &'a Part| Some((part, part.image.points.garbage_collection?));
-                if let Some((part, site)) = parts.filter_map(collect).next() {
-                    wanted.push(plain("gc_begin", part, site));
-                    wanted.push(Self { at_return: true, ..plain("gc_end", part, site) });
+                for part in parts.filter(|part| !part.image.points.garbage_collections.is_empty()) {
+                    let sites = part.image.points.garbage_collections.iter().map(|site| (site.offset, 0));
+                    let begin = Self { program: "gc_begin", part, sites: sites.collect(), at_return: false };
+                    // The end first, so that no beginning is seen without it.
+                    wanted.push(Self {
+                        program: "gc_end",
+                        sites: begin.sites.clone(),
+                        at_return: true,
+                        ..begin
+                    });
+                    wanted.push(begin);
                 }
                 wanted
             }
@@ -410,6 +417,10 @@ impl<'a> Wanted<'a> {
                     at_return: false,
                 });
                 wanted.push(need("work_done", points.work_done)?);
+                let taken: Vec<_> = points.work_taken.iter().map(|site| (site.offset, 0)).collect();
+                if !taken.is_empty() {
+                    wanted.push(Self { program: "work_taken", part, sites: taken, at_return: false });
+                }
                 wanted
             }
         })
@@ -424,6 +435,7 @@ fn task_site(site: &TaskSite) -> (u64, u64) {
 fn target(located: &Located, slow_ns: u64) -> abi::Target {
     let part = &located.libuv;
     let (layout, functions) = (&part.image.layout, &part.image.points.work_functions);
+    let classes = &part.image.points.classes;
     let address = |function: Option<u64>| function.map_or(0, |function| part.address(function));
     abi::Target {
         slow_ns,
@@ -432,11 +444,14 @@ fn target(located: &Located, slow_ns: u64) -> abi::Target {
         work_getnameinfo: address(functions.getnameinfo),
         work_random: address(functions.random),
         work_queued: address(functions.queue_work),
+        classes_start: classes.first().map_or(0, |class| part.address(class.start)),
+        classes_end: classes.last().map_or(0, |class| part.address(class.end)),
         internal_fields: layout.loop_internal_fields,
         idle_time: layout.metrics_idle_time.unwrap_or(0),
         events: layout.metrics_events.unwrap_or(0),
         done_list: layout.loop_wq,
         done_async: layout.loop_wq_async,
+        done_mutex: layout.loop_wq_mutex,
         prepare: layout.loop_prepare_handles,
         check: layout.loop_check_handles,
         idle: layout.loop_idle_handles,
@@ -445,7 +460,6 @@ fn target(located: &Located, slow_ns: u64) -> abi::Target {
         due: layout.timer_node_due,
         task_node: layout.work_queue_node,
         request_task: layout.work_request_work,
-        has_classes: u32::from(!part.image.points.classes.is_empty()),
     }
 }
 

@@ -78,6 +78,13 @@ impl Prober {
         self.probes.as_ref().map_or_else(Costs::default, |probes| probes.hits(attachment))
     }
 
+    /// Makes room for slow iterations, which are counted for each loop and not looked at one by one here.
+    pub(super) fn drain(&mut self) {
+        if let Some(probes) = &mut self.probes {
+            probes.slow_iterations(drop);
+        }
+    }
+
     /// What all probes have measured; `None` where there are none.
     pub(super) fn collect(&self) -> Option<Readings> {
         let collected = self.probes.as_ref()?.collect();

@@ -14,6 +14,7 @@ pub(super) fn of((major, minor, _): (u8, u8, u8)) -> Layout {
         loop_internal_fields: 40,
         loop_backend_fd: 64,
         loop_wq: 120,
+        loop_wq_mutex: 136,
         loop_wq_async: 176,
         loop_prepare_handles: 384,
         loop_check_handles: 400,

@@ -107,8 +107,7 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
         site
     };
     if symbols.get("uv_run").is_none() {
-        let garbage_collection = symbols.garbage_collection.and_then(|symbol| code.entry(symbol));
-        return Points { garbage_collection, ..Points::default() };
+        return Points { garbage_collections: garbage_collections(code, symbols), ..Points::default() };
     }
     let mut points = Points {
         io_poll: entry("uv__io_poll"),
@@ -118,13 +117,14 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
         run_check: entry("uv__run_check"),
         work_submit: entry("uv__work_submit"),
         work_done: entry("uv__work_done"),
-        garbage_collection: symbols.garbage_collection.and_then(|symbol| code.entry(symbol)),
+        garbage_collections: garbage_collections(code, symbols),
         work_functions: work_functions(symbols),
         classes: symbols.classes.as_slice().into(),
         ..Points::default()
     };
     points.poll_returns = poll_returns(code, symbols);
     points.check_returns = check_returns(code, symbols);
+    points.work_taken = work_taken(code, symbols);
     points.queue_work = queue_work(code, symbols);
     points.task_starts = task_starts(code, symbols);
     points.task_end = task_end(code, symbols);
@@ -166,6 +166,20 @@ fn check_returns(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
     let body = code.function(run);
     let calls = body.iter().enumerate().filter(|(_, it)| x86_64::call(it) == Some(check));
     calls.filter_map(|(position, _)| code.site(x86_64::behind(&body, position)?)).collect()
+}
+
+fn garbage_collections(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
+    symbols.garbage_collections.iter().filter_map(|&symbol| code.entry(symbol)).collect()
+}
+
+/// The calls of `uv_mutex_unlock` in `uv__work_done`.
+fn work_taken(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
+    let (Some(done), Some(unlock)) = (symbols.get("uv__work_done"), symbols.address("uv_mutex_unlock"))
+    else {
+        return Vec::new();
+    };
+    let body = code.function(done);
+    body.iter().filter(|it| x86_64::call(it) == Some(unlock)).filter_map(|it| code.site(it)).collect()
 }
 
 /// `uv_queue_work`, unless it calls `uv__work_submit`, where the task is seen anyway.

@@ -27,7 +27,7 @@ const WANTED: &[&str] = &[
     "uv__getaddrinfo_work",
     "uv__getnameinfo_work",
     "uv__random_work",
-    "uv_mutex_lock",
+    "uv_mutex_unlock",
     "worker",
     "default_loop_struct",
     "wq",
@@ -60,6 +60,9 @@ const CLASSES_MAX: usize = 4096;
 
 type Table<'a> = SymbolTable<'a, FileHeader64<LittleEndian>, &'a [u8]>;
 
+/// A function has no more copies than this.
+const COPIES_MAX: usize = 8;
+
 /// An address and a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Symbol {
@@ -71,7 +74,7 @@ pub(super) struct Symbol {
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     named: HashMap<&'static str, Symbol>,
-    pub(super) garbage_collection: Option<Symbol>,
+    pub(super) garbage_collections: Vec<Symbol>,
     pub(super) node_task: Option<Symbol>,
     pub(super) classes: Vec<Class>,
 }
@@ -131,8 +134,11 @@ impl Symbols {
                 name.strip_prefix("{vtable(").and_then(|rest| rest.strip_suffix(")}")).unwrap_or(&name);
             let end = symbol.address.saturating_add(symbol.size);
             self.classes.push(Class { start: symbol.address, end, name: name.to_owned() });
-        } else if name.starts_with(GARBAGE_COLLECTION) && !name.contains('.') {
-            self.garbage_collection.get_or_insert(symbol);
+        } else if name.starts_with(GARBAGE_COLLECTION) && !name.contains(".cold") {
+            // A table may repeat another.
+            if self.garbage_collections.len() < COPIES_MAX && !self.garbage_collections.contains(&symbol) {
+                self.garbage_collections.push(symbol);
+            }
         } else if name.starts_with(NODE_TASK) && (name.contains("4_FUN") || name.contains("8__invoke")) {
             self.node_task.get_or_insert(symbol);
         }

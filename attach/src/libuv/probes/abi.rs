@@ -39,11 +39,14 @@ pub(super) struct Target {
     pub(super) work_getnameinfo: u64,
     pub(super) work_random: u64,
     pub(super) work_queued: u64,
+    pub(super) classes_start: u64,
+    pub(super) classes_end: u64,
     pub(super) internal_fields: u32,
     pub(super) idle_time: u32,
     pub(super) events: u32,
     pub(super) done_list: u32,
     pub(super) done_async: u32,
+    pub(super) done_mutex: u32,
     pub(super) prepare: u32,
     pub(super) check: u32,
     pub(super) idle: u32,
@@ -52,7 +55,6 @@ pub(super) struct Target {
     pub(super) due: u32,
     pub(super) task_node: u32,
     pub(super) request_task: u32,
-    pub(super) has_classes: u32,
 }
 
 /// `struct thread`.
