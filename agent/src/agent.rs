@@ -15,11 +15,15 @@ mod worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use attach::libuv::tiers::Tiers;
+use model::snapshot::Snapshot;
+use model::time::Monotonic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Address, AgentOptions};
+use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
 use crate::top::Source;
@@ -30,9 +34,13 @@ use worker::Worker;
 
 /// Runs the agent until SIGINT or SIGTERM.
 pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
+    let settings = Settings::new(options)?;
+    if options.check {
+        return check(settings);
+    }
     block_on(async {
         let stopped = stop_signal()?;
-        serve(options.listen, stopped, |address| {
+        serve(options.listen, settings, stopped, |address| {
             console::line(format_args!("serving metrics on http://{address}/metrics"));
         })
         .await?;
@@ -41,11 +49,27 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     })
 }
 
+/// Tells what would be measured now.
+fn check(settings: Settings) -> Result<(), Error> {
+    let found = Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
+    let written = std::io::Write::write_all(&mut std::io::stdout(), found.as_bytes());
+    written.map_err(|source| Error::Stdout { source })
+}
+
 /// What the agent measures, for a command that reads it by itself.
-pub(crate) fn source() -> impl Source {
-    let mut targets = Targets::new(Arc::new(OwnMetrics::new()));
+pub(crate) fn source(tiers: Option<Tiers>) -> impl Source {
     raise_descriptor_limit();
-    move || targets.read()
+    Targets::new(Arc::new(OwnMetrics::new()), Settings::with_tiers(tiers))
+}
+
+impl Source for Targets {
+    fn tend(&mut self) -> Option<Monotonic> {
+        Some(Targets::tend(self))
+    }
+
+    fn read(&mut self) -> Snapshot {
+        Targets::read(self)
+    }
 }
 
 /// Runs something on an event loop that needs no other thread.
@@ -60,6 +84,7 @@ fn block_on(future: impl Future<Output = Result<(), Error>>) -> Result<(), Error
 /// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
 async fn serve(
     address: Address,
+    settings: Settings,
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
@@ -68,7 +93,7 @@ async fn serve(
     let bound = listener.local_addr().map_err(refused)?;
     raise_descriptor_limit();
     let own = Arc::new(OwnMetrics::new());
-    let worker = Worker::start(Arc::clone(&own))?;
+    let worker = Worker::start(Arc::clone(&own), settings)?;
     listening(bound);
     server::serve(listener, routes::Routes::new(worker, own), stop).await;
     Ok(())

@@ -5,12 +5,14 @@ mod address;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use address::Address;
 
+use crate::config;
 use crate::demo::DemoOptions;
 use crate::profile::ProfileOptions;
 use crate::top::TopOptions;
@@ -62,24 +64,49 @@ Examples:
   loopscope agent --listen 0.0.0.0:9464
   curl http://127.0.0.1:9464/metrics
 
+Configuration, in TOML:
+  tier = 'observe,loop'
+  [[rule]]
+  command = '*/batch.js*'
+  include = false
+  [[rule]]
+  service = 'shop'
+  tier = 'all'
+
 Prometheus:
   scrape_configs:
     - job_name: loopscope
       static_configs: [{targets: ['127.0.0.1:9464']}]
 
-It reads processes of its own user; of all users as root or with CAP_SYS_PTRACE.";
+It reads processes of its own user; of all users as root or with CAP_SYS_PTRACE. Tiers
+beyond observe need CAP_BPF and CAP_PERFMON; before Linux 6.6, CAP_SYS_ADMIN.";
 
-/// Serve the metrics of every process on this host that publishes telemetry
+/// Serve the metrics of every event-loop process on this host
 ///
-/// Finds every process with a telemetry segment, in whatever container, and serves its metrics: /metrics in the format that
-/// the scraper asks for (Prometheus text, OpenMetrics, protobuf with native histograms), /-/healthy and /-/ready.
-/// Processes come and go; nothing needs to be configured.
+/// Finds every process that runs on libuv (Node.js as it is) or publishes telemetry, in whatever container, and serves its metrics:
+/// /metrics in the format that the scraper asks for (Prometheus text, OpenMetrics, protobuf with native histograms),
+/// /-/healthy and /-/ready. Processes come and go; nothing needs to be configured, and no process is changed.
 #[derive(Args, Debug)]
 #[command(after_help = AGENT_EXAMPLES)]
 pub(crate) struct AgentOptions {
     /// The address to serve on; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Address,
+    /// How deep to measure processes from outside: a list of observe, loop, phases and pool, or all [default: observe]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) tier: Option<Tiers>,
+    /// The share of one core that probes may cost each process [default: 1%]
+    #[arg(long, value_name = "SHARE", value_parser = config::share)]
+    pub(crate) budget: Option<f64>,
+    /// How long an iteration is away from the poll to count as slow [default: 50ms]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) slow: Option<Duration>,
+    /// Rules for which processes to measure, and how; options given here come before
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read the configuration, tell what would be measured now, and end
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Tell what can be measured on a process, and why not the rest

@@ -15,6 +15,8 @@ pub(crate) enum Error {
     Listen { address: String, source: io::Error },
     /// A file that the program needs for itself cannot be written.
     TemporaryFile { path: PathBuf, source: io::Error },
+    /// The configuration cannot be read, or does not say what it should.
+    Config { path: PathBuf, message: String },
     /// A process cannot be read.
     Process(ProcessError),
     /// The event loop of the demo failed.
@@ -25,6 +27,10 @@ pub(crate) enum Error {
     UnknownFormat { path: PathBuf },
     /// A frequency was given for what has none.
     FrequencyOffCpu,
+    /// Probes cannot be placed.
+    Probes(attach::libuv::probes::ProbeError),
+    /// A process has no libuv, or one whose loop cannot be probed.
+    NoLibuv { pid: attach::target::Pid },
     /// Nothing can be recorded.
     Record(attach::Error),
     /// The standard output cannot be written.
@@ -44,7 +50,7 @@ impl Error {
         ExitCode::from(match self {
             Self::Record(attach::Error::CommandNotFound { .. }) => 127,
             Self::Record(attach::Error::CommandNotExecutable { .. }) => 126,
-            Self::UnknownFormat { .. } | Self::FrequencyOffCpu => 2,
+            Self::UnknownFormat { .. } | Self::FrequencyOffCpu | Self::Config { .. } => 2,
             _ => 1,
         })
     }
@@ -80,6 +86,12 @@ impl fmt::Display for Error {
             Self::TemporaryFile { path, source } => {
                 write!(f, "cannot write {}: {source}; another directory is used with TMPDIR", path.display())
             }
+            Self::Config { path, message } => write!(f, "{}: {}", path.display(), message.trim_end()),
+            Self::Probes(error) => error.fmt(f),
+            Self::NoLibuv { pid } => write!(
+                f,
+                "process {pid}: runs no libuv whose loop can be probed, and --slow needs that; `loopscope inspect --pid {pid}` tells more"
+            ),
             Self::Process(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
             Self::UnknownFormat { path } => write!(
@@ -108,7 +120,9 @@ impl std::error::Error for Error {
             Self::Process(error) => Some(error),
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
-            Self::UnknownFormat { .. } | Self::FrequencyOffCpu => None,
+            Self::Probes(error) => Some(error),
+            Self::NoLibuv { .. } => None,
+            Self::UnknownFormat { .. } | Self::FrequencyOffCpu | Self::Config { .. } => None,
         }
     }
 }

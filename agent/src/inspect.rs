@@ -1,9 +1,11 @@
 //! `loopscope inspect`: what can be measured on a process, and why not the rest.
 
+mod outside;
+
 use std::io::{self, Write};
 
 use attach::sampler::recorder::{RecordOptions, Recorder};
-use attach::target::{Figures, Host, Pid, Process, ProcessError};
+use attach::target::{Facts, Figures, Host, Pid, Process, ProcessError};
 use attach::telemetry::{Telemetry, TelemetryError};
 use model::segment::ScopeKind;
 
@@ -14,17 +16,19 @@ use crate::error::Error;
 pub(crate) fn run(pid: Pid) -> Result<(), Error> {
     let process = Process::open(pid).map_err(Error::Process)?;
     let figures = Figures::read(&process, &Host::read()).map_err(Error::Process)?;
-    let lines = format!(
-        "process    {pid} ({}), {} threads, {:.1} MiB resident\nmetrics    {}\nprofile    {}\n",
+    let facts = Facts::read(&process).map_err(Error::Process)?;
+    let mut lines = format!(
+        "process    {pid} ({}), service {}, {} threads, {:.1} MiB resident\ntelemetry  {}\n",
         figures.name,
+        facts.service,
         figures.threads,
         figures.resident_bytes as f64 / f64::from(1 << 20),
         telemetry(pid).map_err(Error::Process)?,
-        profile(pid)?,
     );
+    lines += &outside::lines(&process);
+    lines += &format!("profile    {}\n", profile(pid)?);
     io::stdout().write_all(lines.as_bytes()).map_err(|source| Error::Stdout { source })
 }
-
 /// What the process publishes, or why that cannot be told.
 fn telemetry(pid: Pid) -> Result<String, ProcessError> {
     let read = Telemetry::open(pid).and_then(|telemetry| telemetry.read(clock::monotonic()));

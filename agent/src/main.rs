@@ -8,6 +8,7 @@
 mod agent;
 mod cli;
 mod clock;
+mod config;
 mod console;
 mod demo;
 mod error;

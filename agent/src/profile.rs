@@ -9,6 +9,7 @@ mod format;
 mod options;
 mod output;
 mod progress;
+mod slow;
 mod stop;
 
 pub(crate) use options::ProfileOptions;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use attach::sampler::convert::{Conversion, Converter};
 use attach::sampler::event::Event;
 use attach::sampler::recorder::{Launched, RecordOptions, Recorder, Target};
+use attach::target::Pid;
 use model::profile::{Profile, Recording, Weight};
 
 use crate::console;
@@ -27,6 +29,7 @@ use crate::error::Error;
 use options::Mode;
 use output::Output;
 use progress::Progress;
+use slow::SlowWatch;
 use stop::Stop;
 
 /// How long to wait for samples before looking at the clock and at signals again.
@@ -94,7 +97,12 @@ fn record(
     progress: &mut Progress,
 ) -> Result<Recorded, Error> {
     let started_unix_ns = UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_nanos() as u64);
+    // Before the recording: what takes long here would fill its buffers.
+    let mut watch = options.slow.map(|threshold| SlowWatch::new(options.pid, threshold)).transpose()?;
     let mut recorder = start(options, record)?;
+    if let (None, Some(watch)) = (options.pid, &mut watch) {
+        watch.follow(Pid::new(recorder.pid()));
+    }
     let mut notes: Vec<String> = recorder.notices().iter().map(ToString::to_string).collect();
     let title = options.title();
     progress.recording(&title, options.mode, recorder.frequency_hz());
@@ -110,8 +118,13 @@ fn record(
         },
     });
 
-    let end = take_until_end(&mut recorder, &mut intake, options.duration, stop, progress)?;
+    let end = take_until_end(&mut recorder, &mut intake, watch.as_mut(), options.duration, stop, progress)?;
     let finished = recorder.finish(&mut |event| intake.take(&event)).map_err(Error::Record)?;
+    if let Some(slow) = watch.map(SlowWatch::finish).transpose()? {
+        intake.converter.keep(|tid, time| slow.holds(tid, time));
+        intake.converter.set_title(slow.title(&options.title()));
+        notes.extend(slow.notes(finished.started));
+    }
     let Conversion { mut profile, notes: missing } = intake.converter.finish();
     profile.recording.duration_ns = finished.ended.since_ns(finished.started);
     notes.extend(missing.iter().map(ToString::to_string));
@@ -130,6 +143,7 @@ fn start(options: &ProfileOptions, record: &RecordOptions) -> Result<Recorder, E
 fn take_until_end(
     recorder: &mut Recorder,
     intake: &mut Intake,
+    mut watch: Option<&mut SlowWatch>,
     limit: Option<Duration>,
     stop: &Stop,
     progress: &mut Progress,
@@ -142,6 +156,9 @@ fn take_until_end(
         }
         let target =
             recorder.poll(left.min(POLL), &mut |event| intake.take(&event)).map_err(Error::Record)?;
+        if let Some(watch) = watch.as_deref_mut() {
+            watch.poll()?;
+        }
         if target == Target::Ended {
             return Ok(End::Target);
         }

@@ -46,9 +46,10 @@ pub(crate) fn run(options: &TopOptions) -> Result<(), Error> {
         Process::open(pid).map_err(Error::Process)?;
     }
     if options.once || options.json || !is_drawable() {
-        plain::run(options, agent::source())
+        plain::run(options, agent::source(options.tier))
     } else {
-        screen::run(options, agent::source)
+        let tiers = options.tier;
+        screen::run(options, move || agent::source(tiers))
     }
 }
 

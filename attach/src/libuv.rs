@@ -9,4 +9,6 @@
 
 pub mod image;
 pub mod locate;
+pub mod observe;
+pub mod probes;
 pub mod tiers;

@@ -2,8 +2,11 @@
 
 #![allow(unsafe_code, reason = "memory that is shared with others, and calls that take addresses")]
 
+pub(crate) mod bpf;
+pub(crate) mod file;
 pub(crate) mod launch;
 pub(crate) mod mapping;
+pub(crate) mod memory;
 pub(crate) mod perf_event;
 pub(crate) mod process;
 pub(crate) mod ring;

@@ -7,12 +7,15 @@
 //! What another user's process keeps to itself (its mappings, its descriptors) needs the access that ptrace needs for
 //! reading: the same user and a dumpable process, or `CAP_SYS_PTRACE`.
 
+pub mod discovery;
 mod error;
+mod facts;
 mod figures;
 mod host;
 mod stat;
 
 pub use error::ProcessError;
+pub use facts::Facts;
 pub use figures::Figures;
 pub use host::{Host, pids};
 pub use stat::Stat;
@@ -114,6 +117,14 @@ impl Process {
             // A kernel without pid namespaces.
             None => Ok(self.pid.get()),
         }
+    }
+
+    /// Device and inode of the file that the process executes: another one after it executed another program.
+    ///
+    /// # Errors
+    /// [`ProcessError`] where the process has ended, or may not be looked into.
+    pub fn program(&self) -> Result<(u64, u64), ProcessError> {
+        self.metadata("exe").map(|metadata| (metadata.st_dev, metadata.st_ino))
     }
 
     /// Opens a file below the process's directory.

@@ -8,10 +8,8 @@
 //! A segment is mapped only while it is read. Mapped for good, the pages of fifty targets would count as several
 //! mebibytes of the reader's resident memory; mapping anew takes microseconds.
 
-mod discovery;
 mod error;
 
-pub use discovery::{Discovery, Scan};
 pub use error::TelemetryError;
 
 use std::fs::File;
@@ -22,6 +20,7 @@ use model::snapshot::Value;
 use model::time::Monotonic;
 
 use crate::sys::mapping::Mapping;
+use crate::target::discovery::{self, Find, Miss};
 use crate::target::{Pid, Process, ProcessError};
 
 /// The name of the memory file, as given to `memfd_create(2)`.
@@ -108,6 +107,35 @@ impl Telemetry {
     /// Whether the process still holds the file: it may have ended, or executed another program.
     pub fn is_published(&self) -> bool {
         self.process.metadata(&self.descriptor).is_ok_and(|metadata| file_id(&metadata) == self.file_id)
+    }
+}
+
+/// The processes that publish telemetry, kept up to date.
+pub type Discovery = discovery::Discovery<Publishers>;
+
+/// Finds the processes that publish telemetry.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Publishers;
+
+impl Find for Publishers {
+    type Found = Telemetry;
+    type Failure = TelemetryError;
+
+    fn find(&mut self, pid: Pid) -> Result<Telemetry, TelemetryError> {
+        Telemetry::open(pid)
+    }
+
+    fn holds(&self, telemetry: &Telemetry) -> bool {
+        telemetry.is_published()
+    }
+
+    fn miss(error: &TelemetryError) -> Miss {
+        match error {
+            TelemetryError::NotPublished { .. } => Miss::Absent,
+            TelemetryError::Process(ProcessError::Vanished { .. }) => Miss::Vanished,
+            TelemetryError::Process(_) => Miss::Hidden,
+            _ => Miss::Unreadable,
+        }
     }
 }
 

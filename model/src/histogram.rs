@@ -58,7 +58,7 @@ const BOUNDS_NS: [u64; SLOTS] = {
 const KEYS: usize = 51 * 16;
 
 /// The slot of the shortest duration of each key.
-const FIRST_SLOT: [u16; KEYS] = {
+static FIRST_SLOT: [u16; KEYS] = {
     let mut table = [0; KEYS];
     let mut key = 0;
     let mut slot = 0;
@@ -77,7 +77,7 @@ const FIRST_SLOT: [u16; KEYS] = {
 
 /// The longest duration of each key that is still in the key's first slot. A table of its own, so that both look-ups
 /// of a recording go on at the same time.
-const FIRST_BOUND_NS: [u64; KEYS] = {
+static FIRST_BOUND_NS: [u64; KEYS] = {
     let mut table = [u64::MAX; KEYS];
     let mut key = 0;
     while key < KEYS {
@@ -105,6 +105,13 @@ pub fn slot_of(ns: u64) -> Option<Slot> {
         return Some(SLOTS - 1);
     }
     Some(FIRST_SLOT[key] as usize + usize::from(ns > FIRST_BOUND_NS[key]))
+}
+
+/// The tables by which [`slot_of`] finds a bucket, for those who count in other places than this process: for each key, the
+/// slot of its shortest duration, and the longest duration that is still in that slot. A duration's key is its highest bit
+/// times sixteen, plus the four bits below that.
+pub fn lookup_tables() -> (&'static [u16], &'static [u64]) {
+    (&FIRST_SLOT, &FIRST_BOUND_NS)
 }
 
 /// The upper bound, inclusive, of the bucket with this index, in seconds: `2^(index/8)`.

@@ -21,6 +21,8 @@ pub enum Program {
     Forks,
     /// Instances of templates, virtual calls and exceptions. C++.
     Templates,
+    /// Says that it is libuv, and lies about it. C.
+    Lies,
     /// A release binary: generics, recursion, trait objects, the standard library. Rust.
     Service,
 }
@@ -33,6 +35,7 @@ impl Program {
             Self::Threads => "threads",
             Self::Forks => "forks",
             Self::Templates => "templates",
+            Self::Lies => "lies",
             Self::Service => "service",
         }
     }
@@ -45,7 +48,7 @@ impl Program {
     pub fn build(self) -> Option<PathBuf> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let (compiler, extension) = match self {
-            Self::Leaves | Self::Threads | Self::Forks => ("gcc", "c"),
+            Self::Leaves | Self::Threads | Self::Forks | Self::Lies => ("gcc", "c"),
             Self::Templates => ("g++", "cpp"),
             Self::Service => ("rustc", "rs"),
         };
@@ -67,7 +70,9 @@ impl Program {
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Leaves | Self::Forks | Self::Templates => &["-O2", "-g1", "-fomit-frame-pointer"],
+            Self::Leaves | Self::Forks | Self::Lies | Self::Templates => {
+                &["-O2", "-g1", "-fomit-frame-pointer"]
+            }
             Self::Threads => &["-O2", "-g1", "-fomit-frame-pointer", "-pthread"],
             Self::Service => &["--edition=2024", "-O", "-Cdebuginfo=line-tables-only"],
         }

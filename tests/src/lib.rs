@@ -17,6 +17,8 @@ pub mod folder;
 pub mod formats;
 pub mod http;
 pub mod loopscope;
+pub mod metrics;
+pub mod node;
 pub mod perf;
 pub mod process;
 pub mod prometheus;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::deadline::{SOON, wait_for};
 use crate::folder::target_profile;
 use crate::http::{self, Response};
+use crate::metrics::Metrics;
 use crate::process::{Ended, Guarded, run};
 
 /// A running `loopscope agent`.
@@ -35,8 +36,45 @@ impl Agent {
     /// If it does not start.
     #[track_caller]
     pub fn start() -> Self {
-        let (process, address) = serve(command().args(["agent", "--listen", "127.0.0.1:0"]));
+        Self::start_with(&[])
+    }
+
+    /// Starts an agent on a free loopback port, with these options.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_with(options: &[&str]) -> Self {
+        Self::start_by(&mut command(), options)
+    }
+
+    /// Starts an agent by a command that runs it, such as one that takes rights away first.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_by(command: &mut Command, options: &[&str]) -> Self {
+        let (process, address) = serve(command.args(["agent", "--listen", "127.0.0.1:0"]).args(options));
         Self { process, address }
+    }
+
+    /// What it has told so far.
+    pub fn told(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// Ends it now, as a crash would.
+    pub fn kill(self) {
+        self.process.kill();
+    }
+
+    /// All metrics, to ask for values.
+    ///
+    /// # Panics
+    /// If it does not answer with them.
+    #[track_caller]
+    pub fn scrape(&self) -> Metrics {
+        Metrics::new(self.metrics())
     }
 
     /// Where it serves.

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::cli::Address;
+use crate::config::Settings;
 use crate::error::Error;
 
 /// An agent that runs until it is stopped.
@@ -28,7 +29,10 @@ impl Background {
                 let served = super::block_on(async {
                     // Stopped, or whoever could stop it is gone.
                     let stop = async { drop(stopped.await) };
-                    super::serve(listen, stop, |address| drop(listening.send(Ok(address)))).await
+                    super::serve(listen, Settings::default(), stop, |address| {
+                        drop(listening.send(Ok(address)))
+                    })
+                    .await
                 });
                 if let Err(error) = served {
                     // After it has listened, serving does not fail any more.

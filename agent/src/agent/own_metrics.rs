@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicU64;
 
 use attach::target::{Host, Pid, Process};
-use attach::telemetry::TelemetryError;
 use model::catalogue;
 use model::histogram;
 use model::instrument::{Counter, HISTOGRAM_CELLS, Histogram};
@@ -13,7 +12,7 @@ use model::snapshot::{SharedLabels, Snapshot, Value};
 use crate::clock;
 
 /// The agent's own instruments. Both of its threads record.
-pub(super) struct OwnMetrics {
+pub(crate) struct OwnMetrics {
     target_errors: Vec<Counter>,
     discovery: Histogram,
     scrapes: Vec<Histogram>,
@@ -32,8 +31,8 @@ impl OwnMetrics {
     }
 
     /// A target could not be found or read.
-    pub(super) fn count(&self, error: &TelemetryError) {
-        if let Some(cause) = error.cause() {
+    pub(super) fn count(&self, cause: Option<TargetError>) {
+        if let Some(cause) = cause {
             self.target_errors[cause as usize].add(1);
         }
     }

@@ -1,38 +1,61 @@
 //! The targets: keeping their list up to date, and reading them all into one snapshot.
+//!
+//! A target is a process that [publishes](published) telemetry, or one that is measured from [outside](outside). The
+//! former cost nothing between scrapes. The latter are [tended](Targets::tend) some times a second, each as often as
+//! it has something to tell.
+
+mod budget;
+mod finder;
+mod outside;
+mod prober;
+mod published;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use attach::target::{Figures, Host, Pid, ProcessError};
-use attach::telemetry::{Discovery, Telemetry, TelemetryError};
-use model::catalogue::{self, Metric, Scope};
+use attach::target::discovery::{Discovery, Scan};
+use attach::target::{Host, Pid, ProcessError};
+use attach::telemetry::TelemetryError;
 use model::label::TargetError;
-use model::segment::Contents;
-use model::snapshot::{SharedLabels, Snapshot};
+use model::snapshot::Snapshot;
 use model::time::Monotonic;
 
 use super::own_metrics::OwnMetrics;
+use crate::config::Settings;
 use crate::{clock, console};
+use finder::{Failure, Finder, Target};
+use prober::Prober;
 
 /// A scrape uses the list of targets of a scan that is no older than this.
 const SCAN_AGE_MAX_NS: u64 = 1_000_000_000;
 
+/// How often the agent looks for targets while nobody scrapes. A look costs some µs of CPU time a process; a process
+/// that is not yet found is not yet measured.
+const SCAN_EVERY_NS: u64 = 1_500_000_000;
+
+/// Readings that are due within this time of each other are taken together, so that the agent wakes up less often.
+const TOGETHER_NS: u64 = 10_000_000;
+
 /// Everything that the agent knows of its targets.
-pub(super) struct Targets {
+pub(crate) struct Targets {
     host: Host,
-    discovery: Discovery,
+    discovery: Discovery<Finder>,
+    prober: Prober,
+    next_scan: Monotonic,
     last_scan: Option<Monotonic>,
     told_of_hidden: bool,
-    /// Targets whose telemetry could not be read at the last scrape.
+    /// Targets that could not be read at the last scrape.
     failing: BTreeSet<Pid>,
     own: Arc<OwnMetrics>,
 }
 
 impl Targets {
-    pub(super) fn new(own: Arc<OwnMetrics>) -> Self {
+    pub(crate) fn new(own: Arc<OwnMetrics>, settings: Settings) -> Self {
         Self {
             host: Host::read(),
-            discovery: Discovery::default(),
+            discovery: Discovery::new(Finder::new(settings)),
+            prober: Prober::default(),
+            next_scan: clock::monotonic(),
             last_scan: None,
             told_of_hidden: false,
             failing: BTreeSet::new(),
@@ -40,103 +63,199 @@ impl Targets {
         }
     }
 
-    /// Looks for targets; tells whether that was possible at all.
-    pub(super) fn scan(&mut self) -> bool {
-        let began = clock::monotonic();
-        let scan = self.discovery.scan(began);
-        self.last_scan = Some(began);
-        self.own.discovery_took(clock::monotonic().since_ns(began));
-        let scan = match scan {
-            Ok(scan) => scan,
-            Err(error) => {
-                console::line(format_args!("cannot list processes: /proc: {error}"));
-                return false;
+    /// Does what is due, and tells when to be called again.
+    pub(crate) fn tend(&mut self) -> Monotonic {
+        let now = clock::monotonic();
+        if now >= self.next_scan {
+            self.scan();
+        }
+        let mut gone = Vec::new();
+        let mut next = self.next_scan;
+        for (pid, target) in self.discovery.targets_mut() {
+            let Target::Outside(outside) = target else { continue };
+            if outside.due() <= now.plus_ns(TOGETHER_NS)
+                && let Err(error) = outside.tend(now, &mut self.prober)
+            {
+                gone.push((pid, error));
+                continue;
             }
-        };
-        for pid in scan.appeared {
-            console::line(format_args!("process {pid}: publishes telemetry"));
+            next = next.min(outside.due());
         }
-        for pid in scan.disappeared {
-            console::line(format_args!("process {pid}: no longer publishes telemetry"));
+        for (pid, error) in gone {
+            self.lose(pid, &Failure::Process(error));
         }
-        for error in &scan.failures {
-            self.own.count(error);
-            tell(error);
+        next
+    }
+
+    /// Whether the host's processes have been searched for targets.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.last_scan.is_some()
+    }
+
+    /// Looks for targets, and tells which there are, a line each.
+    pub(crate) fn describe(&mut self) -> String {
+        let scan = self.discovery.scan(clock::monotonic());
+        let mut lines = String::new();
+        for target in self.discovery.targets() {
+            match target {
+                Target::Published(telemetry) => {
+                    lines += &format!("process {}: publishes telemetry\n", telemetry.process().pid());
+                }
+                Target::Outside(outside) => lines += &format!("{}\n", outside.plan()),
+            }
+        }
+        for failure in scan
+            .iter()
+            .flat_map(|scan| &scan.failures)
+            .filter(|it| it.cause() != Some(TargetError::Permission))
+        {
+            lines += &format!("{failure}\n");
+        }
+        if lines.is_empty() {
+            lines += "nothing to measure now\n";
+        }
+        lines
+    }
+
+    /// Looks for targets.
+    fn scan(&mut self) {
+        let began = clock::monotonic();
+        self.next_scan = began.plus_ns(SCAN_EVERY_NS);
+        let scan = self.discovery.scan(began);
+        self.own.discovery_took(clock::monotonic().since_ns(began));
+        match scan {
+            Ok(scan) => {
+                self.last_scan = Some(began);
+                self.welcome(scan);
+            }
+            Err(error) => {
+                // What was true once may not be for long.
+                self.last_scan = None;
+                console::line(format_args!("cannot list processes: /proc: {error}"));
+            }
+        }
+    }
+
+    fn welcome(&mut self, scan: Scan<Finder>) {
+        for (pid, target) in scan.disappeared {
+            self.part_from(pid, target);
+        }
+        for (pid, target) in self.discovery.targets_mut().filter(|(pid, _)| scan.appeared.contains(pid)) {
+            match target {
+                Target::Published(_) => console::line(format_args!("process {pid}: publishes telemetry")),
+                Target::Outside(outside) => outside.attach(&mut self.prober),
+            }
+        }
+        for failure in &scan.failures {
+            self.own.count(failure.cause());
+            tell(failure);
         }
         let hidden = self.discovery.hidden();
         if hidden > 0 && !self.told_of_hidden {
             self.told_of_hidden = true;
             console::line(format_args!(
-                "some processes ({hidden}) may not be looked at: to find telemetry of other users' processes, run as root or with CAP_SYS_PTRACE"
+                "some processes ({hidden}) may not be looked at: to measure other users' processes, run as root or with CAP_SYS_PTRACE"
             ));
         }
-        true
     }
 
     /// Reads all targets, and the agent itself.
-    pub(super) fn read(&mut self) -> Snapshot {
+    pub(crate) fn read(&mut self) -> Snapshot {
         let now = clock::monotonic();
         if self.last_scan.is_none_or(|scanned| now.since_ns(scanned) >= SCAN_AGE_MAX_NS) {
             self.scan();
         }
         let mut snapshot = Snapshot::default();
         let mut failures = Vec::new();
-        for telemetry in self.discovery.targets() {
-            if let Err(error) = read_target(telemetry, &self.host, now, &mut snapshot) {
-                failures.push(error);
+        let readings = self.prober.collect();
+        for (pid, target) in self.discovery.targets_mut() {
+            let read = match target {
+                Target::Published(telemetry) => {
+                    published::read(telemetry, &self.host, now, &mut snapshot).map_err(Failure::Telemetry)
+                }
+                Target::Outside(outside) => outside
+                    .read(&self.host, now, &self.prober, readings.as_ref(), &mut snapshot)
+                    .map_err(Failure::Process),
+            };
+            if let Err(failure) = read {
+                failures.push((pid, failure));
             }
         }
         let measured = self.discovery.targets().len() - failures.len();
-        let is_gone =
-            |error: &&TelemetryError| matches!(error, TelemetryError::Process(ProcessError::Vanished { .. }));
-        let gone: Vec<Pid> = failures.iter().filter(is_gone).map(TelemetryError::pid).collect();
-        gone.iter().for_each(|pid| self.discovery.forget(*pid));
-        let unmeasurable = self.discovery.unreadable() + failures.len() - gone.len();
-        for error in &failures {
-            self.own.count(error);
-            // Once, not at every scrape.
-            if !self.failing.contains(&error.pid()) {
-                tell(error);
-            }
+        let gone = failures.iter().filter(|(_, failure)| failure.is_vanished()).count();
+        let unmeasurable = self.discovery.unreadable() + failures.len() - gone;
+        self.failing.retain(|pid| failures.iter().any(|(failed, _)| failed == pid));
+        for (pid, failure) in failures {
+            self.lose(pid, &failure);
         }
-        self.failing = failures.iter().map(TelemetryError::pid).collect();
+        self.prober.add_to(&mut snapshot);
         self.own.add_to(&mut snapshot, &self.host, measured, unmeasurable);
         snapshot
+    }
+
+    /// A target could not be read: one that has ended is forgotten, of another it is told once, not each time.
+    fn lose(&mut self, pid: Pid, failure: &Failure) {
+        self.own.count(failure.cause());
+        if self.failing.insert(pid) {
+            tell(failure);
+        }
+        if failure.is_vanished() {
+            self.failing.remove(&pid);
+            if let Some(target) = self.discovery.forget(pid) {
+                self.part_from(pid, target);
+            }
+        }
+    }
+
+    fn part_from(&mut self, pid: Pid, target: Target) {
+        match target {
+            Target::Published(_) => {
+                console::line(format_args!("process {pid}: no longer publishes telemetry"))
+            }
+            Target::Outside(mut outside) => {
+                outside.detach(&mut self.prober);
+                console::line(format_args!(
+                    "process {pid}: no longer measured from outside: it has ended, or runs another program"
+                ));
+            }
+        }
     }
 }
 
 /// Tells of a failure, unless it is a lack of permission: of those there may be hundreds, most of them at processes that
-/// publish nothing, so they are told of once, all together.
-fn tell(error: &TelemetryError) {
-    if error.cause() != Some(TargetError::Permission) {
-        console::line(format_args!("{error}"));
+/// are of no interest, so they are told of once, all together. That a process has ended is told by its parting.
+fn tell(failure: &Failure) {
+    if !matches!(failure.cause(), Some(TargetError::Permission | TargetError::Vanished) | None) {
+        console::line(format_args!("{failure}"));
     }
 }
 
-fn read_target(
-    telemetry: &Telemetry,
-    host: &Host,
-    now: Monotonic,
-    snapshot: &mut Snapshot,
-) -> Result<(), TelemetryError> {
-    // First, because it tells whether the process still lives: the memory outlives it as long as we hold it.
-    let figures = Figures::read(telemetry.process(), host)?;
-    let (identity, mut contents) = telemetry.read(now)?;
-    drop_foreign_metrics(&mut contents);
-    let service = if identity.service.is_empty() { &figures.name } else { &identity.service };
-    let pid = telemetry.process().pid().to_string();
-    let labels = SharedLabels::new([("service", service.as_str()), ("pid", &pid)]);
-    figures.add_to(snapshot, &labels);
-    contents.add_to(snapshot, &labels);
-    Ok(())
+impl Failure {
+    fn cause(&self) -> Option<TargetError> {
+        match self {
+            Self::NoTarget => None,
+            Self::Telemetry(error) => error.cause(),
+            Self::Libuv(error) => Some(error.cause()),
+            Self::Process(error) => Some(error.cause()),
+        }
+    }
+
+    fn is_vanished(&self) -> bool {
+        matches!(
+            self,
+            Self::Process(ProcessError::Vanished { .. })
+                | Self::Telemetry(TelemetryError::Process(ProcessError::Vanished { .. }))
+        )
+    }
 }
 
-/// A target speaks for its loops, pool and heap. What the kernel tells of it, and what the agent tells of itself, is
-/// not the target's to say.
-fn drop_foreign_metrics(contents: &mut Contents) {
-    let accounting = catalogue::PROCESS_CPU.id..=catalogue::PROCESS_START_TIME.id;
-    let is_own = |metric: &Metric| metric.scope != Scope::Agent && !accounting.contains(&metric.id);
-    for scope in &mut contents.scopes {
-        scope.readings.retain(|reading| is_own(reading.metric));
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoTarget => f.write_str("of no interest"),
+            Self::Telemetry(error) => error.fmt(f),
+            Self::Libuv(error) => error.fmt(f),
+            Self::Process(error) => error.fmt(f),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The thread that measures.
 //!
-//! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too. While nobody
-//! scrapes it looks for targets now and then, so that the agent is ready when somebody does.
+//! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too. Between them it
+//! tends the targets: it looks for new ones, and takes the readings that are due.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -19,13 +19,11 @@ use tokio::sync::oneshot;
 use super::own_metrics::OwnMetrics;
 use super::targets::Targets;
 use crate::clock;
+use crate::config::Settings;
 use crate::error::Error;
 
 /// Scrapes that may wait while one is under way. A host has one or two Prometheus servers; more than this is a mistake.
 const SCRAPES_WAITING_MAX: usize = 4;
-
-/// How often the agent looks for targets while nobody scrapes. A look costs some 15 µs of CPU time a process.
-const SCAN_EVERY: Duration = Duration::from_secs(15);
 
 /// The side of the measuring thread that others hold. The thread ends when it is dropped.
 pub(super) struct Worker {
@@ -51,13 +49,13 @@ pub(super) enum NoAnswer {
 
 impl Worker {
     /// Starts the thread.
-    pub(super) fn start(own: Arc<OwnMetrics>) -> Result<Self, Error> {
+    pub(super) fn start(own: Arc<OwnMetrics>, settings: Settings) -> Result<Self, Error> {
         let (queue, scrapes) = sync_channel(SCRAPES_WAITING_MAX);
         let ready = Arc::new(AtomicBool::new(false));
         let reports_ready = Arc::clone(&ready);
         std::thread::Builder::new()
             .name("measure".into())
-            .spawn(move || measure(&scrapes, Targets::new(Arc::clone(&own)), &own, &reports_ready))
+            .spawn(move || measure(&scrapes, Targets::new(Arc::clone(&own), settings), &own, &reports_ready))
             .map_err(|source| Error::System { doing: "cannot start a thread", source })?;
         Ok(Self { queue, ready })
     }
@@ -81,9 +79,11 @@ impl Worker {
 }
 
 fn measure(scrapes: &Receiver<Scrape>, mut targets: Targets, own: &OwnMetrics, ready: &AtomicBool) {
-    ready.store(targets.scan(), Ordering::Relaxed);
     loop {
-        match scrapes.recv_timeout(SCAN_EVERY) {
+        let next = targets.tend();
+        ready.store(targets.is_ready(), Ordering::Relaxed);
+        let wait = Duration::from_nanos(next.since_ns(clock::monotonic()));
+        match scrapes.recv_timeout(wait) {
             // Whoever asked may have gone away while the scrape waited.
             Ok(scrape) if scrape.answer.is_closed() => {}
             Ok(scrape) => {
@@ -92,7 +92,7 @@ fn measure(scrapes: &Receiver<Scrape>, mut targets: Targets, own: &OwnMetrics, r
                 // Nobody waits any more: nothing to do.
                 let _ = scrape.answer.send(answer);
             }
-            Err(RecvTimeoutError::Timeout) => ready.store(targets.scan(), Ordering::Relaxed),
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }

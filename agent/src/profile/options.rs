@@ -15,6 +15,7 @@ Examples:
   loopscope profile -- ./server --port 8080
   loopscope profile --pid 4711 --duration 30s --output server.svg
   loopscope profile --pid 4711 --duration 30s --mode off-cpu -o waits.svg
+  loopscope profile --pid 4711 --duration 60s --slow 50ms -o spikes.svg
   loopscope profile -o app.pprof -- node --perf-basic-prof app.js
   loopscope profile --format folded -o - --pid 4711 | sort
 
@@ -61,6 +62,11 @@ pub(crate) struct ProfileOptions {
     /// End the recording after this time, such as 30s or 1m30s
     #[arg(short, long, value_name = "TIME", value_parser = crate::cli::duration)]
     pub(super) duration: Option<std::time::Duration>,
+
+    /// Keep only what ran in iterations of an event loop that were away from the poll for longer than this, such as 50ms: the
+    /// code behind lag spikes. For Node.js and other libuv programs; needs root, or CAP_BPF and CAP_PERFMON
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::duration)]
+    pub(super) slow: Option<std::time::Duration>,
 
     /// Record a process that runs
     #[arg(short, long, conflicts_with = "command", required_unless_present = "command")]

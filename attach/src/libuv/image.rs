@@ -3,7 +3,21 @@
 //! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Located::bias). A probe is
 //! placed by its offset in the file.
 
+mod layout;
+mod points;
+mod symbols;
+mod x86_64;
+
 use std::sync::Arc;
+
+use object::LittleEndian;
+use object::read::Object;
+use object::read::elf::ElfFile64;
+
+use symbols::Symbols;
+
+/// An ELF file of this machine's kind: 64 bits, little endian.
+type Elf<'a> = ElfFile64<'a, LittleEndian, &'a [u8]>;
 
 /// What is known of libuv in one binary. What could not be found is absent, and [`Image::missing`] says so.
 #[derive(Clone, Debug)]
@@ -12,6 +26,10 @@ pub struct Image {
     pub build_id: Option<Vec<u8>>,
     /// The version of libuv, as `uv_version` would give it: major, minor, patch.
     pub version: Option<(u8, u8, u8)>,
+    /// The file's parts that are mapped: address, length and offset in the file.
+    pub segments: Vec<(u64, u64, u64)>,
+    /// Whether libuv is in this file; if not, it is the library that holds V8.
+    pub has_libuv: bool,
     /// Whether this is a Node.js binary, or the library that holds Node.js.
     pub is_node: bool,
     /// Where fields lie in libuv's structures of this version.
@@ -22,6 +40,67 @@ pub struct Image {
     pub points: Points,
     /// What was not found, and what cannot be measured without it.
     pub missing: Vec<Missing>,
+}
+
+impl Image {
+    /// Reads what a file tells of the libuv that it holds; `None` where it holds none, or is no ELF file of a machine
+    /// that is understood. Nothing in the file is trusted: what lies outside of it is not found.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let elf = Elf::parse(bytes).ok()?;
+        if elf.architecture() != object::Architecture::X86_64 {
+            return None;
+        }
+        let symbols = Symbols::read(&elf);
+        let run = symbols.get("uv_run");
+        if run.is_none() && symbols.garbage_collection.is_none() {
+            return None;
+        }
+        let mut missing = Vec::new();
+        let code = points::Code::new(&elf, bytes);
+        let version = code.version(&symbols);
+        if run.is_some() && version.is_none() {
+            missing.push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
+        }
+        let (points, state) = (points::find(&code, &symbols, &mut missing), state(&symbols));
+        if run.is_some() && state.queue.is_none() {
+            missing.push(Missing { what: "wq", why: "the pool's variables have no symbols".to_owned() });
+        }
+        Some(Self {
+            build_id: elf.build_id().ok().flatten().map(<[u8]>::to_vec),
+            version,
+            segments: code.segments().to_vec(),
+            has_libuv: run.is_some(),
+            is_node: symbols.node_task.is_some() || symbols.garbage_collection.is_some(),
+            layout: layout::of(version.unwrap_or((1, 45, 0))),
+            state,
+            points,
+            missing,
+        })
+    }
+}
+
+impl Image {
+    /// What to add to the file's addresses in a process that has the file's bytes from `offset` on at `start`.
+    pub(super) fn bias(&self, start: u64, offset: u64) -> Option<u64> {
+        // Mappings begin at whole pages; the last match, for the end of one part and the start of the next may share one.
+        let page = |value: u64| value & !0xfff;
+        let holds =
+            |&&(_, length, at): &&(u64, u64, u64)| page(at) <= offset && offset < at.saturating_add(length);
+        let &(address, _, at) = self.segments.iter().rfind(holds)?;
+        Some(start.wrapping_sub(page(address).wrapping_add(offset - page(at))))
+    }
+}
+
+fn state(symbols: &Symbols) -> State {
+    State {
+        default_loop: symbols.address("default_loop_struct"),
+        queue: symbols.address("wq"),
+        slow_queue: symbols.address("slow_io_pending_wq"),
+        slow_message: symbols.address("run_slow_work_message"),
+        exit_message: symbols.address("exit_message"),
+        idle_threads: symbols.address("idle_threads"),
+        threads: symbols.address("nthreads"),
+    }
 }
 
 /// Something that was not found in a binary.
@@ -36,10 +115,8 @@ pub struct Missing {
 /// Offsets of fields, in bytes. `None` where this version of libuv has no such field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// `uv_loop_t.active_handles` (u32).
-    pub loop_active_handles: u32,
-    /// `uv_loop_t.active_reqs.count` (u32).
-    pub loop_active_requests: u32,
+    /// `uv_loop_t.handle_queue`, a list head.
+    pub loop_handle_queue: u32,
     /// `uv_loop_t.internal_fields` (pointer).
     pub loop_internal_fields: u32,
     /// `uv_loop_t.backend_fd` (i32).
@@ -48,8 +125,6 @@ pub struct Layout {
     pub loop_wq: u32,
     /// `uv_loop_t.wq_async`: the handle that wakes the loop for them.
     pub loop_wq_async: u32,
-    /// `uv_loop_t.closing_handles` (pointer).
-    pub loop_closing_handles: u32,
     /// `uv_loop_t.prepare_handles`, a list head.
     pub loop_prepare_handles: u32,
     /// `uv_loop_t.check_handles`, a list head.
@@ -60,8 +135,10 @@ pub struct Layout {
     pub loop_timer_heap: u32,
     /// `uv_loop_t.time` (u64, milliseconds).
     pub loop_time: u32,
-    /// The size of `uv_loop_t`.
-    pub loop_size: u32,
+    /// `uv_handle_t.type` (u32).
+    pub handle_type: u32,
+    /// From a handle to its node in `handle_queue`.
+    pub handle_queue_node: u32,
     /// From a timer's heap node to its due time (u64, milliseconds).
     pub timer_node_due: u32,
     /// `loop_metrics.metrics.loop_count`, from the internal fields (u64).

@@ -1,14 +1,41 @@
 //! Where a process has libuv in its memory.
+//!
+//! A binary is read once and known by its file from then on: the same Node.js in a hundred processes is one [`Image`]. The file
+//! is opened where the process itself has it (`exe`, `map_files`), so that it is the right one in every mount namespace and
+//! after it was replaced on disk.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::label::TargetError;
+
 use super::image::Image;
+use crate::sys::file;
+use crate::target::{Pid, Process, ProcessError};
+
+/// Files that are remembered; beyond that the memory begins anew.
+const FILES_MAX: usize = 4096;
+
+/// Mappings of a process that are looked at.
+const MAPS_BYTES_MAX: u64 = 8 << 20;
 
 /// libuv as one process has it in memory.
 #[derive(Clone, Debug)]
 pub struct Located {
-    /// What is known of the binary.
+    /// The binary that holds libuv.
+    pub libuv: Part,
+    /// The binary that holds V8, where that is another one.
+    pub engine: Option<Part>,
+}
+
+/// A binary in a process's memory.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What is known of it.
     pub image: Arc<Image>,
     /// What to add to an address of the file to have the process's.
     pub bias: u64,
@@ -17,4 +44,204 @@ pub struct Located {
     pub path: PathBuf,
     /// The path as the process sees it.
     pub shown_path: String,
+}
+
+impl Part {
+    /// Where the process has what lies at an address of the file.
+    pub fn address(&self, address: u64) -> u64 {
+        address.wrapping_add(self.bias)
+    }
+}
+
+impl Located {
+    /// Whether this is Node.js.
+    pub fn is_node(&self) -> bool {
+        self.engine.is_some() || self.libuv.image.is_node
+    }
+}
+
+/// Why libuv could not be looked for.
+#[derive(Debug)]
+pub enum LocateError {
+    /// The process cannot be read.
+    Process(ProcessError),
+    /// A file that it has mapped cannot be opened.
+    File {
+        /// The process.
+        pid: Pid,
+        /// The path as the process sees it.
+        path: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+}
+
+impl LocateError {
+    /// The cause, as `loopscope_target_errors_total` counts it.
+    pub fn cause(&self) -> TargetError {
+        match self {
+            Self::Process(error) => error.cause(),
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                TargetError::Permission
+            }
+            Self::File { .. } => TargetError::Invalid,
+        }
+    }
+}
+
+impl From<ProcessError> for LocateError {
+    fn from(error: ProcessError) -> Self {
+        Self::Process(error)
+    }
+}
+
+impl fmt::Display for LocateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(error) => error.fmt(f),
+            Self::File { pid, path, source } => {
+                write!(f, "process {pid}: cannot open {path}, which it has mapped: {source}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LocateError {}
+
+/// What files hold, remembered by device, inode, size and time of change.
+#[derive(Debug, Default)]
+pub struct Images {
+    known: HashMap<FileId, Option<Arc<Image>>>,
+}
+
+type FileId = (u64, u64, u64, i64);
+
+/// A file that a process has mapped executable.
+#[derive(Debug)]
+struct Mapped {
+    start: u64,
+    end: u64,
+    offset: u64,
+    path: String,
+}
+
+impl Images {
+    /// Looks for libuv in a process; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`LocateError`] where the process may not be read, has ended, or its files cannot be opened.
+    pub fn locate(&mut self, process: &Process) -> Result<Option<Located>, LocateError> {
+        let (mut libuv, mut engine) = (None, None);
+        for mapped in executables(process)? {
+            let Some(part) = self.part(process, &mapped)? else { continue };
+            let slot = if part.image.has_libuv { &mut libuv } else { &mut engine };
+            slot.get_or_insert(part);
+        }
+        Ok(libuv.map(|libuv| Located { libuv, engine }))
+    }
+
+    fn part(&mut self, process: &Process, mapped: &Mapped) -> Result<Option<Part>, LocateError> {
+        let pid = process.pid();
+        let map_file = format!("map_files/{:x}-{:x}", mapped.start, mapped.end);
+        let failed = |source| LocateError::File { pid, path: mapped.path.clone(), source };
+        // Reading a mapping's own file needs a capability; the program's needs only that of reading the process.
+        let opened = process.open_file(&map_file).map(|file| (file, map_file));
+        let (file, name) = match opened {
+            Ok(opened) => opened,
+            Err(vanished @ ProcessError::Vanished { .. }) if process.stat().is_err() => {
+                return Err(vanished.into());
+            }
+            Err(_) => match self.open_by_name(process, mapped)? {
+                Some(opened) => opened,
+                None => return Ok(None),
+            },
+        };
+        let metadata = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
+        let id = (metadata.st_dev, metadata.st_ino, metadata.st_size as u64, metadata.st_mtime);
+        if self.known.len() >= FILES_MAX {
+            self.known.clear();
+        }
+        let image = match self.known.get(&id) {
+            Some(image) => image.clone(),
+            None => {
+                let image = read(&file).map_err(failed)?;
+                self.known.insert(id, image.clone());
+                image
+            }
+        };
+        let Some(image) = image else { return Ok(None) };
+        let Some(bias) = image.bias(mapped.start, mapped.offset) else { return Ok(None) };
+        let path = PathBuf::from(format!("/proc/{pid}/{name}"));
+        Ok(Some(Part { image, bias, path, shown_path: mapped.path.clone() }))
+    }
+
+    /// Opens a mapped file by `exe`, or by its name below the process's root if it still is the same file.
+    fn open_by_name(
+        &self,
+        process: &Process,
+        mapped: &Mapped,
+    ) -> Result<Option<(File, String)>, LocateError> {
+        let is_program = process.read_link("exe").is_ok_and(|link| link.to_bytes() == mapped.path.as_bytes());
+        let name = if is_program { "exe".to_owned() } else { format!("root{}", mapped.path) };
+        match process.open_file(&name) {
+            Ok(file) => Ok(Some((file, name))),
+            Err(error @ ProcessError::Permission { .. }) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// The files that a process has mapped executable, each once, at its first executable mapping.
+fn executables(process: &Process) -> Result<Vec<Mapped>, LocateError> {
+    let mut found: Vec<Mapped> = Vec::new();
+    let maps = process.open_file("maps")?.take(MAPS_BYTES_MAX);
+    for line in BufReader::with_capacity(16 * 1024, maps).split(b'\n') {
+        let line = line.map_err(|error| process.error("maps", error))?;
+        let Some(mapped) = std::str::from_utf8(&line).ok().and_then(parse) else { continue };
+        if !found.iter().any(|other| other.path == mapped.path) {
+            found.push(mapped);
+        }
+    }
+    Ok(found)
+}
+
+/// `55d0c0a00000-55d0c0c00000 r-xp 00001000 fe:00 1234   /usr/bin/node`.
+fn parse(line: &str) -> Option<Mapped> {
+    let path = line.get(line.find('/')?..)?;
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let hexadecimal = |text| u64::from_str_radix(text, 16).ok();
+    if fields.next()?.as_bytes().get(2) != Some(&b'x') {
+        return None;
+    }
+    let offset = hexadecimal(fields.next()?)?;
+    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+    Some(Mapped { start: hexadecimal(start)?, end: hexadecimal(end)?, offset, path: path.to_owned() })
+}
+
+fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
+    if file.metadata()?.len() == 0 {
+        return Ok(None);
+    }
+    Ok(Image::read(&file::map(file)?).map(Arc::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executable_mapping_of_a_file_is_read_and_others_are_not() {
+        let mapped = parse("00400000-00500000 r-xp 00001000 fe:00 1234    /opt/a b/node (deleted)").unwrap();
+        assert_eq!((mapped.start, mapped.end, mapped.offset), (0x40_0000, 0x50_0000, 0x1000));
+        assert_eq!(mapped.path, "/opt/a b/node");
+        for line in [
+            "",
+            "00400000-00500000 rw-p 0 fe:00 1 /a",
+            "7f00-7f01 r-xp 0 00:00 0 [vdso]",
+            "x-y r-xp 0 0 0 /a",
+        ] {
+            assert!(parse(line).is_none(), "{line}");
+        }
+    }
 }

@@ -134,6 +134,17 @@ impl Converter {
         self.samples.len()
     }
 
+    /// Leaves out the samples that were taken so far for which `keep`, given the thread and the time, says no.
+    pub fn keep(&mut self, keep: impl Fn(u32, Monotonic) -> bool) {
+        let threads = &self.profile.threads;
+        self.samples.retain(|sample| keep(threads[sample.thread.0 as usize].tid, sample.time));
+    }
+
+    /// Gives the recording another title.
+    pub fn set_title(&mut self, title: String) {
+        self.profile.recording.title = title;
+    }
+
     /// Names everything and gives the profile.
     pub fn finish(self) -> Conversion {
         finish::finish(self)

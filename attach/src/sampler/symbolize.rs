@@ -16,7 +16,7 @@ mod lines;
 mod nearest;
 mod object_file;
 mod symbol_table;
-mod sys;
+
 mod unnamed;
 
 pub(crate) use object_file::resolve as resolve_image;

@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use model::label::TargetError;
+
 use super::Pid;
 
 /// Why something about a process could not be read from `/proc`.
@@ -38,7 +40,16 @@ pub enum ProcessError {
 }
 
 impl ProcessError {
-    pub(super) fn new(pid: Pid, path: &str, source: io::Error) -> Self {
+    /// The cause, as `loopscope_target_errors_total` counts it.
+    pub fn cause(&self) -> TargetError {
+        match self {
+            Self::Permission { .. } => TargetError::Permission,
+            Self::Vanished { .. } => TargetError::Vanished,
+            Self::Malformed { .. } | Self::System { .. } => TargetError::Invalid,
+        }
+    }
+
+    pub(crate) fn new(pid: Pid, path: &str, source: io::Error) -> Self {
         use rustix::io::Errno;
         match Errno::from_io_error(&source) {
             // A file of a process that ended while it was open gives ESRCH.

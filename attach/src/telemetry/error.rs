@@ -93,8 +93,7 @@ impl TelemetryError {
     pub fn cause(&self) -> Option<label::TargetError> {
         Some(match self {
             Self::NotPublished { .. } => return None,
-            Self::Process(ProcessError::Permission { .. }) => label::TargetError::Permission,
-            Self::Process(ProcessError::Vanished { .. }) => label::TargetError::Vanished,
+            Self::Process(error) => error.cause(),
             Self::Segment { source: SegmentError::Version { .. }, .. } => label::TargetError::Version,
             _ => label::TargetError::Invalid,
         })

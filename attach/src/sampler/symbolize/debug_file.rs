@@ -8,7 +8,7 @@ use object::read::Object;
 
 use super::image::{Bytes, Elf, Image};
 use super::images::open_regular;
-use super::sys;
+use crate::sys::file;
 
 /// Where distributions install debug information.
 const DEBUG_DIR: &str = "/usr/lib/debug";
@@ -53,6 +53,6 @@ fn in_both_roots(image: &Image, path: &Path) -> [PathBuf; 2] {
 }
 
 fn open(path: &Path) -> Option<Image> {
-    let map = sys::map(&open_regular(path, 0).ok()?).ok()?;
+    let map = file::map(&open_regular(path, 0).ok()?).ok()?;
     Image::parse(Bytes::Mapped(map), Some(path.to_owned()), PathBuf::new())
 }

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 
 use super::image::{Bytes, Image};
-use super::sys;
 use crate::sampler::event::Mapped;
+use crate::sys::file;
 
 /// An image's position in its [`Images`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +97,7 @@ impl Images {
         let Some(file) = candidates.iter().find_map(|path| open_inode(path, mapped.inode)) else {
             return Opened::Failed;
         };
-        match sys::map(&file) {
+        match file::map(&file) {
             Ok(map) => self.add(Image::parse(Bytes::Mapped(map), Some(path.to_owned()), root)),
             Err(_) => Opened::Failed,
         }

@@ -3,8 +3,6 @@
 //! The alternative, reading them, would copy a hundred megabytes to use three. The price: a file that is cut short
 //! while it is mapped ends the reader with SIGBUS, as it ends the programs that run it.
 
-#![allow(unsafe_code, reason = "mmap")]
-
 use std::fs::File;
 use std::io;
 
@@ -14,7 +12,7 @@ use memmap2::Mmap;
 ///
 /// # Errors
 /// Those of mmap(2), and `InvalidInput` for an empty file.
-pub(super) fn map(file: &File) -> io::Result<Mmap> {
+pub(crate) fn map(file: &File) -> io::Result<Mmap> {
     if file.metadata()?.len() == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file is empty"));
     }

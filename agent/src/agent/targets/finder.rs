@@ -1,0 +1,92 @@
+//! What makes a process a target: telemetry that it publishes, or a libuv that can be measured from outside.
+
+use attach::libuv::locate::{Images, LocateError};
+use attach::target::discovery::{Find, Miss};
+use attach::target::{Facts, Pid, Process, ProcessError};
+use attach::telemetry::{Publishers, Telemetry, TelemetryError};
+
+use super::outside::Outside;
+use crate::clock;
+use crate::config::{Decision, Settings};
+
+/// Finds targets, by the rules that the operator gave.
+pub(super) struct Finder {
+    publishers: Publishers,
+    images: Images,
+    settings: Settings,
+}
+
+/// A process that is measured.
+pub(super) enum Target {
+    /// It measures itself.
+    Published(Telemetry),
+    /// It knows nothing of being measured.
+    Outside(Box<Outside>),
+}
+
+/// Why a process is no target.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It is of no interest, or a rule leaves it out.
+    NoTarget,
+    /// What it publishes cannot be read.
+    Telemetry(TelemetryError),
+    /// Its libuv cannot be read.
+    Libuv(LocateError),
+    /// The process itself cannot be read.
+    Process(ProcessError),
+}
+
+impl Finder {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { publishers: Publishers, images: Images::default(), settings }
+    }
+
+    fn find_libuv(&mut self, pid: Pid) -> Result<Target, Failure> {
+        let process = Process::open(pid).map_err(Failure::Process)?;
+        let Some(located) = self.images.locate(&process).map_err(Failure::Libuv)? else {
+            return Err(Failure::NoTarget);
+        };
+        let facts = Facts::read(&process).map_err(Failure::Process)?;
+        match self.settings.rules.decide(&facts) {
+            Decision::Exclude => Err(Failure::NoTarget),
+            Decision::Measure { tiers, service } => {
+                let service = service.unwrap_or(facts.service);
+                let outside =
+                    Outside::new(process, located, service, tiers, &self.settings, clock::monotonic());
+                outside.map(|outside| Target::Outside(Box::new(outside))).map_err(Failure::Process)
+            }
+        }
+    }
+}
+
+impl Find for Finder {
+    type Found = Target;
+    type Failure = Failure;
+
+    fn find(&mut self, pid: Pid) -> Result<Target, Failure> {
+        match self.publishers.find(pid) {
+            Ok(telemetry) => Ok(Target::Published(telemetry)),
+            Err(TelemetryError::NotPublished { .. }) => self.find_libuv(pid),
+            Err(error) => Err(Failure::Telemetry(error)),
+        }
+    }
+
+    fn holds(&self, target: &Target) -> bool {
+        match target {
+            Target::Published(telemetry) => self.publishers.holds(telemetry),
+            Target::Outside(outside) => outside.holds(),
+        }
+    }
+
+    fn miss(failure: &Failure) -> Miss {
+        match failure {
+            Failure::NoTarget => Miss::Absent,
+            Failure::Telemetry(error) => Publishers::miss(error),
+            Failure::Process(ProcessError::Vanished { .. })
+            | Failure::Libuv(LocateError::Process(ProcessError::Vanished { .. })) => Miss::Vanished,
+            Failure::Process(_) | Failure::Libuv(LocateError::Process(_)) => Miss::Hidden,
+            Failure::Libuv(_) => Miss::Unreadable,
+        }
+    }
+}

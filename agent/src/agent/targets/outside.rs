@@ -1,0 +1,206 @@
+//! A process that is measured from outside: its libuv is read, and probed where that was asked for and is possible.
+//!
+//! What two tiers could both tell, the cheaper one tells: utilization and iterations come from libuv's own counters where
+//! it keeps them.
+
+use attach::libuv::locate::Located;
+use attach::libuv::observe::Observer;
+use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings};
+use attach::libuv::tiers::Tiers;
+use attach::target::{Figures, Host, Pid, Process, ProcessError};
+use model::catalogue;
+use model::label::{LabelValue, Tier};
+use model::snapshot::{SharedLabels, Snapshot, Value};
+use model::time::Monotonic;
+
+use super::budget::{Advice, Budget, Costs};
+use super::prober::Prober;
+use crate::config::Settings;
+use crate::console;
+
+/// How often the cost of probes is looked at.
+const TEND_EVERY_NS: u64 = 1_000_000_000;
+
+/// How often threads that have ended are looked for.
+const SWEEP_EVERY_NS: u64 = 10_000_000_000;
+
+/// A process with libuv, and everything that measures it.
+pub(super) struct Outside {
+    process: Process,
+    located: Located,
+    /// Device and inode of the program that it executes.
+    program: (u64, u64),
+    service: String,
+    labels: SharedLabels,
+    asked: Tiers,
+    observer: Observer,
+    next_reading: Monotonic,
+    attachment: Option<Attachment>,
+    budget: Budget,
+    slow_ns: u64,
+    next_tending: Monotonic,
+    next_sweep: Monotonic,
+}
+
+impl Outside {
+    /// Begins to observe a process. Probes come later, by [`Outside::attach`].
+    pub(super) fn new(
+        process: Process,
+        located: Located,
+        service: String,
+        tiers: Tiers,
+        settings: &Settings,
+        now: Monotonic,
+    ) -> Result<Self, ProcessError> {
+        let program = process.program()?;
+        let labels = SharedLabels::new([("service", &*service), ("pid", &process.pid().to_string())]);
+        // The observer also knows the loops' names, which the probes' figures need.
+        let observer = Observer::new(&process, located.clone(), now)?;
+        Ok(Self {
+            process,
+            located,
+            program,
+            service,
+            labels,
+            asked: tiers,
+            observer,
+            next_reading: now,
+            attachment: None,
+            budget: Budget::new(settings.budget),
+            slow_ns: settings.slow.as_nanos() as u64,
+            next_tending: now,
+            next_sweep: now.plus_ns(SWEEP_EVERY_NS),
+        })
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// Whether the process still runs the program that was looked at.
+    pub(super) fn holds(&self) -> bool {
+        self.process.program().is_ok_and(|program| program == self.program) && self.process.stat().is_ok()
+    }
+
+    /// What would be measured, in a line.
+    pub(super) fn plan(&self) -> String {
+        format!("process {} ({}): from outside: {}", self.pid(), self.service, self.asked)
+    }
+
+    /// When to [tend](Outside::tend) it next.
+    pub(super) fn due(&self) -> Monotonic {
+        if self.attachment.is_some() { self.next_reading.min(self.next_tending) } else { self.next_reading }
+    }
+
+    /// Places the probes that were asked for, and says what is measured.
+    pub(super) fn attach(&mut self, prober: &mut Prober) {
+        let wanted = self.asked.probes();
+        if !wanted.is_empty() {
+            self.attachment = prober.attach(self.pid(), &self.located, wanted, self.slow_ns);
+        }
+        console::line(format_args!(
+            "process {} ({}): measured from outside: {}",
+            self.pid(),
+            self.service,
+            self.active()
+        ));
+    }
+
+    /// Takes a reading if one is due, and sees to what the probes cost.
+    pub(super) fn tend(&mut self, now: Monotonic, prober: &mut Prober) -> Result<(), ProcessError> {
+        if now >= self.next_reading {
+            self.observe(now)?;
+        }
+        if now >= self.next_tending {
+            self.next_tending = now.plus_ns(TEND_EVERY_NS);
+            self.keep_to_the_budget(now, prober);
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = now.plus_ns(SWEEP_EVERY_NS);
+            self.sweep(prober);
+        }
+        Ok(())
+    }
+
+    /// Adds everything that is known of the process.
+    pub(super) fn read(
+        &mut self,
+        host: &Host,
+        now: Monotonic,
+        prober: &Prober,
+        readings: Option<&Readings>,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), ProcessError> {
+        Figures::read(&self.process, host)?.add_to(snapshot, &self.labels);
+        self.observe(now)?;
+        self.observer.add_to(snapshot, &self.labels);
+        if let Some(attachment) = &self.attachment {
+            if let Some(readings) = readings {
+                let known = |measured: &LoopMeasured| self.observer.known(measured);
+                readings.of(attachment).add_to(snapshot, &self.labels, &known);
+            }
+            let hits = prober.hits(attachment);
+            for tier in self.asked.probes().iter() {
+                let hits = hits[tier as usize];
+                let cost_ns = hits * HIT_NS;
+                let own = [tier.as_str()];
+                snapshot.push(&catalogue::LOOPSCOPE_PROBE_HITS, &self.labels, &own, Value::Counter(hits));
+                snapshot.push(&catalogue::LOOPSCOPE_PROBE_COST, &self.labels, &own, Value::Counter(cost_ns));
+            }
+        }
+        let active = self.active();
+        for tier in self.asked.iter() {
+            let is_active = Value::Gauge(i64::from(active.has(tier)));
+            snapshot.push(&catalogue::LOOPSCOPE_TIER_ACTIVE, &self.labels, &[tier.as_str()], is_active);
+        }
+        Ok(())
+    }
+
+    /// Takes the probes away.
+    pub(super) fn detach(&mut self, prober: &mut Prober) {
+        if let Some(attachment) = self.attachment.take() {
+            prober.detach(attachment);
+        }
+    }
+
+    fn active(&self) -> Tiers {
+        self.attachment.as_ref().map_or(Tiers::NONE, Attachment::tiers).with(Tier::Observe)
+    }
+
+    fn observe(&mut self, now: Monotonic) -> Result<(), ProcessError> {
+        self.observer.read(now)?;
+        self.next_reading = now.plus_ns(self.observer.next_reading().as_nanos() as u64);
+        Ok(())
+    }
+
+    /// Forgets what probes measured of threads that have ended.
+    fn sweep(&self, prober: &mut Prober) {
+        let Some(attachment) = &self.attachment else { return };
+        let lives = |tid: u32| std::path::Path::new(&format!("/proc/{}/task/{tid}", self.pid())).exists();
+        // Probes tell threads by their ids in the outermost pid namespace: if that is not ours, none seems to live. The pool's
+        // figures belong to no thread.
+        if lives(self.pid().get()) {
+            prober.forget_ended_threads(attachment, &|tid| tid == 0 || lives(tid));
+        }
+    }
+
+    fn keep_to_the_budget(&mut self, now: Monotonic, prober: &mut Prober) {
+        let Some(attachment) = &mut self.attachment else { return };
+        let costs: Costs = prober.hits(attachment).map(|hits| hits * HIT_NS);
+        let (pid, service) = (self.process.pid(), &self.service);
+        match self.budget.check(now, costs) {
+            None => {}
+            Some(Advice::Shed(tier, share)) => {
+                prober.detach_tier(attachment, tier);
+                console::line(format_args!(
+                    "process {pid} ({service}): probes cost an estimated {:.1}% of a core, more than the budget: the tier {tier} is shed for ten minutes",
+                    100.0 * share
+                ));
+            }
+            Some(Advice::Retry(tier)) => {
+                prober.attach_tier(attachment, &self.located, tier);
+                console::line(format_args!("process {pid} ({service}): the tier {tier} is tried again"));
+            }
+        }
+    }
+}

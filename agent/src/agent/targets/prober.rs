@@ -1,0 +1,112 @@
+//! The BPF programs that all targets share: loaded when the first target asks for probes.
+
+use attach::libuv::locate::Located;
+use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readings};
+use attach::libuv::tiers::Tiers;
+use attach::target::Pid;
+use model::catalogue;
+use model::label::{LabelValue, ProbeLoss, Tier};
+use model::snapshot::{SharedLabels, Snapshot, Value};
+
+use super::budget::Costs;
+use crate::console;
+
+/// Places probes, or has said why it cannot.
+#[derive(Default)]
+pub(super) struct Prober {
+    probes: Option<Probes>,
+    /// Loading was tried and refused: what it needs does not come while the program runs.
+    refused: bool,
+}
+
+impl Prober {
+    /// Places the probes of these tiers on a process; `None` where that is not possible at all. What is not possible is
+    /// told.
+    pub(super) fn attach(
+        &mut self,
+        pid: Pid,
+        located: &Located,
+        tiers: Tiers,
+        slow_ns: u64,
+    ) -> Option<Attachment> {
+        let attached = self.probes()?.attach(pid, located, tiers, slow_ns);
+        match attached {
+            Ok(attachment) => {
+                for (tier, refusal) in attachment.refused() {
+                    console::line(format_args!("process {pid}: the tier {tier} is not possible: {refusal}"));
+                }
+                Some(attachment)
+            }
+            Err(error) => {
+                console::line(format_args!("process {pid}: no probes: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Places the probes of one more tier.
+    pub(super) fn attach_tier(&mut self, attachment: &mut Attachment, located: &Located, tier: Tier) {
+        let Some(probes) = &mut self.probes else { return };
+        if let Err(error) = probes.attach_tier(attachment, located, tier) {
+            console::line(format_args!("the tier {tier} is not possible: {error}"));
+        }
+    }
+
+    /// Takes the probes of one tier away.
+    pub(super) fn detach_tier(&mut self, attachment: &mut Attachment, tier: Tier) {
+        if let Some(probes) = &mut self.probes {
+            probes.detach_tier(attachment, tier);
+        }
+    }
+
+    /// Takes all probes of a process away.
+    pub(super) fn detach(&mut self, attachment: Attachment) {
+        if let Some(probes) = &mut self.probes {
+            probes.detach(attachment);
+        }
+    }
+
+    /// Forgets what was measured of threads that have ended.
+    pub(super) fn forget_ended_threads(&mut self, attachment: &Attachment, is_alive: &dyn Fn(u32) -> bool) {
+        if let Some(probes) = &mut self.probes {
+            probes.forget_ended_threads(attachment, is_alive);
+        }
+    }
+
+    /// How often a process ran into its probes, by tier.
+    pub(super) fn hits(&self, attachment: &Attachment) -> Costs {
+        self.probes.as_ref().map_or_else(Costs::default, |probes| probes.hits(attachment))
+    }
+
+    /// What all probes have measured; `None` where there are none.
+    pub(super) fn collect(&self) -> Option<Readings> {
+        let collected = self.probes.as_ref()?.collect();
+        collected.map_err(|error: ProbeError| console::line(format_args!("cannot read probes: {error}"))).ok()
+    }
+
+    /// Adds what was lost.
+    pub(super) fn add_to(&self, snapshot: &mut Snapshot) {
+        let Some(probes) = &self.probes else { return };
+        let losses = probes.losses();
+        for cause in ProbeLoss::ALL {
+            let lost = Value::Counter(losses[*cause as usize]);
+            let none = SharedLabels::default();
+            snapshot.push(&catalogue::LOOPSCOPE_PROBE_LOSSES, &none, &[cause.as_str()], lost);
+        }
+    }
+
+    fn probes(&mut self) -> Option<&mut Probes> {
+        if self.probes.is_none() && !self.refused {
+            match Probes::load(&ProbeOptions::default()) {
+                Ok(probes) => self.probes = Some(probes),
+                Err(error) => {
+                    self.refused = true;
+                    console::line(format_args!(
+                        "no probes can be placed, only the tier observe is possible: {error}"
+                    ));
+                }
+            }
+        }
+        self.probes.as_mut()
+    }
+}

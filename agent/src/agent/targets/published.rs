@@ -1,0 +1,40 @@
+//! A process that publishes telemetry.
+
+use attach::target::{Figures, Host};
+use attach::telemetry::{Telemetry, TelemetryError};
+use model::catalogue::{self, Metric, Scope};
+use model::segment::Contents;
+use model::snapshot::{SharedLabels, Snapshot};
+use model::time::Monotonic;
+
+/// Adds everything that is known of the process.
+pub(super) fn read(
+    telemetry: &Telemetry,
+    host: &Host,
+    now: Monotonic,
+    snapshot: &mut Snapshot,
+) -> Result<(), TelemetryError> {
+    // First, because it tells whether the process still lives: the memory outlives it as long as we hold it.
+    let figures = Figures::read(telemetry.process(), host)?;
+    let (identity, mut contents) = telemetry.read(now)?;
+    drop_foreign_metrics(&mut contents);
+    let service = if identity.service.is_empty() { &figures.name } else { &identity.service };
+    let pid = telemetry.process().pid().to_string();
+    let labels = SharedLabels::new([("service", service.as_str()), ("pid", &pid)]);
+    figures.add_to(snapshot, &labels);
+    contents.add_to(snapshot, &labels);
+    Ok(())
+}
+
+/// A target speaks for its loops, pool and heap. What the kernel tells of it, and what the agent tells of itself and of
+/// its measuring, is not the target's to say.
+fn drop_foreign_metrics(contents: &mut Contents) {
+    let accounting = catalogue::PROCESS_CPU.id..=catalogue::PROCESS_START_TIME.id;
+    let of_the_agent = catalogue::LOOPSCOPE_BUILD_INFO.id..;
+    let is_own = |metric: &Metric| {
+        metric.scope != Scope::Agent && !accounting.contains(&metric.id) && !of_the_agent.contains(&metric.id)
+    };
+    for scope in &mut contents.scopes {
+        scope.readings.retain(|reading| is_own(reading.metric));
+    }
+}

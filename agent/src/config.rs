@@ -1,0 +1,160 @@
+//! The agent's configuration: which processes are measured from outside, and how deep.
+
+mod rules;
+
+use std::path::Path;
+use std::time::Duration;
+
+use attach::libuv::tiers::Tiers;
+use model::label::Tier;
+use serde::{Deserialize, Deserializer};
+
+use crate::cli::{self, AgentOptions};
+use crate::error::Error;
+pub(crate) use rules::{Decision, Rules};
+
+/// Probes may cost a process one hundredth of a core unless told otherwise.
+const BUDGET: f64 = 0.01;
+
+/// What Node.js's users call a blocked loop.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// How processes are measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Which processes, and how deep.
+    pub(crate) rules: Rules,
+    /// The share of one core that probes may cost each process.
+    pub(crate) budget: f64,
+    /// How long an iteration is away from the poll to count as slow.
+    pub(crate) slow: Duration,
+}
+
+/// The file, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    #[serde(deserialize_with = "parsed")]
+    tier: Option<Tiers>,
+    #[serde(deserialize_with = "parsed_share")]
+    budget: Option<f64>,
+    #[serde(deserialize_with = "parsed_duration")]
+    slow: Option<Duration>,
+    rule: Vec<rules::Written>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { rules: Rules::new(Tiers::only(Tier::Observe), Vec::new()), budget: BUDGET, slow: SLOW }
+    }
+}
+
+impl Settings {
+    /// No rules, and these tiers for all, if any are given.
+    pub(crate) fn with_tiers(tiers: Option<Tiers>) -> Self {
+        let rules = Rules::new(tiers.unwrap_or(Tiers::only(Tier::Observe)), Vec::new());
+        Self { rules, ..Self::default() }
+    }
+
+    /// The settings that the options and the file that they name make.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the file cannot be read or does not say what it should.
+    pub(crate) fn new(options: &AgentOptions) -> Result<Self, Error> {
+        let file = match &options.config {
+            None => File::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Error::Config { path: path.clone(), message: error.to_string() })?;
+                parse(path, &text)?
+            }
+        };
+        let tiers = options.tier.or(file.tier).unwrap_or(Tiers::only(Tier::Observe));
+        Ok(Self {
+            rules: Rules::new(tiers, file.rule),
+            budget: options.budget.or(file.budget).unwrap_or(BUDGET),
+            slow: options.slow.or(file.slow).unwrap_or(SLOW),
+        })
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<File, Error> {
+    toml::from_str(text).map_err(|error| Error::Config { path: path.to_owned(), message: error.to_string() })
+}
+
+/// A share of a core as it is written: `1%`, `0.5%`, or `0.01`.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.trim().strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    match number.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number / unit),
+        _ => Err(format!("{text:?} is no share of a core; give one such as 1% or 0.01")),
+    }
+}
+
+fn text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn parsed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tiers>, D::Error> {
+    text(deserializer, str::parse)
+}
+
+fn parsed_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    text(deserializer, share)
+}
+
+fn parsed_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    text(deserializer, cli::duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attach::target::Facts;
+
+    fn facts(command: &str) -> Facts {
+        Facts { service: "shop".into(), name: "node".into(), command: command.into(), ..Facts::default() }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_decides() {
+        let text = "tier = 'observe,loop'\nbudget = '2%'\nslow = '20ms'\n\
+                    [[rule]]\ncommand = '*batch*'\ninclude = false\n\
+                    [[rule]]\nname = 'no*'\ntier = 'all'\nrename = 'store'\n";
+        let file = parse(Path::new("x.toml"), text).unwrap();
+        assert_eq!((file.budget, file.slow), (Some(0.02), Some(Duration::from_millis(20))));
+        let rules = Rules::new(file.tier.unwrap(), file.rule);
+        assert_eq!(rules.decide(&facts("node batch.js")), Decision::Exclude);
+        let measured = Decision::Measure { tiers: Tiers::ALL, service: Some("store".into()) };
+        assert_eq!(rules.decide(&facts("node web.js")), measured);
+        let other = Facts { name: "python3".into(), ..facts("python3 web.py") };
+        let tiers = Tiers::only(Tier::Observe).with(Tier::Loop);
+        assert_eq!(rules.decide(&other), Decision::Measure { tiers, service: None });
+    }
+
+    #[test]
+    fn a_rule_with_several_patterns_wants_all_of_them() {
+        let file = parse(Path::new("x"), "[[rule]]\nname = 'node'\nuser = 7\ninclude = false\n").unwrap();
+        let rules = Rules::new(Tiers::only(Tier::Observe), file.rule);
+        assert!(matches!(rules.decide(&facts("node a.js")), Decision::Measure { .. }));
+        let of_user = Facts { user: Some(7), ..facts("node a.js") };
+        assert_eq!(rules.decide(&of_user), Decision::Exclude);
+    }
+
+    #[test]
+    fn what_the_file_gets_wrong_is_told_with_its_line() {
+        for (text, part) in [
+            ("teir = 'all'", "unknown field `teir`, expected one of `tier`"),
+            ("tier = 'al'", "\"al\" is no tier"),
+            ("[[rule]]\nnme = 'x'", "line 2"),
+            ("budget = 'much'", "is no share of a core"),
+        ] {
+            let error = parse(Path::new("agent.toml"), text).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("agent.toml"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Rules: the first that fits a process decides whether and how it is measured from outside.
+
+use attach::libuv::tiers::Tiers;
+use attach::target::Facts;
+use serde::Deserialize;
+use wildmatch::WildMatch;
+
+/// The rules, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    tiers: Tiers,
+    rules: Vec<Written>,
+}
+
+/// A rule as it is written. Patterns know `*` and `?`; those that are not given fit every process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Written {
+    /// The name of the process.
+    name: Option<WildMatch>,
+    /// The service that it would be labelled with.
+    service: Option<WildMatch>,
+    /// The command line.
+    command: Option<WildMatch>,
+    /// The control group.
+    cgroup: Option<WildMatch>,
+    /// The container's id.
+    container: Option<WildMatch>,
+    /// The user's number.
+    user: Option<u32>,
+    /// Whether the process is measured.
+    #[serde(default = "yes")]
+    include: bool,
+    /// How deep, instead of what holds for all.
+    #[serde(default, deserialize_with = "super::parsed")]
+    tier: Option<Tiers>,
+    /// The label `service` that it gets instead.
+    rename: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What the rules say of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It is left alone.
+    Exclude,
+    /// It is measured.
+    Measure {
+        /// How deep.
+        tiers: Tiers,
+        /// The label `service`, where a rule gives it.
+        service: Option<String>,
+    },
+}
+
+impl Rules {
+    /// These rules, with the tiers of what none of them fits.
+    pub(crate) fn new(tiers: Tiers, rules: Vec<Written>) -> Self {
+        Self { tiers, rules }
+    }
+
+    /// Decides about a process.
+    pub(crate) fn decide(&self, facts: &Facts) -> Decision {
+        match self.rules.iter().find(|rule| rule.fits(facts)) {
+            Some(rule) if !rule.include => Decision::Exclude,
+            Some(rule) => {
+                Decision::Measure { tiers: rule.tier.unwrap_or(self.tiers), service: rule.rename.clone() }
+            }
+            None => Decision::Measure { tiers: self.tiers, service: None },
+        }
+    }
+}
+
+impl Written {
+    fn fits(&self, facts: &Facts) -> bool {
+        let fits =
+            |pattern: &Option<WildMatch>, text: &str| pattern.as_ref().is_none_or(|it| it.matches(text));
+        fits(&self.name, &facts.name)
+            && fits(&self.service, &facts.service)
+            && fits(&self.command, &facts.command)
+            && fits(&self.cgroup, &facts.cgroup)
+            && fits(&self.container, facts.container.as_deref().unwrap_or(""))
+            && self.user.is_none_or(|user| facts.user == Some(user))
+    }
+}

@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+// What probes on libuv do in the kernel: they keep sums and distributions; only slow iterations leave it as events.
+//
+// One object serves all targets. A probe's cookie tells which target it belongs to and, where a task is read from a
+// register, which one. No structure of the kernel is read, so no type information of a kernel is needed.
+//
+// Made into libuv.bpf.x86_64.o and libuv.bpf.aarch64.o by `cargo xtask bpf`. attach/src/libuv/probes/abi.rs mirrors
+// the structures here.
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef int s32;
+typedef unsigned long long u64;
+
+#define SEC(name) __attribute__((section(name), used))
+#define INLINE static inline __attribute__((always_inline))
+
+enum { HASH = 1, ARRAY = 2, RING = 27, NO_PREALLOC = 1, ANY = 0, NO_EXIST = 1, NO_WAKEUP = 1 };
+
+static void *(*const map_lookup)(const void *map, const void *key) = (void *)1;
+static long (*const map_update)(const void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*const map_delete)(const void *map, const void *key) = (void *)3;
+static u64 (*const now_ns)(void) = (void *)5;
+static u64 (*const pid_tgid)(void) = (void *)14;
+static long (*const read_user)(void *into, u32 size, const void *from) = (void *)112;
+static long (*const ring_output)(const void *ring, void *data, u64 size, u64 flags) = (void *)130;
+static u64 (*const cookie_of)(void *ctx) = (void *)174;
+
+// Registers as the kernel hands them over, as an array of words.
+#if defined(TARGET_X86_64)
+enum { ARG1 = 14, ARG2 = 13, ARG3 = 12, ARG4 = 11, RESULT = 10, STACK = 19 };
+#elif defined(TARGET_AARCH64)
+enum { ARG1 = 0, ARG2 = 1, ARG3 = 2, ARG4 = 3, RESULT = 0, STACK = 31 };
+#endif
+struct registers {
+	u64 word[34];
+};
+
+enum { SLOTS = 400, KEYS = 816, TARGETS = 1024, TIERS = 4 };
+enum { TIER_LOOP = 1, TIER_PHASES = 2, TIER_POOL = 3 };
+
+// Phases by their positions in the catalogue's label.
+enum { TIMERS, PENDING, IDLE, PREPARE, POLL_WAIT, POLL_CALLBACKS, CHECK, CLOSE, PHASES };
+// Between none and the first probe on a phase.
+enum { UNKNOWN = 255 };
+
+// Closing nothing takes less, with the probe that ends it.
+enum { CLOSE_EMPTY_NS = 5000 };
+
+// Distributions.
+enum { LAG, LATENESS, PHASE_0, GC_0 = PHASE_0 + PHASES, WAIT = GC_0 + 3, RUN, COMPLETION, CANCELLED };
+
+// Classes of tasks that are no addresses.
+enum { CLASS_FS = 1, CLASS_DNS, CLASS_RANDOM, CLASS_WORK };
+
+enum { LOSS_THREADS, LOSS_TASKS, LOSS_HISTOGRAMS, LOSS_EVENTS, LOSSES };
+
+struct target {
+	u64 slow_ns;
+	u64 work_fs, work_getaddrinfo, work_getnameinfo, work_random, work_queued;
+	u32 internal_fields, idle_time, events, done_list, done_async, prepare, check, idle, timer_heap, time, due;
+	u32 task_node, request_task, has_classes;
+};
+
+struct thread {
+	u64 loop, stack;
+	u64 entered, idle_before, events_before, waited;
+	u64 active_ns, idle_ns, iterations, slow;
+	u64 mark;
+	u64 phase_ns[PHASES];
+	u64 gc_began;
+	u32 phase, ran, keeps_idle, gc_kind, gc_depth, nested;
+};
+
+struct histogram {
+	u64 sum_ns, zeros, slots[SLOTS];
+};
+
+struct histogram_key {
+	u32 slot, thread, which, unused;
+	u64 class;
+};
+
+struct task_key {
+	u64 task;
+	u32 slot, unused;
+};
+
+enum { SUBMITTED, RUNNING, ENDED };
+
+// Tasks of one batch of completions that are looked at, and how many of libuv's list are asked whether they were cancelled.
+// Of more, the rest have no completion delay.
+enum { BATCH_MAX = 64, CANCELLED_MAX = 8, TRIES = 16 };
+
+struct task {
+	u64 time, class, loop;
+	// The task of the same loop that ended before, while both wait for the loop to take notice.
+	u64 next;
+	u32 state, unused;
+};
+
+// The tasks of a loop that have ended since it last took notice: the last of them, which knows the one before. Many
+// threads add to it, one takes it whole.
+struct ended {
+	u64 last;
+};
+
+struct slow_iteration {
+	u64 loop, began_ns, ended_ns;
+	u64 phase_ns[PHASES];
+	u32 slot, thread;
+};
+
+struct tables {
+	u64 first_bound[KEYS];
+	u16 first_slot[KEYS];
+};
+
+// A map, as the loader in attach/src/libuv/probes/object.rs reads it.
+struct map {
+	u32 kind, key_bytes, value_bytes, entries_max, flags;
+};
+#define MAP(name, kind, key, value, entries, flags)                                                                    \
+	const struct map name SEC("maps") = { kind, sizeof(key), sizeof(value), entries, flags }
+
+MAP(targets, ARRAY, u32, struct target, TARGETS, 0);
+MAP(threads, HASH, u64, struct thread, 16384, NO_PREALLOC);
+MAP(histograms, HASH, struct histogram_key, struct histogram, 16384, NO_PREALLOC);
+MAP(tasks, HASH, struct task_key, struct task, 16384, NO_PREALLOC);
+MAP(ended_tasks, HASH, struct task_key, struct ended, 4096, NO_PREALLOC);
+MAP(hits, ARRAY, u32, u64, TARGETS * TIERS, 0);
+MAP(losses, ARRAY, u32, u64, LOSSES, 0);
+MAP(tables, ARRAY, u32, struct tables, 1, 0);
+// A distribution of zeros: too big for the stack.
+MAP(empty, ARRAY, u32, struct histogram, 1, 0);
+const struct map slow_iterations SEC("maps") = { RING, 0, 0, 256 * 1024, 0 };
+
+// ---- small parts
+
+INLINE void lose(u32 cause)
+{
+	u64 *count = map_lookup(&losses, &cause);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+INLINE struct target *target_of(u32 slot, u32 tier)
+{
+	u32 hit = slot * TIERS + tier;
+	u64 *count = map_lookup(&hits, &hit);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	return map_lookup(&targets, &slot);
+}
+
+INLINE u64 word_at(u64 address)
+{
+	u64 word = 0;
+	read_user(&word, sizeof word, (void *)address);
+	return word;
+}
+
+// Whether a list of libuv's has a member: an empty head points to itself.
+INLINE u32 has_members(u64 head)
+{
+	u64 first = word_at(head);
+	return first != 0 && first != head;
+}
+
+// Without branches: the verifier follows each, and here they would multiply. Whether `x`, of `bits` bits, is not zero.
+#define IS_SET(x, bits) (((x) + ((1ull << (bits)) - 1)) >> (bits))
+
+INLINE u32 highest_bit(u64 value)
+{
+	u64 half = IS_SET(value >> 32, 32) << 5;
+	value >>= half;
+	u64 quarter = IS_SET(value >> 16, 16) << 4;
+	value >>= quarter;
+	u64 eighth = IS_SET(value >> 8, 8) << 3;
+	value >>= eighth;
+	u64 nibble = IS_SET(value >> 4, 4) << 2;
+	value >>= nibble;
+	u64 pair = IS_SET(value >> 2, 2) << 1;
+	value >>= pair;
+	return half + quarter + eighth + nibble + pair + (value >> 1);
+}
+
+// model::histogram::slot_of, for a duration that is neither zero nor longer than centuries.
+INLINE u32 slot_of(const struct tables *table, u64 ns)
+{
+	u32 octave = highest_bit(ns);
+	u32 key = octave * 16 + ((u32)((ns << (63 - octave)) >> 59) & 15);
+	if (key >= KEYS)
+		return SLOTS - 1;
+	return table->first_slot[key] + (u32)((table->first_bound[key] - ns) >> 63);
+}
+
+// Adds a duration to a distribution. `shared` where threads may do so at the same time.
+INLINE void record(u32 slot, u32 thread, u32 which, u64 class, u64 ns, int shared)
+{
+	struct histogram_key key = { .slot = slot, .thread = thread, .which = which, .class = class };
+	u32 zero = 0;
+	struct histogram *histogram = map_lookup(&histograms, &key);
+	if (!histogram) {
+		struct histogram *zeros = map_lookup(&empty, &zero);
+		if (!zeros)
+			return;
+		map_update(&histograms, &key, zeros, NO_EXIST);
+		histogram = map_lookup(&histograms, &key);
+		if (!histogram) {
+			lose(LOSS_HISTOGRAMS);
+			return;
+		}
+	}
+	u64 *cell = &histogram->zeros;
+	if (ns) {
+		struct tables *table = map_lookup(&tables, &zero);
+		if (!table)
+			return;
+		u32 at = slot_of(table, ns);
+		if (at >= SLOTS)
+			return;
+		cell = &histogram->slots[at];
+	}
+	if (shared) {
+		__sync_fetch_and_add(&histogram->sum_ns, ns);
+		__sync_fetch_and_add(cell, 1);
+	} else {
+		histogram->sum_ns += ns;
+		*cell += 1;
+	}
+}
+
+INLINE u64 thread_key(u32 slot)
+{
+	return (u64)slot << 32 | (u32)pid_tgid();
+}
+
+INLINE struct thread *thread_of(u32 slot, int create)
+{
+	u64 key = thread_key(slot);
+	struct thread *thread = map_lookup(&threads, &key);
+	if (!thread && create) {
+		struct thread fresh = { .phase = UNKNOWN };
+		map_update(&threads, &key, &fresh, NO_EXIST);
+		thread = map_lookup(&threads, &key);
+		if (!thread)
+			lose(LOSS_THREADS);
+	}
+	return thread;
+}
+
+// Whether a probe on a function that `uv_run` calls speaks of the loop that is measured on this thread. A loop that runs
+// within a callback of another (as spawnSync has) lies deeper on the stack, and its time is that of the callback.
+INLINE int is_own(struct target *target, struct thread *thread, u64 loop, u64 stack)
+{
+	if (thread->loop == loop)
+		return 1;
+	if (thread->loop && stack < thread->stack) {
+		thread->nested += 1;
+		return 0;
+	}
+	u64 internal = word_at(loop + target->internal_fields);
+	thread->loop = loop;
+	thread->stack = stack;
+	thread->entered = thread->waited = thread->mark = 0;
+	thread->active_ns = thread->idle_ns = thread->iterations = thread->slow = 0;
+	thread->phase = UNKNOWN;
+	thread->ran = 0;
+	// UV_METRICS_IDLE_TIME in the internal fields' flags.
+	thread->keeps_idle = (u32)word_at(internal) & 1;
+	return 1;
+}
+
+// ---- the loop
+
+// The time that the present poll has waited.
+INLINE u64 waited(struct target *target, struct thread *thread)
+{
+	if (!thread->keeps_idle)
+		return thread->waited;
+	return word_at(word_at(thread->loop + target->internal_fields) + target->idle_time) - thread->idle_before;
+}
+
+INLINE void end_phase(u32 slot, struct thread *thread, u64 now)
+{
+	u32 phase = thread->phase;
+	if (phase >= PHASES || !thread->mark)
+		return;
+	u64 ns = now - thread->mark;
+	thread->phase_ns[phase] += ns;
+	// Where closing begins, uv_run has taken the list away already: only the time tells whether it was empty.
+	if (thread->ran || (phase == CLOSE && ns > CLOSE_EMPTY_NS))
+		record(slot, (u32)pid_tgid(), PHASE_0 + phase, 0, ns, 0);
+}
+
+INLINE void begin_phase(struct thread *thread, u32 phase, u32 ran, u64 now)
+{
+	thread->phase = phase;
+	thread->ran = ran;
+	thread->mark = now;
+}
+
+// uv__io_poll(loop, timeout): the end of all that ran since the poll before.
+SEC("uprobe/io_poll") int io_poll(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_LOOP);
+	struct thread *thread = thread_of(slot, 1);
+	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+		return 0;
+	u64 now = now_ns(), wait = 0, internal = word_at(thread->loop + target->internal_fields);
+	u64 idle = thread->keeps_idle ? word_at(internal + target->idle_time) : 0;
+	end_phase(slot, thread, now);
+	if (thread->entered) {
+		wait = thread->keeps_idle ? idle - thread->idle_before : thread->waited;
+		u64 total = now - thread->entered;
+		u64 away = total > wait ? total - wait : 0;
+		thread->active_ns += away;
+		thread->idle_ns += total - away;
+		thread->iterations += 1;
+		record(slot, (u32)pid_tgid(), LAG, 0, away, 0);
+		if (away > target->slow_ns) {
+			thread->slow += 1;
+			struct slow_iteration event = { .loop = thread->loop, .began_ns = now - away, .ended_ns = now,
+				.slot = slot, .thread = (u32)pid_tgid() };
+			for (int phase = 0; phase < PHASES; phase++)
+				event.phase_ns[phase] = thread->phase_ns[phase];
+			if (ring_output(&slow_iterations, &event, sizeof event, NO_WAKEUP))
+				lose(LOSS_EVENTS);
+		}
+	}
+	for (int phase = 0; phase < PHASES; phase++)
+		thread->phase_ns[phase] = 0;
+	thread->entered = now;
+	thread->idle_before = idle;
+	thread->waited = 0;
+	if (target->events)
+		thread->events_before = word_at(internal + target->events);
+	begin_phase(thread, POLL_CALLBACKS, 0, now);
+	return 0;
+}
+
+// Behind epoll_wait, of loops that do not keep their idle time.
+SEC("uprobe/poll_return") int poll_return(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_LOOP);
+	struct thread *thread = thread_of(slot, 0);
+	// A nested loop's frame lies deeper by more than a frame of uv__io_poll.
+	if (target && thread && thread->entered && !thread->keeps_idle && !thread->waited)
+		thread->waited = now_ns() - thread->entered;
+	return 0;
+}
+
+// ---- its phases
+
+SEC("uprobe/run_timers") int run_timers(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_PHASES);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+		return 0;
+	u64 now = now_ns(), first = word_at(thread->loop + target->timer_heap);
+	u32 is_due = 0;
+	if (first) {
+		u64 due = word_at(first + target->due);
+		is_due = due <= word_at(thread->loop + target->time);
+		if (is_due && due * 1000000 < now)
+			record(slot, (u32)pid_tgid(), LATENESS, 0, now - due * 1000000, 0);
+	}
+	end_phase(slot, thread, now);
+	begin_phase(thread, TIMERS, is_due, now);
+	return 0;
+}
+
+INLINE int list_phase(struct registers *ctx, u32 phase)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_PHASES);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+		return 0;
+	u64 now = now_ns();
+	u32 head = phase == IDLE ? target->idle : phase == PREPARE ? target->prepare : target->check;
+	if (phase == CHECK && thread->entered) {
+		// The poll ends here. What it did not wait, its callbacks took.
+		u64 total = now - thread->entered, wait = waited(target, thread);
+		u64 callbacks = total > wait ? total - wait : 0;
+		u64 internal = word_at(thread->loop + target->internal_fields);
+		thread->phase_ns[POLL_CALLBACKS] += callbacks;
+		if (wait)
+			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_WAIT, 0, wait, 0);
+		// Before libuv 1.45 nothing tells whether there were any.
+		if (!target->events || word_at(internal + target->events) != thread->events_before)
+			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_CALLBACKS, 0, callbacks, 0);
+	} else {
+		end_phase(slot, thread, now);
+	}
+	begin_phase(thread, phase, has_members(thread->loop + head), now);
+	return 0;
+}
+
+SEC("uprobe/run_idle") int run_idle(struct registers *ctx)
+{
+	return list_phase(ctx, IDLE);
+}
+
+SEC("uprobe/run_prepare") int run_prepare(struct registers *ctx)
+{
+	return list_phase(ctx, PREPARE);
+}
+
+SEC("uprobe/run_check") int run_check(struct registers *ctx)
+{
+	return list_phase(ctx, CHECK);
+}
+
+// In uv_run, behind its call of uv__run_check. The frame of a nested uv_run lies deeper.
+SEC("uprobe/check_return") int check_return(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_PHASES);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || thread->phase != CHECK || ctx->word[STACK] < thread->stack)
+		return 0;
+	u64 now = now_ns();
+	end_phase(slot, thread, now);
+	begin_phase(thread, CLOSE, 0, now);
+	return 0;
+}
+
+// ---- garbage collection
+
+SEC("uprobe/gc_begin") int gc_begin(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_LOOP);
+	struct thread *thread = thread_of(slot, 1);
+	if (!target || !thread)
+		return 0;
+	if (!thread->gc_depth++) {
+		thread->gc_began = now_ns();
+		thread->gc_kind = (u32)ctx->word[ARG2];
+	}
+	return 0;
+}
+
+SEC("uretprobe/gc_end") int gc_end(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_LOOP);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !thread->gc_depth || --thread->gc_depth || !thread->gc_began)
+		return 0;
+	u32 kind = thread->gc_kind;
+	if (kind < 3)
+		record(slot, (u32)pid_tgid(), GC_0 + kind, 0, now_ns() - thread->gc_began, 0);
+	thread->gc_began = 0;
+	return 0;
+}
+
+// ---- the pool
+
+INLINE void submitted(u32 slot, u64 loop, u64 address, u64 class)
+{
+	struct task_key key = { .task = address, .slot = slot };
+	struct task task = { .time = now_ns(), .class = class, .loop = loop, .state = SUBMITTED };
+	if (map_update(&tasks, &key, &task, ANY))
+		lose(LOSS_TASKS);
+}
+
+// Node.js: the object that holds the request begins with its virtual table, two words before.
+INLINE u64 class_of(struct target *target, u64 request)
+{
+	u64 table = target->has_classes ? word_at(request - 16) : 0;
+	return table > CLASS_WORK ? table : CLASS_WORK;
+}
+
+// uv__work_submit(loop, task, kind, work, done)
+SEC("uprobe/work_submit") int work_submit(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_POOL);
+	if (!target)
+		return 0;
+	u64 task = ctx->word[ARG2], work = ctx->word[ARG4], class = CLASS_WORK;
+	if (work == target->work_fs)
+		class = CLASS_FS;
+	else if (work == target->work_getaddrinfo || work == target->work_getnameinfo)
+		class = CLASS_DNS;
+	else if (work == target->work_random)
+		class = CLASS_RANDOM;
+	else if (work == target->work_queued)
+		class = class_of(target, task - target->request_task);
+	submitted(slot, ctx->word[ARG1], task, class);
+	return 0;
+}
+
+// uv_queue_work(loop, request, work, after), where it holds a copy of uv__work_submit
+SEC("uprobe/queue_work") int queue_work(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_POOL);
+	if (target)
+		submitted(slot, ctx->word[ARG1], ctx->word[ARG2] + target->request_task,
+			class_of(target, ctx->word[ARG2]));
+	return 0;
+}
+
+// The task that a register points near. A switch, for the verifier wants constant offsets into the registers; the
+// barriers keep the compiler from making them variable again.
+INLINE u64 task_at(struct registers *ctx, u64 cookie)
+{
+	u64 value = 0;
+#define REGISTER(index)                                                                                                \
+	case index:                                                                                                        \
+		value = ctx->word[index];                                                                                      \
+		asm volatile("" : "+r"(value));                                                                                \
+		break;
+	switch ((u8)(cookie >> 16)) {
+		REGISTER(0)
+		REGISTER(1)
+		REGISTER(2)
+		REGISTER(3)
+		REGISTER(4)
+		REGISTER(5)
+#if defined(TARGET_X86_64)
+		REGISTER(14)
+#else
+		REGISTER(19)
+		REGISTER(20)
+		REGISTER(21)
+		REGISTER(22)
+		REGISTER(23)
+		REGISTER(24)
+#endif
+	}
+	return value + (s32)(cookie >> 32);
+}
+
+SEC("uprobe/task_start") int task_start(struct registers *ctx)
+{
+	u64 cookie = cookie_of(ctx), now = now_ns();
+	u32 slot = (u16)cookie;
+	if (!target_of(slot, TIER_POOL))
+		return 0;
+	struct task_key key = { .task = task_at(ctx, cookie), .slot = slot };
+	struct task *task = map_lookup(&tasks, &key);
+	if (!task || task->state != SUBMITTED)
+		return 0;
+	record(slot, 0, WAIT, task->class, now - task->time, 1);
+	task->time = now;
+	task->state = RUNNING;
+	return 0;
+}
+
+SEC("uprobe/task_end") int task_end(struct registers *ctx)
+{
+	u64 cookie = cookie_of(ctx), now = now_ns();
+	u32 slot = (u16)cookie;
+	if (!target_of(slot, TIER_POOL))
+		return 0;
+	struct task_key key = { .task = task_at(ctx, cookie), .slot = slot };
+	struct task *task = map_lookup(&tasks, &key);
+	if (!task)
+		return 0;
+	if (task->state == RUNNING)
+		record(slot, 0, RUN, task->class, now - task->time, 1);
+	task->time = now;
+	task->state = ENDED;
+	struct task_key of_loop = { .task = task->loop, .slot = slot };
+	struct ended *ended = map_lookup(&ended_tasks, &of_loop);
+	if (!ended) {
+		struct ended none = {};
+		map_update(&ended_tasks, &of_loop, &none, NO_EXIST);
+		ended = map_lookup(&ended_tasks, &of_loop);
+	}
+	// Whoever sees the task in the list must see the one before it, so that is written first. Several threads may try at the
+	// same time; one that loses each time leaves its task without a completion delay.
+	for (int i = 0; ended && i < TRIES; i++) {
+		u64 before = ended->last;
+		task->next = before;
+		if (__sync_val_compare_and_swap(&ended->last, before, key.task) == before)
+			break;
+	}
+	return 0;
+}
+
+// uv__work_done(async): the callbacks of tasks that have ended begin. Which those are is told by the probe on their end,
+// not by libuv's list: more may come into that before libuv has locked it.
+SEC("uprobe/work_done") int work_done(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_POOL);
+	if (!target)
+		return 0;
+	u64 now = now_ns(), loop = ctx->word[ARG1] - target->done_async;
+	struct task_key key = { .task = loop, .slot = slot };
+	struct ended *ended = map_lookup(&ended_tasks, &key);
+	key.task = ended ? __sync_lock_test_and_set(&ended->last, 0) : 0;
+	for (int i = 0; i < BATCH_MAX && key.task; i++) {
+		struct task *task = map_lookup(&tasks, &key);
+		if (!task || task->state != ENDED)
+			break;
+		u64 next = task->next;
+		record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
+		map_delete(&tasks, &key);
+		key.task = next;
+	}
+	// A task in libuv's list that never ran was cancelled.
+	u64 head = loop + target->done_list, node = word_at(head);
+	for (int i = 0; i < CANCELLED_MAX && node && node != head; i++) {
+		key.task = node - target->task_node;
+		struct task *task = map_lookup(&tasks, &key);
+		if (task && task->state == SUBMITTED) {
+			record(slot, 0, CANCELLED, task->class, 0, 1);
+			map_delete(&tasks, &key);
+		}
+		node = word_at(node);
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,150 @@
+//! The few symbols that matter, from one pass over a binary's tables.
+
+use std::collections::HashMap;
+
+use object::LittleEndian;
+use object::elf::{FileHeader64, SHN_UNDEF, STT_TLS};
+use object::read::elf::{Sym, SymbolTable};
+
+use super::{Class, Elf};
+use crate::sampler::demangle::demangle;
+
+/// The names that are looked for as they are.
+const WANTED: &[&str] = &[
+    "uv_run",
+    "uv_version",
+    "uv_default_loop",
+    "uv__io_poll",
+    "uv__run_timers",
+    "uv__run_idle",
+    "uv__run_prepare",
+    "uv__run_check",
+    "uv__work_submit",
+    "uv_queue_work",
+    "uv__work_done",
+    "uv__queue_work",
+    "uv__fs_work",
+    "uv__getaddrinfo_work",
+    "uv__getnameinfo_work",
+    "uv__random_work",
+    "uv_mutex_lock",
+    "worker",
+    "default_loop_struct",
+    "wq",
+    "slow_io_pending_wq",
+    "run_slow_work_message",
+    "exit_message",
+    "idle_threads",
+    "nthreads",
+    "epoll_wait",
+    "epoll_pwait",
+    "uv__epoll_pwait",
+    "uv__epoll_wait",
+];
+
+/// `v8::internal::Heap::PerformGarbageCollection`; its parameters differ between versions.
+const GARBAGE_COLLECTION: &str = "_ZN2v88internal4Heap24PerformGarbageCollectionENS0_16GarbageCollectorE";
+
+/// What Node.js hands to `uv_queue_work` for each of its tasks: the lambda of `node::ThreadPoolWork::ScheduleWork`, as a
+/// function (`_FUN` of GCC, `__invoke` of clang).
+const NODE_TASK: &str = "_ZZN4node14ThreadPoolWork12ScheduleWorkEvENUlP9uv_work_sE_";
+
+/// The virtual tables of Node.js's classes.
+const NODE_CLASSES: &str = "_ZTVN4node";
+
+/// A class whose table is bigger is none of a task.
+const CLASS_BYTES_MAX: u64 = 4096;
+
+/// More classes than Node.js has; the bound is for files that lie.
+const CLASSES_MAX: usize = 4096;
+
+type Table<'a> = SymbolTable<'a, FileHeader64<LittleEndian>, &'a [u8]>;
+
+/// An address and a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Symbol {
+    pub(super) address: u64,
+    pub(super) size: u64,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Symbols {
+    named: HashMap<&'static str, Symbol>,
+    pub(super) garbage_collection: Option<Symbol>,
+    pub(super) node_task: Option<Symbol>,
+    pub(super) classes: Vec<Class>,
+}
+
+impl Symbols {
+    /// Reads the tables of a file: the full one and the dynamic one.
+    pub(super) fn read(elf: &Elf<'_>) -> Self {
+        let mut symbols = Self::default();
+        symbols.read_table(elf, elf.elf_dynamic_symbol_table());
+        symbols.read_table(elf, elf.elf_symbol_table());
+        symbols.classes.sort_unstable_by_key(|class| class.start);
+        symbols.classes.dedup_by_key(|class| class.start);
+        symbols
+    }
+
+    /// The symbol with one of the [wanted](WANTED) names.
+    pub(super) fn get(&self, name: &str) -> Option<Symbol> {
+        self.named.get(name).copied()
+    }
+
+    /// The address of the symbol with one of the wanted names.
+    pub(super) fn address(&self, name: &str) -> Option<u64> {
+        self.get(name).map(|symbol| symbol.address)
+    }
+
+    fn read_table<'a>(&mut self, elf: &Elf<'a>, table: &Table<'a>) {
+        let endian = elf.endian();
+        for entry in table.iter() {
+            if entry.st_shndx(endian) == SHN_UNDEF || entry.st_type() == STT_TLS {
+                continue;
+            }
+            let Some(name) =
+                table.symbol_name(endian, entry).ok().and_then(|name| std::str::from_utf8(name).ok())
+            else {
+                continue;
+            };
+            let symbol = Symbol { address: entry.st_value(endian), size: entry.st_size(endian) };
+            match name.as_bytes() {
+                [b'_', b'Z', ..] => self.offer_cpp(name, symbol),
+                _ => {
+                    let bare = name.split_once('@').map_or(name, |(bare, _)| bare);
+                    if let Ok(position) = wanted().binary_search(&bare) {
+                        self.named.entry(wanted()[position]).or_insert(symbol);
+                    }
+                }
+            }
+        }
+    }
+
+    fn offer_cpp(&mut self, name: &str, symbol: Symbol) {
+        if name.starts_with(NODE_CLASSES)
+            && (1..=CLASS_BYTES_MAX).contains(&symbol.size)
+            && self.classes.len() < CLASSES_MAX
+        {
+            let name = demangle(name);
+            let name =
+                name.strip_prefix("{vtable(").and_then(|rest| rest.strip_suffix(")}")).unwrap_or(&name);
+            let end = symbol.address.saturating_add(symbol.size);
+            self.classes.push(Class { start: symbol.address, end, name: name.to_owned() });
+        } else if name.starts_with(GARBAGE_COLLECTION) && !name.contains('.') {
+            self.garbage_collection.get_or_insert(symbol);
+        } else if name.starts_with(NODE_TASK) && (name.contains("4_FUN") || name.contains("8__invoke")) {
+            self.node_task.get_or_insert(symbol);
+        }
+    }
+}
+
+/// The wanted names, sorted.
+fn wanted() -> &'static [&'static str] {
+    static SORTED: std::sync::OnceLock<Vec<&'static str>> = std::sync::OnceLock::new();
+    SORTED.get_or_init(|| {
+        let mut names = WANTED.to_vec();
+        names.sort_unstable();
+        names
+    })
+}

@@ -1,0 +1,225 @@
+//! Reading libuv's own state from outside, some times a second: at no cost to the process.
+//!
+//! One call into the kernel copies what all loops and the pool say of themselves; libuv keeps count of its idle time and its
+//! iterations anyway. What it does not keep can only be caught: how long a loop has been away, which tasks wait. That is
+//! called an estimate, and has names of its own.
+//!
+//! The process may lie, or change while it is read: lists are followed only so far, times must fit into the time that has
+//! passed, and a loop that does not look like one any more is dropped.
+
+mod handles;
+mod lists;
+mod loops;
+mod peak;
+mod pool;
+mod remote;
+mod threads;
+
+use std::time::Duration;
+
+use model::snapshot::{SharedLabels, Snapshot};
+use model::time::Monotonic;
+
+use super::locate::Located;
+use super::probes::{KnownLoop, LoopMeasured};
+use crate::target::{Process, ProcessError};
+use loops::ObservedLoop;
+use pool::ObservedPool;
+use remote::Remote;
+use threads::Threads;
+
+/// Between readings of a process in which something happens.
+const INTERVAL_BUSY: Duration = Duration::from_millis(50);
+
+/// Between readings of a process that waits.
+const INTERVAL_IDLE: Duration = Duration::from_millis(250);
+
+/// Between looks for new threads.
+const THREADS_EVERY_NS: u64 = 1_500_000_000;
+
+/// A reading may take this share of the time until the next one.
+const READING_SHARE: u32 = 100;
+
+/// Everything that is read of one process.
+#[derive(Debug)]
+pub struct Observer {
+    remote: Remote,
+    located: Located,
+    threads: Threads,
+    loops: Vec<ObservedLoop>,
+    pool: Option<ObservedPool>,
+    next_threads: Monotonic,
+    is_busy: bool,
+    last_reading_took: Duration,
+}
+
+/// What a person should know of a process that is observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The pool's variables are not known.
+    NoPool,
+    /// No loop was found yet.
+    NoLoop,
+    /// A loop does not keep its idle time.
+    NoIdleTime,
+    /// File operations may bypass the pool.
+    IoUring,
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoPool => "the pool cannot be read: the binary has no symbols of its variables",
+            Self::NoLoop => "no loop was found yet: none has waited since",
+            Self::NoIdleTime => "a loop does not keep its idle time (UV_METRICS_IDLE_TIME), so its utilization needs the tier loop",
+            Self::IoUring => "UV_USE_IO_URING is set: file operations may go through io_uring and bypass the pool, whose figures then leave them out",
+        })
+    }
+}
+
+impl Observer {
+    /// Begins to observe a process.
+    ///
+    /// # Errors
+    /// [`ProcessError::Permission`] where its memory may not be read: that needs the same user or `CAP_SYS_PTRACE`.
+    pub fn new(process: &Process, located: Located, now: Monotonic) -> Result<Self, ProcessError> {
+        let remote = Remote::new(process.pid());
+        let pool = ObservedPool::new(&located.libuv);
+        let mut observer = Self {
+            remote,
+            threads: Threads::new(process.pid()),
+            located,
+            loops: Vec::new(),
+            pool,
+            next_threads: now,
+            is_busy: true,
+            last_reading_took: Duration::ZERO,
+        };
+        observer.find_default_loop()?;
+        observer.read(now)?;
+        Ok(observer)
+    }
+
+    /// Takes a reading.
+    ///
+    /// # Errors
+    /// [`ProcessError::Vanished`] where the process has ended.
+    pub fn read(&mut self, now: Monotonic) -> Result<(), ProcessError> {
+        let began = std::time::Instant::now();
+        if now >= self.next_threads {
+            self.next_threads = now.plus_ns(THREADS_EVERY_NS);
+            if !self.loops.iter().any(|observed| observed.name == "main") {
+                self.find_default_loop()?;
+            }
+            self.find_loops(now)?;
+        }
+        let iterated = self.read_loops(now)?;
+        let queued = match &mut self.pool {
+            Some(pool) => pool.read(&self.remote, now)?,
+            None => false,
+        };
+        self.is_busy = iterated || queued;
+        self.last_reading_took = began.elapsed();
+        Ok(())
+    }
+
+    /// How long the next reading may wait.
+    pub fn next_reading(&self) -> Duration {
+        let interval = if self.is_busy { INTERVAL_BUSY } else { INTERVAL_IDLE };
+        interval.max(self.last_reading_took * READING_SHARE)
+    }
+
+    /// The loops that are known: address, name.
+    pub fn loops(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.loops.iter().map(|observed| (observed.address, observed.name.as_str()))
+    }
+
+    /// What is known of a loop that probes have measured: by its address, or else by its thread.
+    pub fn known(&self, measured: &LoopMeasured) -> Option<KnownLoop> {
+        let by_address = self.loops.iter().find(|observed| observed.address == measured.address);
+        let observed = by_address?;
+        Some(KnownLoop {
+            name: observed.name.clone(),
+            time_is_told: observed.keeps_idle_time(),
+            iterations_are_told: observed.counts_iterations(),
+        })
+    }
+
+    /// What a person should know.
+    pub fn notes(&self, process: &Process) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if self.loops.is_empty() {
+            notes.push(Note::NoLoop);
+        }
+        if self.loops.iter().any(|observed| !observed.keeps_idle_time()) {
+            notes.push(Note::NoIdleTime);
+        }
+        if self.pool.is_none() {
+            notes.push(Note::NoPool);
+        }
+        let environment = process.read("environ").unwrap_or_default();
+        let mut variables = environment.split(|&byte| byte == 0);
+        let is_on = |value: &[u8]| !value.is_empty() && value != b"0";
+        let io_uring = |variable: &[u8]| variable.strip_prefix(b"UV_USE_IO_URING=").is_some_and(is_on);
+        // Before 1.45 libuv knew no io_uring.
+        if self.located.libuv.image.version >= Some((1, 45, 0)) && variables.any(io_uring) {
+            notes.push(Note::IoUring);
+        }
+        notes
+    }
+
+    /// Adds what was observed.
+    pub fn add_to(&self, snapshot: &mut Snapshot, target: &SharedLabels) {
+        let layout = &self.located.libuv.image.layout;
+        for observed in &self.loops {
+            let labels = target.with("loop", &observed.name);
+            observed.add_to(snapshot, &labels);
+            handles::add_to(&self.remote, layout, observed.address, snapshot, &labels);
+        }
+        if let Some(pool) = &self.pool {
+            pool.add_to(snapshot, target);
+        }
+    }
+
+    fn find_default_loop(&mut self) -> Result<(), ProcessError> {
+        let part = &self.located.libuv;
+        let Some(address) = part.image.state.default_loop.map(|address| part.address(address)) else {
+            return Ok(());
+        };
+        match ObservedLoop::open(&self.remote, &part.image.layout, address, None, "main".to_owned()) {
+            Ok(found) => {
+                self.loops.extend(found);
+                Ok(())
+            }
+            // The page may not be there yet.
+            Err(ProcessError::System { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn find_loops(&mut self, now: Monotonic) -> Result<(), ProcessError> {
+        let known: Vec<u64> = self.loops.iter().map(|observed| observed.address).collect();
+        let alive = |tid: Option<u32>, threads: &Threads| tid.is_none_or(|tid| threads.has(tid));
+        let found = self.threads.look(&self.remote, &self.located, &known, now)?;
+        self.loops.extend(found);
+        self.loops.retain(|observed| alive(observed.tid, &self.threads));
+        Ok(())
+    }
+
+    /// Reads all loops; whether any has iterated or is away.
+    fn read_loops(&mut self, now: Monotonic) -> Result<bool, ProcessError> {
+        let layout = &self.located.libuv.image.layout;
+        let states = loops::read_all(&self.remote, layout, &self.loops)?;
+        let mut busy = false;
+        let mut states = states.into_iter();
+        self.loops.retain_mut(|observed| match states.next().flatten() {
+            Some(state) => {
+                busy |= observed.take(state, now);
+                true
+            }
+            // What was a loop is none any more: its thread has ended.
+            None => false,
+        });
+        Ok(busy)
+    }
+}

@@ -1,0 +1,464 @@
+//! Probes on libuv: every iteration, every phase, every task.
+//!
+//! A few BPF programs are loaded once and placed on the [points](super::image::Points) of each target. They keep sums and
+//! distributions in the kernel, in the buckets of [`model::histogram`]; nothing is sent for each hit. Everything is held
+//! by descriptors: when this program ends, however it ends, the kernel takes every probe away.
+//!
+//! Where the kernel can place many probes in one call (Linux 6.6), that is used: it needs fewer rights, and taking them
+//! away takes milliseconds instead of seconds. Before, each is an event of its own.
+//!
+//! A target's hits, distributions and tasks are told apart by its *slot*, a number that its probes carry; threads by their
+//! ids in the outermost pid namespace.
+
+mod abi;
+mod attachment;
+mod error;
+mod measured;
+mod object;
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use bytemuck::Zeroable;
+use model::histogram;
+use model::label::{Phase, ProbeLoss, Tier};
+use model::time::Monotonic;
+
+use super::image::TaskSite;
+use super::locate::{Located, Part};
+use super::tiers::Tiers;
+use crate::sys::bpf::{self, Map, Placement, Ring};
+use crate::target::Pid;
+pub use attachment::{Attachment, Refusal};
+pub use error::ProbeError;
+pub use measured::{KnownLoop, LoopMeasured, Measured, PoolMeasured};
+use object::Loaded;
+
+/// What a hit costs its process, in nanoseconds: the middle of what `cargo bench --bench attach` measured.
+pub const HIT_NS: u64 = 900;
+
+/// How probes are placed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProbeOptions {
+    /// Place each probe as an event of its own, even where the kernel can do better.
+    pub single: bool,
+}
+
+/// The programs and maps that all targets share.
+pub struct Probes {
+    loaded: Loaded,
+    placing: Placing,
+    ring: Ring,
+    /// Which slots are taken.
+    slots: Vec<bool>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Placing {
+    /// Many in one call.
+    Multi,
+    /// Each as an event: the kernel's number of such events, and the bit that asks for returns.
+    Single { kind: u32, return_bit: u32 },
+}
+
+/// An iteration that was away from the poll for longer than the threshold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowIteration {
+    /// The process.
+    pub slot: u32,
+    /// The loop's thread.
+    pub tid: u32,
+    /// Where the loop lies in the process's memory.
+    pub loop_address: u64,
+    /// When the poll before it returned.
+    pub started: Monotonic,
+    /// When it came to the next poll.
+    pub ended: Monotonic,
+    /// Time in each phase, in nanoseconds, longest first; empty without the tier `phases`.
+    pub phases: Vec<(Phase, u64)>,
+}
+
+/// Everything that the maps hold, read at once.
+pub struct Readings {
+    histograms: HashMap<u32, Vec<(abi::HistogramKey, Box<abi::Histogram>)>>,
+    threads: HashMap<u32, Vec<(u32, abi::Thread)>>,
+}
+
+impl Probes {
+    /// Makes the maps and loads the programs.
+    ///
+    /// # Errors
+    /// [`ProbeError`] names the right or the feature of the kernel that is missing.
+    pub fn load(options: &ProbeOptions) -> Result<Self, ProbeError> {
+        let (loaded, placing) = match options.single {
+            true => Self::load_single()?,
+            false => match Loaded::load(true) {
+                Ok(loaded) => (loaded, Placing::Multi),
+                // Before 6.6 the kernel does not know the way of attaching.
+                Err(refused) if refused.source.raw_os_error() == Some(libc::EINVAL) => Self::load_single()?,
+                Err(refused) => return Err(ProbeError::load(refused)),
+            },
+        };
+        let failed = |doing| move |source| ProbeError::System { doing, source };
+        fill_tables(loaded.map("tables")).map_err(failed("cannot fill a BPF map"))?;
+        let ring = Ring::map(loaded.map("slow_iterations"), abi::RING_BYTES)
+            .map_err(failed("cannot map the ring of slow iterations"))?;
+        Ok(Self { loaded, placing, ring, slots: vec![false; abi::TARGETS_MAX] })
+    }
+
+    fn load_single() -> Result<(Loaded, Placing), ProbeError> {
+        let loaded = Loaded::load(false).map_err(ProbeError::load)?;
+        let read = |name: &str| fs::read_to_string(format!("/sys/bus/event_source/devices/uprobe/{name}"));
+        let number = |text: io::Result<String>| text.ok()?.trim().rsplit(':').next()?.parse().ok();
+        let (kind, return_bit) = (number(read("type")), number(read("format/retprobe")));
+        let placing = Placing::Single {
+            kind: kind.ok_or(ProbeError::NoUprobes)?,
+            return_bit: return_bit.ok_or(ProbeError::NoUprobes)?,
+        };
+        Ok((loaded, placing))
+    }
+
+    /// Places the probes of some tiers on a process. `slow_ns` is the time away from the poll from which on an iteration is
+    /// reported. A tier that the binary has no points for is left out, and [`Attachment::refused`] says so. The tier
+    /// `phases` brings the tier `loop` with it.
+    ///
+    /// # Errors
+    /// [`ProbeError`] where nothing could be placed: a right is missing, or the process has ended.
+    pub fn attach(
+        &mut self,
+        pid: Pid,
+        located: &Located,
+        tiers: Tiers,
+        slow_ns: u64,
+    ) -> Result<Attachment, ProbeError> {
+        let slot = self.slots.iter().position(|taken| !taken).ok_or(ProbeError::TooManyTargets)?;
+        let target = target(located, slow_ns);
+        let set =
+            self.loaded.map("targets").update(&(slot as u32).to_ne_bytes(), bytemuck::bytes_of(&target));
+        set.map_err(|source| ProbeError::System { doing: "cannot set up a target", source })?;
+        self.slots[slot] = true;
+        let classes = attachment::Classes::new(&located.libuv);
+        let mut attachment = Attachment::new(pid, slot as u32, classes);
+        let tiers = if tiers.has(Tier::Phases) { tiers.with(Tier::Loop) } else { tiers };
+        for tier in tiers.probes().iter() {
+            if let Err(error) = self.attach_tier(&mut attachment, located, tier) {
+                self.detach(attachment);
+                return Err(error);
+            }
+        }
+        Ok(attachment)
+    }
+
+    /// Places the probes of one more tier.
+    ///
+    /// # Errors
+    /// As [`Probes::attach`].
+    pub fn attach_tier(
+        &mut self,
+        attachment: &mut Attachment,
+        located: &Located,
+        tier: Tier,
+    ) -> Result<(), ProbeError> {
+        let wanted = match Wanted::of(located, tier) {
+            Ok(wanted) => wanted,
+            Err(refusal) => {
+                attachment.refuse(tier, refusal);
+                return Ok(());
+            }
+        };
+        let mut links = Vec::new();
+        for point in wanted {
+            self.place(attachment, &point, &mut links)?;
+        }
+        attachment.hold(tier, links);
+        Ok(())
+    }
+
+    fn place(
+        &self,
+        attachment: &Attachment,
+        wanted: &Wanted<'_>,
+        links: &mut Vec<OwnedFd>,
+    ) -> Result<(), ProbeError> {
+        let pid = attachment.pid();
+        let failed = |source: io::Error| ProbeError::place(pid, wanted.program, self.is_multi(), source);
+        let path =
+            CString::new(wanted.part.path.as_os_str().as_bytes()).expect("paths below /proc have no zeros");
+        let program = self.loaded.program(wanted.program).as_fd();
+        let placements: Vec<Placement> = wanted
+            .sites
+            .iter()
+            .map(|&(offset, upper)| Placement { offset, cookie: u64::from(attachment.slot()) | upper })
+            .collect();
+        match self.placing {
+            Placing::Multi => {
+                let link = bpf::link_uprobes(program, &path, &placements, pid.get(), wanted.at_return);
+                links.push(link.map_err(failed)?);
+            }
+            Placing::Single { kind, return_bit } => {
+                let return_bit = wanted.at_return.then_some(return_bit);
+                for placement in placements {
+                    let event = bpf::open_uprobe(kind, return_bit, &path, placement.offset, pid.get());
+                    let event = event.map_err(failed)?;
+                    links.push(bpf::link_event(program, event.as_fd(), placement.cookie).map_err(failed)?);
+                    links.push(event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether many probes are placed in one call.
+    pub fn is_multi(&self) -> bool {
+        matches!(self.placing, Placing::Multi)
+    }
+
+    /// Takes the probes of one tier away. What they measured stays.
+    pub fn detach_tier(&mut self, attachment: &mut Attachment, tier: Tier) {
+        attachment.release(tier);
+    }
+
+    /// Takes all probes of a process away, and forgets what they measured.
+    pub fn detach(&mut self, attachment: Attachment) {
+        let slot = attachment.slot();
+        drop(attachment);
+        self.forget(slot, &|_| false);
+        self.forget_tasks(slot);
+        for &tier in Tier::ALL {
+            // An array's cells are set, not deleted; a failure would only leave numbers that nobody reads.
+            let _ = self.loaded.map("hits").update(&abi::hits_key(slot, tier), &0u64.to_ne_bytes());
+        }
+        self.slots[slot as usize] = false;
+    }
+
+    /// Forgets what was measured of threads that have ended. `is_alive` is asked with a thread's id.
+    pub fn forget_ended_threads(&mut self, attachment: &Attachment, is_alive: &dyn Fn(u32) -> bool) {
+        self.forget(attachment.slot(), is_alive);
+    }
+
+    fn forget(&self, slot: u32, is_alive: &dyn Fn(u32) -> bool) {
+        let of_slot = |key: &abi::HistogramKey| key.slot == slot;
+        let histograms = self.loaded.map("histograms");
+        for bytes in histograms.keys().unwrap_or_default() {
+            let key: abi::HistogramKey = bytemuck::pod_read_unaligned(&bytes);
+            if of_slot(&key) && !is_alive(key.thread) {
+                let _ = histograms.delete(&bytes);
+            }
+        }
+        let threads = self.loaded.map("threads");
+        for bytes in threads.keys().unwrap_or_default() {
+            let (of, tid) = thread_key(&bytes);
+            if of == slot && !is_alive(tid) {
+                let _ = threads.delete(&bytes);
+            }
+        }
+    }
+
+    fn forget_tasks(&self, slot: u32) {
+        for map in ["tasks", "ended_tasks"].map(|name| self.loaded.map(name)) {
+            for bytes in map.keys().unwrap_or_default() {
+                if bytes[8..12] == slot.to_ne_bytes() {
+                    let _ = map.delete(&bytes);
+                }
+            }
+        }
+    }
+
+    /// Reads everything that was measured, of all targets.
+    ///
+    /// # Errors
+    /// [`ProbeError::System`] where the kernel refuses, which it does not while it works.
+    pub fn collect(&self) -> Result<Readings, ProbeError> {
+        let failed = |source| ProbeError::System { doing: "cannot read a BPF map", source };
+        let mut readings = Readings { histograms: HashMap::new(), threads: HashMap::new() };
+        let map = self.loaded.map("histograms");
+        for bytes in map.keys().map_err(failed)? {
+            let key: abi::HistogramKey = bytemuck::pod_read_unaligned(&bytes);
+            let mut histogram = Box::new(abi::Histogram::zeroed());
+            if map.lookup(&bytes, bytemuck::bytes_of_mut(&mut *histogram)).map_err(failed)? {
+                readings.histograms.entry(key.slot).or_default().push((key, histogram));
+            }
+        }
+        let map = self.loaded.map("threads");
+        for bytes in map.keys().map_err(failed)? {
+            let (slot, tid) = thread_key(&bytes);
+            let mut thread = abi::Thread::zeroed();
+            if map.lookup(&bytes, bytemuck::bytes_of_mut(&mut thread)).map_err(failed)? {
+                readings.threads.entry(slot).or_default().push((tid, thread));
+            }
+        }
+        Ok(readings)
+    }
+
+    /// How often the process ran into probes since they were placed, by tier.
+    pub fn hits(&self, attachment: &Attachment) -> [u64; Tier::ALL.len()] {
+        let mut hits = [0; Tier::ALL.len()];
+        for (hits, &tier) in hits.iter_mut().zip(Tier::ALL) {
+            let mut count = [0; 8];
+            if self.loaded.map("hits").lookup(&abi::hits_key(attachment.slot(), tier), &mut count).is_ok() {
+                *hits = u64::from_ne_bytes(count);
+            }
+        }
+        hits
+    }
+
+    /// Gives the slow iterations since the last time, of all targets.
+    pub fn slow_iterations(&mut self, mut each: impl FnMut(SlowIteration)) {
+        self.ring.drain(|record| {
+            let Some(record) = record.get(..size_of::<abi::SlowIteration>()) else { return };
+            let event: abi::SlowIteration = bytemuck::pod_read_unaligned(record);
+            let phases = Phase::ALL.iter().copied().zip(event.phase_ns).filter(|&(_, ns)| ns > 0);
+            let mut phases: Vec<(Phase, u64)> = phases.collect();
+            phases.sort_by_key(|&(_, ns)| std::cmp::Reverse(ns));
+            each(SlowIteration {
+                slot: event.slot,
+                tid: event.thread,
+                loop_address: event.loop_address,
+                started: Monotonic::from_ns(event.began_ns),
+                ended: Monotonic::from_ns(event.ended_ns),
+                phases,
+            });
+        });
+    }
+
+    /// Measurements that were lost since the programs were loaded, by [`ProbeLoss`].
+    pub fn losses(&self) -> [u64; ProbeLoss::ALL.len()] {
+        let mut losses = [0; ProbeLoss::ALL.len()];
+        for (position, lost) in losses.iter_mut().enumerate() {
+            let mut count = [0; 8];
+            if self.loaded.map("losses").lookup(&(position as u32).to_ne_bytes(), &mut count).is_ok() {
+                *lost = u64::from_ne_bytes(count);
+            }
+        }
+        losses
+    }
+}
+
+/// A program, and where it is to be placed: offsets in the part's file, with the upper bits of the cookie.
+struct Wanted<'a> {
+    program: &'static str,
+    part: &'a Part,
+    sites: Vec<(u64, u64)>,
+    at_return: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// The points of a tier, or what is missing.
+    fn of(located: &'a Located, tier: Tier) -> Result<Vec<Self>, Refusal> {
+        let part = &located.libuv;
+        let points = &part.image.points;
+        let plain = |program, part, site: super::image::Site| Self {
+            program,
+            part,
+            sites: vec![(site.offset, 0)],
+            at_return: false,
+        };
+        let need = |what, site: Option<super::image::Site>| {
+            site.map(|site| plain(what, part, site)).ok_or(Refusal::Missing(what))
+        };
+        Ok(match tier {
+            Tier::Observe => Vec::new(),
+            Tier::Loop => {
+                let mut wanted = vec![need("io_poll", points.io_poll)?];
+                // Node.js keeps its loops' idle time.
+                if !located.is_node() {
+                    let sites = points.poll_returns.iter().map(|site| (site.offset, 0)).collect::<Vec<_>>();
+                    if sites.is_empty() {
+                        return Err(Refusal::Missing("epoll_wait"));
+                    }
+                    wanted.push(Self { program: "poll_return", part, sites, at_return: false });
+                }
+                let parts = [Some(part), located.engine.as_ref()].into_iter().flatten();
+                let collect = |part: &'a Part| Some((part, part.image.points.garbage_collection?));
+                if let Some((part, site)) = parts.filter_map(collect).next() {
+                    wanted.push(plain("gc_begin", part, site));
+                    wanted.push(Self { at_return: true, ..plain("gc_end", part, site) });
+                }
+                wanted
+            }
+            Tier::Phases => {
+                let sites = points.check_returns.iter().map(|site| (site.offset, 0)).collect::<Vec<_>>();
+                let mut wanted = vec![
+                    need("run_timers", points.run_timers)?,
+                    need("run_idle", points.run_idle)?,
+                    need("run_prepare", points.run_prepare)?,
+                    need("run_check", points.run_check)?,
+                ];
+                if sites.is_empty() {
+                    return Err(Refusal::Missing("uv_run"));
+                }
+                wanted.push(Self { program: "check_return", part, sites, at_return: false });
+                wanted
+            }
+            Tier::Pool => {
+                let mut wanted = vec![need("work_submit", points.work_submit)?];
+                wanted.extend(points.queue_work.map(|site| plain("queue_work", part, site)));
+                let end = points.task_end.ok_or(Refusal::Missing("worker"))?;
+                if points.task_starts.is_empty() {
+                    return Err(Refusal::Missing("uv__fs_work"));
+                }
+                let starts = points.task_starts.iter().map(task_site).collect();
+                wanted.push(Self { program: "task_start", part, sites: starts, at_return: false });
+                wanted.push(Self {
+                    program: "task_end",
+                    part,
+                    sites: vec![task_site(&end)],
+                    at_return: false,
+                });
+                wanted.push(need("work_done", points.work_done)?);
+                wanted
+            }
+        })
+    }
+}
+
+fn task_site(site: &TaskSite) -> (u64, u64) {
+    let displacement = u64::from(site.displacement as u32);
+    (site.site.offset, u64::from(site.register.0) << 16 | displacement << 32)
+}
+
+fn target(located: &Located, slow_ns: u64) -> abi::Target {
+    let part = &located.libuv;
+    let (layout, functions) = (&part.image.layout, &part.image.points.work_functions);
+    let address = |function: Option<u64>| function.map_or(0, |function| part.address(function));
+    abi::Target {
+        slow_ns,
+        work_fs: address(functions.fs),
+        work_getaddrinfo: address(functions.getaddrinfo),
+        work_getnameinfo: address(functions.getnameinfo),
+        work_random: address(functions.random),
+        work_queued: address(functions.queue_work),
+        internal_fields: layout.loop_internal_fields,
+        idle_time: layout.metrics_idle_time.unwrap_or(0),
+        events: layout.metrics_events.unwrap_or(0),
+        done_list: layout.loop_wq,
+        done_async: layout.loop_wq_async,
+        prepare: layout.loop_prepare_handles,
+        check: layout.loop_check_handles,
+        idle: layout.loop_idle_handles,
+        timer_heap: layout.loop_timer_heap,
+        time: layout.loop_time,
+        due: layout.timer_node_due,
+        task_node: layout.work_queue_node,
+        request_task: layout.work_request_work,
+        has_classes: u32::from(!part.image.points.classes.is_empty()),
+    }
+}
+
+fn thread_key(bytes: &[u8]) -> (u32, u32) {
+    let key = u64::from_ne_bytes(bytes.try_into().expect("keys of threads have eight bytes"));
+    ((key >> 32) as u32, key as u32)
+}
+
+/// The tables by which a duration's bucket is found, as the programs read them.
+fn fill_tables(map: &Map) -> io::Result<()> {
+    let (first_slots, first_bounds) = histogram::lookup_tables();
+    let mut bytes = Vec::with_capacity(size_of_val(first_slots) + size_of_val(first_bounds));
+    bytes.extend(first_bounds.iter().flat_map(|bound| bound.to_ne_bytes()));
+    bytes.extend(first_slots.iter().flat_map(|slot| slot.to_ne_bytes()));
+    map.update(&0u32.to_ne_bytes(), &bytes)
+}

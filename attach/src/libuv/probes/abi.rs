@@ -1,0 +1,118 @@
+//! The structures that the BPF programs share with us; see `attach/bpf/libuv.bpf.c`.
+
+use bytemuck::{Pod, Zeroable};
+use model::histogram::SLOTS;
+use model::label::Tier;
+
+/// Targets that can be probed at the same time.
+pub(super) const TARGETS_MAX: usize = 1024;
+
+/// Phases that the programs tell apart: the first of the catalogue's.
+pub(super) const PHASES: usize = 8;
+
+/// Bytes of the ring of slow iterations.
+pub(super) const RING_BYTES: usize = 256 * 1024;
+
+/// The kinds of garbage collections that V8 tells apart.
+pub(super) const GC_KINDS: u32 = 3;
+
+pub(super) const LAG: u32 = 0;
+pub(super) const LATENESS: u32 = 1;
+pub(super) const PHASE_0: u32 = 2;
+pub(super) const GC_0: u32 = PHASE_0 + PHASES as u32;
+pub(super) const WAIT: u32 = GC_0 + GC_KINDS;
+pub(super) const RUN: u32 = WAIT + 1;
+pub(super) const COMPLETION: u32 = WAIT + 2;
+pub(super) const CANCELLED: u32 = WAIT + 3;
+
+pub(super) const CLASS_FS: u64 = 1;
+pub(super) const CLASS_DNS: u64 = 2;
+pub(super) const CLASS_RANDOM: u64 = 3;
+
+/// `struct target`.
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Target {
+    pub(super) slow_ns: u64,
+    pub(super) work_fs: u64,
+    pub(super) work_getaddrinfo: u64,
+    pub(super) work_getnameinfo: u64,
+    pub(super) work_random: u64,
+    pub(super) work_queued: u64,
+    pub(super) internal_fields: u32,
+    pub(super) idle_time: u32,
+    pub(super) events: u32,
+    pub(super) done_list: u32,
+    pub(super) done_async: u32,
+    pub(super) prepare: u32,
+    pub(super) check: u32,
+    pub(super) idle: u32,
+    pub(super) timer_heap: u32,
+    pub(super) time: u32,
+    pub(super) due: u32,
+    pub(super) task_node: u32,
+    pub(super) request_task: u32,
+    pub(super) has_classes: u32,
+}
+
+/// `struct thread`.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Thread {
+    pub(super) loop_address: u64,
+    pub(super) stack: u64,
+    pub(super) entered_ns: u64,
+    pub(super) idle_before_ns: u64,
+    pub(super) events_before: u64,
+    pub(super) waited_ns: u64,
+    pub(super) active_ns: u64,
+    pub(super) idle_ns: u64,
+    pub(super) iterations: u64,
+    pub(super) slow: u64,
+    pub(super) mark_ns: u64,
+    pub(super) phase_ns: [u64; PHASES],
+    pub(super) gc_began_ns: u64,
+    pub(super) phase: u32,
+    pub(super) ran: u32,
+    pub(super) keeps_idle: u32,
+    pub(super) gc_kind: u32,
+    pub(super) gc_depth: u32,
+    pub(super) nested: u32,
+}
+
+/// `struct histogram`.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Histogram {
+    pub(super) sum_ns: u64,
+    pub(super) zeros: u64,
+    pub(super) slots: [u64; SLOTS],
+}
+
+/// `struct histogram_key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct HistogramKey {
+    pub(super) slot: u32,
+    pub(super) thread: u32,
+    pub(super) which: u32,
+    pub(super) unused: u32,
+    pub(super) class: u64,
+}
+
+/// `struct slow_iteration`.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct SlowIteration {
+    pub(super) loop_address: u64,
+    pub(super) began_ns: u64,
+    pub(super) ended_ns: u64,
+    pub(super) phase_ns: [u64; PHASES],
+    pub(super) slot: u32,
+    pub(super) thread: u32,
+}
+
+/// The position of a target's counter of hits.
+pub(super) fn hits_key(slot: u32, tier: Tier) -> [u8; 4] {
+    (slot * Tier::ALL.len() as u32 + tier as u32).to_ne_bytes()
+}

@@ -1,0 +1,42 @@
+//! Reading another process's memory.
+
+use std::io;
+
+use crate::target::Pid;
+
+/// A piece of another process's memory, and where to put it.
+pub(crate) struct Piece<'a> {
+    pub(crate) address: u64,
+    pub(crate) into: &'a mut [u8],
+}
+
+/// The most pieces that the kernel takes at once (`IOV_MAX`).
+pub(crate) const PIECES_MAX: usize = 1024;
+
+/// Copies pieces of a process's memory, in order; gives the number of bytes that were copied before one could not be. Needs
+/// the access that ptrace needs for reading.
+pub(crate) fn read(pid: Pid, pieces: &mut [Piece<'_>]) -> io::Result<usize> {
+    let count = PIECES_MAX.min(pieces.len());
+    let pieces = &mut pieces[..count];
+    let local: Vec<libc::iovec> = pieces
+        .iter_mut()
+        .map(|piece| libc::iovec { iov_base: piece.into.as_mut_ptr().cast(), iov_len: piece.into.len() })
+        .collect();
+    let remote: Vec<libc::iovec> = pieces
+        .iter()
+        .map(|piece| libc::iovec { iov_base: piece.address as *mut _, iov_len: piece.into.len() })
+        .collect();
+    // SAFETY: the local pieces are exclusively borrowed through the call, with the lengths that are told; the remote
+    // addresses are only looked at by the kernel, which gives an error for what is not mapped there.
+    let copied = unsafe {
+        libc::process_vm_readv(
+            pid.get() as libc::pid_t,
+            local.as_ptr(),
+            local.len() as libc::c_ulong,
+            remote.as_ptr(),
+            remote.len() as libc::c_ulong,
+            0,
+        )
+    };
+    usize::try_from(copied).map_err(|_| io::Error::last_os_error())
+}
