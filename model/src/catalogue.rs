@@ -193,7 +193,7 @@ catalogue! {
     130 LOOPSCOPE_RESIDENT_MEMORY "loopscope_resident_memory_bytes" Gauge Bytes Agent [] "loopscope.memory.usage"
         "Resident memory of the agent itself."
     131 LOOPSCOPE_TARGETS "loopscope_targets" Gauge Count Agent [TARGET_STATE] "loopscope.targets"
-        "Processes that publish telemetry, by whether the agent measures them."
+        "Processes that publish telemetry or run on libuv, by whether the agent measures them."
     132 LOOPSCOPE_TARGET_ERRORS "loopscope_target_errors_total" Counter Count Agent [TARGET_ERROR] "loopscope.target.errors"
         "Failures to find or read a target, by cause."
     133 LOOPSCOPE_DISCOVERY_DURATION "loopscope_discovery_duration_seconds" Histogram Seconds Agent [] "loopscope.discovery.duration"

@@ -3,9 +3,11 @@
 //! Little is used besides the standard library, so that the first task of a fresh clone starts within seconds.
 #![forbid(unsafe_code)]
 
+mod bpf;
 mod command;
 mod fuzz;
 mod generate;
+mod nodes;
 mod packages;
 mod test;
 
@@ -18,6 +20,7 @@ usage: cargo xtask TASK
                            with arguments, only `cargo test` with them
   fuzz [SECONDS] [TARGET]… runs the fuzz targets in fuzz/, each for 10 seconds if not told otherwise
   generate                 writes the files that are made from the code
+  bpf                      compiles the BPF programs in attach/bpf, with clang 14
 ";
 
 #[expect(clippy::print_stderr, reason = "this is where the errors of a command-line program end")]
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         Some("test") => test::run_all(&args.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run_targets(&args.collect::<Vec<_>>()),
         Some("generate") => generate::run(),
+        Some("bpf") => bpf::build(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -8,22 +8,26 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Error, cargo, run};
-use crate::packages;
+use crate::{nodes, packages};
 
 /// Runs all checks and tests; with `chosen`, only `cargo test` with these arguments.
 pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
     let target = target_dir()?;
     let tools = packages::provide(&target)?;
     let path = path_behind(&tools);
+    let nodes = nodes::provide(&target.join("tools"))?;
+    let nodes = env::join_paths(nodes).expect("folders of ours have no colons");
     if !chosen.is_empty() {
-        return run(cargo().arg("test").args(chosen).env("PATH", path));
+        return run(cargo().arg("test").args(chosen).env("PATH", path).env("LOOPSCOPE_NODES", nodes));
     }
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
     // The stories would build it when they first need it; here its features are those of the tests, and nothing is
     // built twice.
     let program = target.join("debug").join("loopscope");
-    run(cargo().args(["test", "--workspace", "--no-fail-fast"]).env("PATH", path).env("LOOPSCOPE", program))
+    let mut tests = cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    run(tests.env("PATH", path).env("LOOPSCOPE", program).env("LOOPSCOPE_NODES", nodes))
 }
 
 /// The folder that this very program was built in.
