@@ -18,7 +18,10 @@ pub(super) fn reasons(
         return vec![format!("no event loop matches the filter {:?}", order.filter)];
     }
     if only.is_empty() {
-        reasons.push("no event loop found: looking for processes that publish telemetry".to_owned());
+        reasons.push(
+            "no event loop found: looking for processes that run on libuv, as Node.js does, or publish telemetry"
+                .to_owned(),
+        );
         reasons.push("`loopscope demo` is one to try it with".to_owned());
     } else {
         let pids: Vec<String> = only.iter().map(Pid::to_string).collect();

@@ -173,6 +173,8 @@ impl<'a> Span<'a> {
         // Another process may have been given the same id.
         let started = |process: &ProcessReading| process.values.gauge(&PROCESS_START_TIME, &[]);
         let before = before.filter(|before| started(before) == started(process));
+        let active = |before: &ProcessReading| active_tiers(&before.values);
+        let tiers_before = before.map_or(Tiers::NONE, active);
         let loop_values = |process: &'a ProcessReading| -> Option<&'a Values> {
             process.loops.get(key.loop_name.as_ref()?)
         };
@@ -180,9 +182,16 @@ impl<'a> Span<'a> {
             seconds: earlier
                 .map(|earlier| later.at.since_ns(earlier.at) as f64 / NS_PER_S)
                 .filter(|&seconds| seconds > 0.0),
-            process: Change { earlier: before.map(|before| &before.values), later: &process.values },
-            of_loop: loop_values(process)
-                .map(|later| Change { earlier: before.and_then(loop_values), later }),
+            process: Change {
+                earlier: before.map(|before| &before.values),
+                later: &process.values,
+                tiers_before,
+            },
+            of_loop: loop_values(process).map(|later| Change {
+                earlier: before.and_then(loop_values),
+                later,
+                tiers_before,
+            }),
         }
     }
 }
@@ -219,13 +228,12 @@ impl Pool {
 
 impl TierState {
     fn new(process: Change<'_>, ratio: impl Fn(u64) -> Option<f64>) -> Option<Self> {
-        let (mut active, mut missing) = (Tiers::NONE, Tiers::NONE);
+        let active = active_tiers(process.later);
+        let mut missing = Tiers::NONE;
         let mut cost_ns = None;
         for &tier in Tier::ALL {
-            match process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]) {
-                None => {}
-                Some(0) => missing = missing.with(tier),
-                Some(_) => active = active.with(tier),
+            if process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]) == Some(0) {
+                missing = missing.with(tier);
             }
             if let Some(ns) = process.growth(&LOOPSCOPE_PROBE_COST, &[tier.position()]) {
                 cost_ns = Some(cost_ns.unwrap_or(0) + ns);
@@ -234,6 +242,13 @@ impl TierState {
         let is_known = !active.is_empty() || !missing.is_empty();
         is_known.then(|| Self { active, missing, cost_ratio: cost_ns.and_then(ratio) })
     }
+}
+
+fn active_tiers(process: &Values) -> Tiers {
+    let is_active = |tier: &Tier| {
+        process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]).is_some_and(|active| active > 0)
+    };
+    Tier::ALL.iter().copied().filter(is_active).fold(Tiers::NONE, Tiers::with)
 }
 
 /// Active and idle time are counted when a stretch of it ends. A stretch away from the poll that goes on at the end of

@@ -1,6 +1,5 @@
 //! A host as the tests see it: processes of every kind, at two moments, and golden files of how they are shown.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use attach::target::Pid;
@@ -47,7 +46,7 @@ impl Host {
     /// The reading of all that, taken after this many intervals.
     pub(super) fn reading(self, intervals: u64) -> Reading {
         let at = Monotonic::from_ns(1 + intervals * INTERVAL_SECONDS * 1_000_000_000);
-        Reading::of(&self.0, at, &BTreeSet::new())
+        Reading::of(&self.0, at)
     }
 }
 

@@ -131,12 +131,13 @@ fn a_table_on_a_terminal_shows_loops_and_leads_to_their_detail_and_back() {
 
 #[test]
 fn the_terminal_is_given_back_however_the_table_ends() {
-    let ends: [(&str, &dyn Fn(&mut Screen)); 5] = [
-        ("q", &|screen| screen.press(b"q")),
-        ("Ctrl-C", &|screen| screen.press(b"\x03")),
-        ("SIGTERM", &|screen| screen.signal(Signal::TERM)),
-        ("SIGINT", &|screen| screen.signal(Signal::INT)),
-        ("SIGHUP", &|screen| screen.signal(Signal::HUP)),
+    type End = (&'static str, fn(&mut Screen));
+    let ends: [End; 5] = [
+        ("q", |screen| screen.press(b"q")),
+        ("Ctrl-C", |screen| screen.press(b"\x03")),
+        ("SIGTERM", |screen| screen.signal(Signal::TERM)),
+        ("SIGINT", |screen| screen.signal(Signal::INT)),
+        ("SIGHUP", |screen| screen.signal(Signal::HUP)),
     ];
     for (name, end) in ends {
         let mut screen = Screen::start(&[], 80, 24);

@@ -237,9 +237,9 @@ pub(super) fn measured_by(row: &Row, width: u16, theme: Theme) -> Vec<Line<'stat
         pairs.push((tier.to_string(), "no".to_owned(), theme.level(Level::Warm)));
     }
     if let Some(ratio) = cost_ratio {
-        let cost = format!("~{}%", number::percent(ratio));
+        let cost = format!("~{}% of a core", number::percent(ratio));
         let level = utilization_level(ratio * 10.0);
-        pairs.push(("probes cost it, of a core,".to_owned(), cost, theme.level(level)));
+        pairs.push(("probes cost".to_owned(), cost, theme.level(level)));
     }
     flow_titled(pairs, width, theme)
 }
