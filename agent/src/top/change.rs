@@ -8,8 +8,8 @@
 use attach::libuv::tiers::Tiers;
 use model::catalogue::{
     EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS, EVENTLOOP_STALL_OBSERVED,
-    EVENTLOOP_TIMER_LATENESS, GC_PAUSE, LOOPSCOPE_TIER_ACTIVE, Metric, THREADPOOL_COMPLETION_DELAY, THREADPOOL_QUEUE_WAIT,
-    THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_RUN, THREADPOOL_TASKS,
+    EVENTLOOP_TIMER_LATENESS, GC_PAUSE, LOOPSCOPE_TIER_ACTIVE, Metric, THREADPOOL_COMPLETION_DELAY,
+    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_RUN, THREADPOOL_TASKS,
 };
 use model::histogram::Histogram;
 use model::label::{LabelValue, Tier};
@@ -49,8 +49,9 @@ impl Watched {
 
 /// The tiers that measure a process from outside.
 pub(super) fn active_tiers(process: &Values) -> Tiers {
-    let is_active =
-        |tier: &Tier| process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]).is_some_and(|active| active > 0);
+    let is_active = |tier: &Tier| {
+        process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]).is_some_and(|active| active > 0)
+    };
     Tier::ALL.iter().copied().filter(is_active).fold(Tiers::NONE, Tiers::with)
 }
 

@@ -10,7 +10,7 @@ use model::catalogue::{
 };
 use model::label::{LabelValue, LoopState, Phase, TaskKind, ThreadState, Tier};
 
-use super::change::Change;
+use super::change::{Change, Watched, active_tiers};
 use super::reading::{ProcessReading, Reading, Values};
 
 const NS_PER_S: f64 = 1e9;
@@ -173,8 +173,7 @@ impl<'a> Span<'a> {
         // Another process may have been given the same id.
         let started = |process: &ProcessReading| process.values.gauge(&PROCESS_START_TIME, &[]);
         let before = before.filter(|before| started(before) == started(process));
-        let active = |before: &ProcessReading| active_tiers(&before.values);
-        let tiers_before = before.map_or(Tiers::NONE, active);
+        let watched = Watched::of(before.map(|before| &before.values));
         let loop_values = |process: &'a ProcessReading| -> Option<&'a Values> {
             process.loops.get(key.loop_name.as_ref()?)
         };
@@ -185,12 +184,12 @@ impl<'a> Span<'a> {
             process: Change {
                 earlier: before.map(|before| &before.values),
                 later: &process.values,
-                tiers_before,
+                before: watched,
             },
             of_loop: loop_values(process).map(|later| Change {
                 earlier: before.and_then(loop_values),
                 later,
-                tiers_before,
+                before: watched,
             }),
         }
     }
@@ -242,13 +241,6 @@ impl TierState {
         let is_known = !active.is_empty() || !missing.is_empty();
         is_known.then(|| Self { active, missing, cost_ratio: cost_ns.and_then(ratio) })
     }
-}
-
-fn active_tiers(process: &Values) -> Tiers {
-    let is_active = |tier: &Tier| {
-        process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]).is_some_and(|active| active > 0)
-    };
-    Tier::ALL.iter().copied().filter(is_active).fold(Tiers::NONE, Tiers::with)
 }
 
 /// Active and idle time are counted when a stretch of it ends. A stretch away from the poll that goes on at the end of
