@@ -12,10 +12,12 @@ mod server;
 mod targets;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use attach::libuv::tiers::Tiers;
+use attach::target::Pid;
 use model::snapshot::Snapshot;
 use model::time::Monotonic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -56,10 +58,10 @@ fn check(settings: Settings) -> Result<(), Error> {
     written.map_err(|source| Error::Stdout { source })
 }
 
-/// What the agent measures, for a command that reads it by itself.
-pub(crate) fn source(tiers: Option<Tiers>) -> impl Source {
+/// What the agent measures, of some processes or of all where none is named, for a command that reads it by itself.
+pub(crate) fn source(tiers: Option<Tiers>, only: BTreeSet<Pid>) -> impl Source {
     raise_descriptor_limit();
-    Targets::new(Arc::new(OwnMetrics::new()), Settings::with_tiers(tiers))
+    Targets::new(Arc::new(OwnMetrics::new()), Settings::with_tiers(tiers, only))
 }
 
 impl Source for Targets {

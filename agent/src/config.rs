@@ -2,10 +2,12 @@
 
 mod rules;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use attach::libuv::tiers::Tiers;
+use attach::target::Pid;
 use model::label::Tier;
 use serde::{Deserialize, Deserializer};
 
@@ -24,6 +26,8 @@ const SLOW: Duration = Duration::from_millis(50);
 pub(crate) struct Settings {
     /// Which processes, and how deep.
     pub(crate) rules: Rules,
+    /// The only processes that are looked at; all where none is named.
+    pub(crate) only: BTreeSet<Pid>,
     /// The share of one core that probes may cost each process.
     pub(crate) budget: f64,
     /// How long an iteration is away from the poll to count as slow.
@@ -45,15 +49,25 @@ struct File {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rules: Rules::new(Tiers::only(Tier::Observe), Vec::new()), budget: BUDGET, slow: SLOW }
+        Self {
+            rules: Rules::new(Tiers::only(Tier::Observe), Vec::new()),
+            only: BTreeSet::new(),
+            budget: BUDGET,
+            slow: SLOW,
+        }
     }
 }
 
 impl Settings {
-    /// No rules, and these tiers for all, if any are given.
-    pub(crate) fn with_tiers(tiers: Option<Tiers>) -> Self {
+    /// No rules, and these tiers for all, if any are given; of some processes, or of all where none is named.
+    pub(crate) fn with_tiers(tiers: Option<Tiers>, only: BTreeSet<Pid>) -> Self {
         let rules = Rules::new(tiers.unwrap_or(Tiers::only(Tier::Observe)), Vec::new());
-        Self { rules, ..Self::default() }
+        Self { rules, only, ..Self::default() }
+    }
+
+    /// Whether a process is looked at.
+    pub(crate) fn is_wanted(&self, pid: Pid) -> bool {
+        self.only.is_empty() || self.only.contains(&pid)
     }
 
     /// The settings that the options and the file that they name make.
@@ -72,6 +86,7 @@ impl Settings {
         let tiers = options.tier.or(file.tier).unwrap_or(Tiers::only(Tier::Observe));
         Ok(Self {
             rules: Rules::new(tiers, file.rule),
+            only: BTreeSet::new(),
             budget: options.budget.or(file.budget).unwrap_or(BUDGET),
             slow: options.slow.or(file.slow).unwrap_or(SLOW),
         })

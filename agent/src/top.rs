@@ -46,10 +46,10 @@ pub(crate) fn run(options: &TopOptions) -> Result<(), Error> {
         Process::open(pid).map_err(Error::Process)?;
     }
     if options.once || options.json || !is_drawable() {
-        plain::run(options, agent::source(options.tier))
+        plain::run(options, agent::source(options.tier, options.only()))
     } else {
-        let tiers = options.tier;
-        screen::run(options, move || agent::source(tiers))
+        let (tiers, only) = (options.tier, options.only());
+        screen::run(options, move || agent::source(tiers, only))
     }
 }
 

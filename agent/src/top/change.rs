@@ -2,11 +2,17 @@
 //!
 //! Counters and distributions are differences, so they tell of the interval alone. Three things may happen to a series
 //! within it. It was there and only grew: the difference. It was begun anew and counts less than before: all that it
-//! counts is of the interval. It was not there before: where its metric had other series already, this one has just
-//! got its first value and began at zero; otherwise nobody knows what of it is of the interval, and it is `None`.
+//! counts is of the interval. It was not there before: if it would have been seen, it has just got its first value and
+//! began at zero; otherwise nobody knows what of it is of the interval, and it is `None`.
 
-use model::catalogue::Metric;
+use attach::libuv::tiers::Tiers;
+use model::catalogue::{
+    EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS, EVENTLOOP_STALL_OBSERVED,
+    EVENTLOOP_TIMER_LATENESS, GC_PAUSE, LOOPSCOPE_TIER_ACTIVE, Metric, THREADPOOL_COMPLETION_DELAY,
+    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_RUN, THREADPOOL_TASKS,
+};
 use model::histogram::Histogram;
+use model::label::{LabelValue, Tier};
 
 use super::reading::Values;
 
@@ -16,22 +22,56 @@ pub(super) struct Change<'a> {
     /// `None` where the loop or process was not known then.
     pub(super) earlier: Option<&'a Values>,
     pub(super) later: &'a Values,
+    pub(super) before: Watched,
+}
+
+/// How much of a process was to be seen at the beginning of an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// Nothing: it was not known.
+    Not,
+    /// What these tiers measure from outside.
+    From(Tiers),
+    /// Everything that it had: it publishes that itself.
+    Whole,
+}
+
+impl Watched {
+    /// How a process was watched when this was read.
+    pub(super) fn of(process: Option<&Values>) -> Self {
+        match process {
+            None => Self::Not,
+            Some(process) if process.has(&LOOPSCOPE_TIER_ACTIVE) => Self::From(active_tiers(process)),
+            Some(_) => Self::Whole,
+        }
+    }
+}
+
+/// The tiers that measure a process from outside.
+pub(super) fn active_tiers(process: &Values) -> Tiers {
+    let is_active = |tier: &Tier| {
+        process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]).is_some_and(|active| active > 0)
+    };
+    Tier::ALL.iter().copied().filter(is_active).fold(Tiers::NONE, Tiers::with)
 }
 
 impl Change<'_> {
     /// How much a counter grew. Labels are given by their positions.
     pub(super) fn growth(&self, metric: &Metric, labels: &[u8]) -> Option<u64> {
         let later = self.later.counter(metric, labels)?;
-        let earlier = self.known_before(metric)?.counter(metric, labels).unwrap_or(0);
+        let earlier = match self.earlier.and_then(|values| values.counter(metric, labels)) {
+            Some(earlier) => earlier,
+            None => self.began_at_zero(metric).then_some(0)?,
+        };
         Some(later.checked_sub(earlier).unwrap_or(later))
     }
 
     /// What was recorded into a distribution.
     pub(super) fn distribution(&self, metric: &Metric, labels: &[u8]) -> Option<Histogram> {
         let later = self.later.histogram(metric, labels)?;
-        match self.known_before(metric)?.histogram(metric, labels) {
+        match self.earlier.and_then(|values| values.histogram(metric, labels)) {
             Some(earlier) => Some(later.since(earlier).unwrap_or_else(|| later.clone())),
-            None => Some(later.clone()),
+            None => self.began_at_zero(metric).then(|| later.clone()),
         }
     }
 
@@ -58,16 +98,40 @@ impl Change<'_> {
         self.gauge(metric, labels).and_then(|reading| u64::try_from(reading).ok())
     }
 
-    fn known_before(&self, metric: &Metric) -> Option<&Values> {
-        self.earlier.filter(|values| values.has(metric))
+    /// Whether a series that was not there at the beginning has begun since.
+    fn began_at_zero(&self, metric: &Metric) -> bool {
+        match self.before {
+            Watched::Not => false,
+            Watched::Whole => true,
+            Watched::From(tiers) => {
+                tier_of(metric).is_some_and(|tier| tiers.has(tier))
+                    || self.earlier.is_some_and(|values| values.has(metric))
+            }
+        }
     }
+}
+
+/// The tier without which a metric is not measured from outside. What two tiers may tell belongs to neither.
+fn tier_of(metric: &Metric) -> Option<Tier> {
+    let tier_of_id = [
+        (&EVENTLOOP_STALL_OBSERVED, Tier::Observe),
+        (&THREADPOOL_QUEUE_WAIT_OBSERVED, Tier::Observe),
+        (&EVENTLOOP_LAG, Tier::Loop),
+        (&EVENTLOOP_TIMER_LATENESS, Tier::Loop),
+        (&EVENTLOOP_SLOW_ITERATIONS, Tier::Loop),
+        (&GC_PAUSE, Tier::Loop),
+        (&EVENTLOOP_PHASE_DURATION, Tier::Phases),
+        (&THREADPOOL_QUEUE_WAIT, Tier::Pool),
+        (&THREADPOOL_RUN, Tier::Pool),
+        (&THREADPOOL_TASKS, Tier::Pool),
+        (&THREADPOOL_COMPLETION_DELAY, Tier::Pool),
+    ];
+    tier_of_id.into_iter().find(|(of_tier, _)| of_tier.id == metric.id).map(|(_, tier)| tier)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use model::catalogue::{EVENTLOOP_ITERATIONS, THREADPOOL_RUN, THREADPOOL_TASKS};
+    use model::catalogue::EVENTLOOP_ITERATIONS;
     use model::label::{LabelValue, Outcome, TaskKind};
     use model::snapshot::{SharedLabels, Snapshot, Value};
     use model::time::Monotonic;
@@ -80,7 +144,7 @@ mod tests {
         let labels = SharedLabels::new([("service", "shop"), ("pid", "17")]);
         snapshot.push(&EVENTLOOP_ITERATIONS, &labels.with("loop", "main"), &[], Value::Counter(1));
         fill(&mut snapshot, &labels);
-        let reading = Reading::of(&snapshot, Monotonic::default(), &BTreeSet::new());
+        let reading = Reading::of(&snapshot, Monotonic::default());
         reading.processes.into_values().next().unwrap()
     }
 
@@ -95,40 +159,57 @@ mod tests {
         })
     }
 
+    const OUTSIDE: Watched = Watched::From(Tiers::NONE);
+
     fn expect(
         earlier: Option<&[(TaskKind, u64)]>,
+        before: Watched,
         later: &[(TaskKind, u64)],
         kind: TaskKind,
         grown: Option<u64>,
     ) {
         let (earlier, later) = (earlier.map(tasks), tasks(later));
-        let change =
-            Change { earlier: earlier.as_ref().map(|reading| &reading.values), later: &later.values };
-        assert_eq!(change.growth(&THREADPOOL_TASKS, &[kind.position(), Outcome::Done.position()]), grown);
+        let earlier = earlier.as_ref().map(|reading| &reading.values);
+        let change = Change { earlier, later: &later.values, before };
+        let labels = [kind.position(), Outcome::Done.position()];
+        assert_eq!(change.growth(&THREADPOOL_TASKS, &labels), grown);
         let recorded = change.distribution(&THREADPOOL_RUN, &[kind.position()]);
         assert_eq!(recorded.map(|histogram| histogram.count()), grown);
     }
 
     #[test]
     fn a_series_that_was_there_before_tells_by_how_much_it_grew() {
-        expect(Some(&[(TaskKind::Fs, 5)]), &[(TaskKind::Fs, 9)], TaskKind::Fs, Some(4));
+        expect(Some(&[(TaskKind::Fs, 5)]), OUTSIDE, &[(TaskKind::Fs, 9)], TaskKind::Fs, Some(4));
     }
 
     #[test]
     fn a_series_that_was_begun_anew_counts_from_there() {
-        expect(Some(&[(TaskKind::Fs, 5)]), &[(TaskKind::Fs, 3)], TaskKind::Fs, Some(3));
+        expect(Some(&[(TaskKind::Fs, 5)]), OUTSIDE, &[(TaskKind::Fs, 3)], TaskKind::Fs, Some(3));
     }
 
     #[test]
     fn a_new_series_of_a_known_metric_began_at_zero() {
         let later = [(TaskKind::Fs, 5), (TaskKind::Dns, 2)];
-        expect(Some(&[(TaskKind::Fs, 5)]), &later, TaskKind::Dns, Some(2));
+        expect(Some(&[(TaskKind::Fs, 5)]), OUTSIDE, &later, TaskKind::Dns, Some(2));
+    }
+
+    #[test]
+    fn a_new_series_of_a_tier_that_was_active_began_at_zero() {
+        let pool = Watched::From(Tiers::only(Tier::Pool));
+        expect(Some(&[]), pool, &[(TaskKind::Fs, 5)], TaskKind::Fs, Some(5));
+        expect(None, pool, &[(TaskKind::Fs, 5)], TaskKind::Fs, Some(5));
+        expect(Some(&[]), Watched::From(Tiers::only(Tier::Loop)), &[(TaskKind::Fs, 5)], TaskKind::Fs, None);
+    }
+
+    #[test]
+    fn a_new_series_of_a_process_that_publishes_everything_began_at_zero() {
+        expect(None, Watched::Whole, &[(TaskKind::Fs, 5)], TaskKind::Fs, Some(5));
     }
 
     #[test]
     fn of_what_was_not_known_before_nothing_is_said() {
-        expect(None, &[(TaskKind::Fs, 5)], TaskKind::Fs, None);
-        expect(Some(&[]), &[(TaskKind::Fs, 5)], TaskKind::Fs, None);
-        expect(Some(&[(TaskKind::Fs, 5)]), &[(TaskKind::Fs, 5)], TaskKind::Dns, None);
+        expect(None, Watched::Not, &[(TaskKind::Fs, 5)], TaskKind::Fs, None);
+        expect(Some(&[]), OUTSIDE, &[(TaskKind::Fs, 5)], TaskKind::Fs, None);
+        expect(Some(&[(TaskKind::Fs, 5)]), OUTSIDE, &[(TaskKind::Fs, 5)], TaskKind::Dns, None);
     }
 }

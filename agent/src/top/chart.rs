@@ -1,6 +1,6 @@
 //! Drawing with characters: bars, and distributions over a logarithmic axis.
 
-use model::histogram::{Histogram, upper_bound_seconds};
+use model::histogram::{Bucket, Histogram, upper_bound_seconds};
 use ratatui::text::{Line, Span};
 
 use super::column::wait_level;
@@ -12,6 +12,9 @@ const COLUMNS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇"
 
 /// Rows filled by so many eighths.
 const ROWS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/// A decade this wide has ticks at its 2 and its 5, too.
+const TICKS_WIDTH: f64 = 24.0;
 
 /// A column of one character for a share of the whole; nothing is drawn as a line, so that it is seen to be measured.
 pub(super) fn level(share: f64) -> &'static str {
@@ -65,8 +68,11 @@ impl Axis {
     /// The axis on which all of a distribution lies; `None` where it is empty.
     fn of(histogram: &Histogram, width: u16) -> Option<Self> {
         let (first, last) = (histogram.buckets().first()?, histogram.buckets().last()?);
-        let from = upper_bound_seconds(first.index - 1).log10().floor() as i32;
-        let to = upper_bound_seconds(last.index).log10().ceil() as i32;
+        // A bucket across the border of two decades is drawn where its middle lies.
+        let middle = |bucket: &Bucket| {
+            (upper_bound_seconds(bucket.index).log10() + upper_bound_seconds(bucket.index - 1).log10()) / 2.0
+        };
+        let (from, to) = (middle(first).floor() as i32, middle(last).ceil() as i32);
         Some(Self { from, to: to.max(from + 1), width: width.max(1) })
     }
 
@@ -102,17 +108,19 @@ impl Axis {
         columns
     }
 
-    /// The decades, each below where it begins; those for which there is no room are left out.
+    /// Round durations, each below where it lies; those for which there is no room are left out.
     fn labels(&self) -> String {
         let mut text = String::new();
         let mut end = 0;
-        for decade in self.from..=self.to {
-            let label = number::duration(decade_seconds(decade));
+        let ticks: &[u32] = if self.columns_a_decade() >= TICKS_WIDTH { &[1, 2, 5] } else { &[1] };
+        let decades = self.from..=self.to;
+        for (decade, tick) in decades.flat_map(|decade| ticks.iter().map(move |tick| (decade, *tick))) {
+            let label = number::duration(tick_seconds(decade, tick));
             let length = label.chars().count();
-            let at = (f64::from(decade - self.from) * self.columns_a_decade()) as usize;
+            let at = (f64::from(decade - self.from) + f64::from(tick).log10()) * self.columns_a_decade();
             // The last one stands at the right edge.
-            let at = at.min(usize::from(self.width).saturating_sub(length));
-            if end == 0 || at > end {
+            let at = (at as usize).min(usize::from(self.width).saturating_sub(length));
+            if (end == 0 || at > end) && at + length <= usize::from(self.width) {
                 text.extend(std::iter::repeat_n(' ', at - end));
                 text += &label;
                 end = at + length;
@@ -123,8 +131,8 @@ impl Axis {
 }
 
 /// Parsed, because the powers that are computed are not exact.
-fn decade_seconds(decade: i32) -> f64 {
-    format!("1e{decade}").parse().unwrap_or(f64::NAN)
+fn tick_seconds(decade: i32, tick: u32) -> f64 {
+    format!("{tick}e{decade}").parse().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

@@ -15,9 +15,13 @@ pub(super) fn reasons(
 ) -> Vec<String> {
     let mut reasons = Vec::new();
     if is_filtered {
-        reasons.push(format!("no event loop matches the filter {:?}", order.filter));
-    } else if only.is_empty() {
-        reasons.push("no event loop found: looking for processes that publish telemetry".to_owned());
+        return vec![format!("no event loop matches the filter {:?}", order.filter)];
+    }
+    if only.is_empty() {
+        reasons.push(
+            "no event loop found: looking for processes that run on libuv, as Node.js does, or publish telemetry"
+                .to_owned(),
+        );
         reasons.push("`loopscope demo` is one to try it with".to_owned());
     } else {
         let pids: Vec<String> = only.iter().map(Pid::to_string).collect();
@@ -27,6 +31,12 @@ pub(super) fn reasons(
             inspect.map(|inspect| format!("{inspect} tells what can be measured, and why not the rest")),
         );
     }
-    reasons.extend(told.iter().cloned());
+    // What was told of processes that nobody asked for explains nothing.
+    let is_of_others = |message: &&String| {
+        let pid =
+            message.strip_prefix("process ").and_then(|rest| rest.split([':', ' ']).next()?.parse().ok());
+        pid.is_some_and(|pid| !only.is_empty() && !only.contains(&pid))
+    };
+    reasons.extend(told.iter().filter(|message| !is_of_others(message)).cloned());
     reasons
 }

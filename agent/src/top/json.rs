@@ -135,3 +135,21 @@ fn apart(estimate: Option<Estimate>) -> (Option<f64>, Option<f64>) {
         None => (None, None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::top::testing::{expect_golden, rows};
+
+    #[test]
+    fn the_fields_stay_as_they_are_promised() {
+        let rows = rows();
+        let rows: Vec<&Row> = rows.iter().collect();
+        let line = line(UNIX_EPOCH + Duration::from_secs(1_800_000_000), 2.0, &rows);
+        assert_eq!(line.lines().count(), 1);
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        expect_golden("json.json", &(serde_json::to_string_pretty(&json).unwrap() + "\n"));
+    }
+}

@@ -20,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   loopscope top
   loopscope top --pid 4711 --interval 500ms
+  loopscope top --pid 4711 --tier all
   loopscope top --sort wait99 --filter shop
   loopscope top --once
   loopscope top --json | jq -r '.loops[] | select(.utilization_ratio > 0.9) | .pid'
@@ -43,20 +44,21 @@ JSON: each line is an object with time_unix_seconds, interval_seconds and loops,
 name: utilization_ratio, lag_p99_seconds, phases.timers.time_ratio, resident_memory_bytes and so on; what is not \
 measured is null.
 
-It reads processes of its own user; of all users as root or with CAP_SYS_PTRACE.";
+It reads processes of its own user; of all users as root or with CAP_SYS_PTRACE. Tiers beyond observe place probes in the processes that are shown (choose them with --pid) and need CAP_BPF and CAP_PERFMON; before Linux 6.6, CAP_SYS_ADMIN.";
 
 /// Show what event loops are doing, as a table that is kept up to date
 ///
-/// Shows every event loop on this host that can be measured: how busy it is, how long events wait for it, in which phase it
-/// spends its time, and whether its thread pool keeps up.
+/// Shows every event loop on this host that can be measured, of Node.js as it is and of whatever runs on libuv or publishes
+/// telemetry: how busy it is, how long events wait for it, in which phase it spends its time, and whether its thread pool
+/// keeps up.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TopOptions {
-    /// Show this process only; may be given several times
+    /// Look at this process only; may be given several times
     #[arg(short, long, value_name = "PID")]
     pub(super) pid: Vec<Pid>,
 
-    /// How deep to measure processes on libuv that publish nothing: a list of observe, loop, phases, pool, or all
+    /// How deep to measure processes from outside: a list of observe, loop, phases and pool, or all [default: observe]
     #[arg(long, value_name = "LIST")]
     pub(super) tier: Option<Tiers>,
 

@@ -30,3 +30,39 @@ impl Row {
         has(&self.service) || has(loop_name) || has(&self.key.pid.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::testing::rows;
+
+    fn services(sort: Column, is_reversed: bool, filter: &str) -> Vec<String> {
+        let rows = rows();
+        let order = Order { sort, is_reversed, filter: filter.to_owned() };
+        order.apply(&rows).iter().map(|row| row.service.clone()).collect()
+    }
+
+    #[test]
+    fn numbers_sort_from_the_highest_and_names_from_the_first() {
+        assert_eq!(services(Column::Cpu, false, "")[0], "image-renderer-europe-west");
+        assert_eq!(services(Column::Service, false, "")[0], "checkout");
+        assert_eq!(services(Column::Pid, false, "")[0], "image-renderer-europe-west");
+    }
+
+    #[test]
+    fn what_is_not_measured_comes_last_either_way() {
+        for is_reversed in [false, true] {
+            let sorted = services(Column::Lag99, is_reversed, "");
+            let unmeasured = &sorted[sorted.len() - 2..];
+            assert!(unmeasured.contains(&"node".to_owned()), "{sorted:?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_looks_at_services_processes_and_loops_in_whatever_case() {
+        assert_eq!(services(Column::Service, false, "RENDER"), ["image-renderer-europe-west"]);
+        assert_eq!(services(Column::Service, false, "worker-"), ["shop"]);
+        assert_eq!(services(Column::Service, false, "9020"), ["checkout"]);
+        assert!(services(Column::Service, false, "no such").is_empty());
+    }
+}

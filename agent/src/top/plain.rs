@@ -19,7 +19,7 @@ use crate::error::Error;
 /// Writes one table or line after the other, until there were enough or nobody reads any more.
 pub(super) fn run(options: &TopOptions, source: impl Source) -> Result<(), Error> {
     let messages = console::hold();
-    let mut readings = Readings::new(source, options.only(), options.interval);
+    let mut readings = Readings::new(source, options.interval);
     let order = options.order();
     let mut earlier = readings.take();
     let mut written = 0;

@@ -2,7 +2,7 @@
 //!
 //! A snapshot is ordered by metric, as exporters want it; a table wants everything about one loop at a time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use attach::target::Pid;
 use model::catalogue::{Metric, Scope};
@@ -36,16 +36,14 @@ pub(super) struct ProcessReading {
 pub(super) struct Values(HashMap<(u16, [u8; 2]), Value>);
 
 impl Reading {
-    /// What a snapshot tells of some processes, or of all of them where none is named.
-    pub(super) fn of(snapshot: &Snapshot, at: Monotonic, only: &BTreeSet<Pid>) -> Self {
+    /// What a snapshot that was taken at this time tells.
+    pub(super) fn of(snapshot: &Snapshot, at: Monotonic) -> Self {
         let mut processes: BTreeMap<Pid, ProcessReading> = BTreeMap::new();
         for family in snapshot.families() {
             for series in family.series {
                 // Without a process: the agent's own.
                 let Some(pid) = series.label("pid").and_then(|pid| pid.parse().ok()) else { continue };
-                if only.is_empty() || only.contains(&pid) {
-                    processes.entry(pid).or_default().add(family.metric, series);
-                }
+                processes.entry(pid).or_default().add(family.metric, series);
             }
         }
         Self { at, processes }

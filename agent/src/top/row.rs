@@ -10,7 +10,7 @@ use model::catalogue::{
 };
 use model::label::{LabelValue, LoopState, Phase, TaskKind, ThreadState, Tier};
 
-use super::change::Change;
+use super::change::{Change, Watched, active_tiers};
 use super::reading::{ProcessReading, Reading, Values};
 
 const NS_PER_S: f64 = 1e9;
@@ -173,6 +173,7 @@ impl<'a> Span<'a> {
         // Another process may have been given the same id.
         let started = |process: &ProcessReading| process.values.gauge(&PROCESS_START_TIME, &[]);
         let before = before.filter(|before| started(before) == started(process));
+        let watched = Watched::of(before.map(|before| &before.values));
         let loop_values = |process: &'a ProcessReading| -> Option<&'a Values> {
             process.loops.get(key.loop_name.as_ref()?)
         };
@@ -180,9 +181,16 @@ impl<'a> Span<'a> {
             seconds: earlier
                 .map(|earlier| later.at.since_ns(earlier.at) as f64 / NS_PER_S)
                 .filter(|&seconds| seconds > 0.0),
-            process: Change { earlier: before.map(|before| &before.values), later: &process.values },
-            of_loop: loop_values(process)
-                .map(|later| Change { earlier: before.and_then(loop_values), later }),
+            process: Change {
+                earlier: before.map(|before| &before.values),
+                later: &process.values,
+                before: watched,
+            },
+            of_loop: loop_values(process).map(|later| Change {
+                earlier: before.and_then(loop_values),
+                later,
+                before: watched,
+            }),
         }
     }
 }
@@ -219,13 +227,12 @@ impl Pool {
 
 impl TierState {
     fn new(process: Change<'_>, ratio: impl Fn(u64) -> Option<f64>) -> Option<Self> {
-        let (mut active, mut missing) = (Tiers::NONE, Tiers::NONE);
+        let active = active_tiers(process.later);
+        let mut missing = Tiers::NONE;
         let mut cost_ns = None;
         for &tier in Tier::ALL {
-            match process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]) {
-                None => {}
-                Some(0) => missing = missing.with(tier),
-                Some(_) => active = active.with(tier),
+            if process.gauge(&LOOPSCOPE_TIER_ACTIVE, &[tier.position()]) == Some(0) {
+                missing = missing.with(tier);
             }
             if let Some(ns) = process.growth(&LOOPSCOPE_PROBE_COST, &[tier.position()]) {
                 cost_ns = Some(cost_ns.unwrap_or(0) + ns);
@@ -287,4 +294,123 @@ fn queue_wait(process: Change<'_>) -> (Option<Estimate>, Option<Estimate>) {
         Some(Estimate { seconds, is_estimate: !is_measured })
     };
     (quantile(0.5), quantile(0.99))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::testing::{Host, host, row};
+
+    fn expect_near(actual: Option<f64>, expected: f64) {
+        let actual = actual.expect("it is measured");
+        assert!((actual / expected - 1.0).abs() < 0.05, "{actual}, not {expected}");
+    }
+
+    #[test]
+    fn the_figures_are_of_the_interval_alone() {
+        let shop = row(4711, "main");
+        expect_near(shop.utilization, 0.25);
+        expect_near(shop.lag.p50_seconds, 41e-6);
+        expect_near(shop.lag.p99_seconds, 300e-6);
+        expect_near(shop.lag.max.map(|max| max.seconds), 3e-3);
+        expect_near(shop.iterations_per_second, 480.5);
+        expect_near(shop.cpu_ratio, 0.32);
+        expect_near(shop.queue_wait_p99_seconds.map(|wait| wait.seconds), 900e-6);
+        assert_eq!((shop.pool, shop.queue_depth), (Some(Pool { busy: 1, size: 4 }), Some(0)));
+        let (phase, share) = shop.busiest_phase().unwrap();
+        assert_eq!(phase, Phase::PollCallbacks);
+        expect_near(Some(share), 0.96);
+    }
+
+    #[test]
+    fn each_interval_of_a_steady_host_is_the_same() {
+        assert_eq!(Row::all(Some(&host(1)), &host(2)), Row::all(Some(&host(5)), &host(6)));
+    }
+
+    #[test]
+    fn without_a_beginning_there_are_readings_but_no_rates() {
+        let rows = Row::all(None, &host(3));
+        let shop = rows.iter().find(|row| row.service == "shop").unwrap();
+        assert_eq!((shop.utilization, shop.lag, shop.iterations_per_second), (None, Lag::default(), None));
+        assert_eq!((shop.cpu_ratio, shop.phases.len()), (None, 0));
+        assert!(shop.pool.is_some() && shop.resident_bytes.is_some());
+    }
+
+    #[test]
+    fn what_only_readings_from_outside_tell_is_an_estimate() {
+        let node = row(812, "main");
+        assert_eq!((node.lag.p50_seconds, node.lag.p99_seconds, node.utilization), (None, None, None));
+        let (max, wait) = (node.lag.max.unwrap(), node.queue_wait_p99_seconds.unwrap());
+        assert!(max.is_estimate && wait.is_estimate);
+        expect_near(Some(max.seconds), 0.21);
+        expect_near(Some(wait.seconds), 0.1);
+        assert!(node.tiers.unwrap().active.has(Tier::Observe));
+    }
+
+    #[test]
+    fn having_caught_no_stall_is_a_finding_and_not_having_looked_is_none() {
+        let reading = |n: u64, looked: bool| {
+            let mut host = Host::default();
+            let mut process = host.process("node", 1);
+            let mut main = process.of_loop("main");
+            main.counter(&EVENTLOOP_ITERATIONS, &[], n);
+            if looked {
+                main.gauge(&EVENTLOOP_AWAY, &[], 0).histogram(&EVENTLOOP_STALL_OBSERVED, &[], &[(1, 5)]);
+            }
+            host.reading(n)
+        };
+        let max = |looked| Row::all(Some(&reading(1, looked)), &reading(2, looked))[0].lag.max;
+        assert_eq!(max(true), Some(Estimate { seconds: 0.0, is_estimate: true }));
+        assert_eq!(max(false), None);
+    }
+
+    #[test]
+    fn a_stall_that_goes_on_counts_as_busy_and_as_lag() {
+        // Away for 0.7 of the 2 seconds, which its counters do not tell of yet.
+        let checkout = row(9020, "main");
+        expect_near(checkout.utilization, 0.5);
+        let max = checkout.lag.max.unwrap();
+        assert!(!max.is_estimate);
+        expect_near(Some(max.seconds), 0.7);
+    }
+
+    #[test]
+    fn a_loop_that_did_nothing_is_idle_if_it_is_known_to_wait_and_unknown_otherwise() {
+        let reading = |n: u64, away_ns: Option<i64>| {
+            let mut host = Host::default();
+            let mut process = host.process("node", 1);
+            let mut main = process.of_loop("main");
+            main.counter(&EVENTLOOP_TIME, &["active"], 7).counter(&EVENTLOOP_TIME, &["idle"], 9);
+            away_ns.map(|away_ns| main.gauge(&EVENTLOOP_AWAY, &[], away_ns));
+            host.reading(n)
+        };
+        let utilization = |away| Row::all(Some(&reading(1, away)), &reading(2, away))[0].utilization;
+        assert_eq!(utilization(Some(0)), Some(0.0));
+        assert_eq!(utilization(Some(60_000_000_000)), Some(1.0));
+        assert_eq!(utilization(None), None);
+    }
+
+    #[test]
+    fn another_process_under_the_same_id_is_not_compared_with() {
+        let reading = |n: u64, started| {
+            let mut host = Host::default();
+            let mut process = host.process("node", 1);
+            process.gauge(&PROCESS_START_TIME, &[], started).counter(&PROCESS_CPU, &[], n * 1_000_000_000);
+            process.of_loop("main").counter(&EVENTLOOP_ITERATIONS, &[], n);
+            host.reading(n)
+        };
+        let rows = Row::all(Some(&reading(1, 100)), &reading(2, 200));
+        assert_eq!((rows[0].cpu_ratio, rows[0].iterations_per_second), (None, None));
+    }
+
+    #[test]
+    fn tiers_tell_what_is_missing_and_what_probes_cost() {
+        let tiers = row(9020, "main").tiers.unwrap();
+        assert_eq!(
+            (tiers.active.to_string().as_str(), tiers.missing.to_string().as_str()),
+            ("observe,loop,phases", "pool")
+        );
+        expect_near(tiers.cost_ratio, 0.004);
+        assert_eq!(row(4711, "main").tiers, None);
+    }
 }

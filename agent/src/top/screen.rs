@@ -127,10 +127,10 @@ fn start_measuring<S: Source>(
     make_source: impl FnOnce() -> S + Send + 'static,
     tell: Sender<Happening>,
 ) -> Result<JoinHandle<()>, Error> {
-    let (only, interval) = (options.only(), options.interval);
+    let interval = options.interval;
     thread("measure", move || {
         let tells_end = TellEnd(tell);
-        let mut readings = Readings::new(make_source(), only, interval).with_first_interval(FIRST_INTERVAL);
+        let mut readings = Readings::new(make_source(), interval).with_first_interval(FIRST_INTERVAL);
         while tells_end.0.send(Happening::Reading(readings.take())).is_ok() {}
     })
 }

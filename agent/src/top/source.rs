@@ -1,9 +1,7 @@
 //! Where snapshots come from, and when.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use attach::target::Pid;
 use model::snapshot::Snapshot;
 use model::time::Monotonic;
 
@@ -36,17 +34,16 @@ impl<F: FnMut() -> Snapshot> Source for F {
 /// Readings of a source, one an interval.
 pub(super) struct Readings<S> {
     source: S,
-    only: BTreeSet<Pid>,
     interval_ns: u64,
     next_interval_ns: u64,
     next: Monotonic,
 }
 
 impl<S: Source> Readings<S> {
-    /// Readings of some processes, or of all of them where none is named, the first one at once.
-    pub(super) fn new(source: S, only: BTreeSet<Pid>, interval: Duration) -> Self {
+    /// Readings of a source, the first one at once.
+    pub(super) fn new(source: S, interval: Duration) -> Self {
         let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-        Self { source, only, interval_ns, next_interval_ns: interval_ns, next: clock::monotonic() }
+        Self { source, interval_ns, next_interval_ns: interval_ns, next: clock::monotonic() }
     }
 
     /// Shortens the first interval, for somebody who waits for it.
@@ -71,6 +68,6 @@ impl<S: Source> Readings<S> {
         // Readings that were missed, while the program was stopped for instance, are not made up for.
         self.next = self.next.max(at).plus_ns(self.next_interval_ns);
         self.next_interval_ns = self.interval_ns;
-        Reading::of(&snapshot, at, &self.only)
+        Reading::of(&snapshot, at)
     }
 }

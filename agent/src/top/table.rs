@@ -12,9 +12,10 @@ use super::history::History;
 use super::row::Row;
 use super::theme::Theme;
 
+const TREND_TITLE: &str = "UTIL% TREND";
+
 /// The narrowest trend that tells something.
-const TREND_WIDTH_MIN: u16 = 10;
-const TREND_TITLE: &str = "TREND OF UTIL%";
+const TREND_WIDTH_MIN: u16 = TREND_TITLE.len() as u16;
 
 /// A text that was cut ends so.
 const CUT: &str = "…";
@@ -73,6 +74,12 @@ impl Layout {
     /// The columns that are shown.
     pub(super) fn columns(&self) -> Vec<Column> {
         self.columns.iter().map(|(column, _)| *column).collect()
+    }
+
+    /// How wide the columns are together, without the trend.
+    pub(super) fn width_of_columns(&self) -> u16 {
+        let gaps = self.gap * self.columns.len().saturating_sub(1) as u16;
+        gaps + self.columns.iter().map(|(_, width)| width).sum::<u16>()
     }
 
     /// The line of titles; that of the column which sorts stands out.
@@ -175,4 +182,55 @@ pub(super) fn wrap(text: &str, width: u16) -> Vec<String> {
 /// A line as plain text.
 pub(super) fn plain(line: &Line<'_>) -> String {
     line.to_string().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::testing::{expect_golden, rows};
+
+    #[test]
+    fn a_script_gets_all_columns_and_every_name_whole() {
+        let rows = rows();
+        let rows: Vec<&Row> = rows.iter().collect();
+        let (layout, theme, history) = (Layout::whole(&rows), Theme::new(true), History::default());
+        let header = plain(&layout.header(Column::Util, theme));
+        let lines: Vec<String> = rows.iter().map(|row| plain(&layout.row(row, &history, theme))).collect();
+        expect_golden("plain.txt", &format!("{header}\n{}\n", lines.join("\n")));
+        let words = |line: &str| line.split_whitespace().count();
+        assert!(lines.iter().all(|line| words(line) == words(&header)), "one word a column");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_what_it_was_made_for() {
+        let rows = rows();
+        let rows: Vec<&Row> = rows.iter().collect();
+        let (theme, mut history) = (Theme::new(true), History::default());
+        history.push(&crate::top::testing::rows());
+        for width in 10..260 {
+            let layout = Layout::fit(width, &rows);
+            let lines = rows.iter().map(|row| layout.row(row, &history, theme));
+            for line in lines.chain([layout.header(Column::Util, theme)]) {
+                assert!(line.width() <= usize::from(width), "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wider_terminal_never_shows_fewer_columns() {
+        let rows = rows();
+        let rows: Vec<&Row> = rows.iter().collect();
+        let count = |width| Layout::fit(width, &rows).columns().len();
+        assert!((10..250).all(|width| count(width) <= count(width + 1)));
+        assert_eq!(count(250), Column::ALL.len());
+    }
+
+    #[test]
+    fn names_are_cut_by_their_width_and_never_bring_control_characters() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("too long", 5), "too …");
+        assert_eq!(cut("集計サービス", 7), "集計サ…");
+        assert_eq!(cut("a\x1b[31m\nb", 10), "a[31mb");
+        assert_eq!(cut("anything", 0), "");
+    }
 }

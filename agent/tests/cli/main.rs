@@ -9,6 +9,7 @@ mod program;
 #[path = "../../../attach/tests/publisher/mod.rs"]
 mod publisher;
 mod terminal;
+mod top;
 mod usage;
 
 #[test]

@@ -65,6 +65,9 @@ impl Find for Finder {
     type Failure = Failure;
 
     fn find(&mut self, pid: Pid) -> Result<Target, Failure> {
+        if !self.settings.is_wanted(pid) {
+            return Err(Failure::NoTarget);
+        }
         match self.publishers.find(pid) {
             Ok(telemetry) => Ok(Target::Published(telemetry)),
             Err(TelemetryError::NotPublished { .. }) => self.find_libuv(pid),

@@ -26,7 +26,7 @@ const GAP: u16 = 3;
 
 /// How high distributions are drawn.
 const CHART_HEIGHT_MIN: u16 = 4;
-const CHART_HEIGHT_MAX: u16 = 12;
+const CHART_HEIGHT_MAX: u16 = 16;
 
 /// Draws the chosen loop.
 pub(super) fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
@@ -94,14 +94,13 @@ fn one_column(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Lin
     stack([phases, charts].into_iter().chain(others(detail, width, theme)))
 }
 
-fn others(detail: &Detail, width: u16, theme: Theme) -> [Vec<Line<'static>>; 5] {
-    [
-        sections::pool(detail, width, theme),
-        sections::delays(detail, width, theme),
+fn others(detail: &Detail, width: u16, theme: Theme) -> [Vec<Line<'static>>; 3] {
+    let rest = [
         sections::open(detail, width, theme),
         sections::process(detail, width, theme),
         sections::measured_by(&detail.row, width, theme),
-    ]
+    ];
+    [sections::pool(detail, width, theme), sections::delays(detail, theme), rest.concat()]
 }
 
 /// Sections below each other, with an empty line between them; those without lines are left out.

@@ -28,8 +28,8 @@ const ALL_KEYS: [Key; 12] = [
 ];
 
 /// From this width on keys and columns are explained beside each other.
-const TWO_COLUMNS_WIDTH: u16 = 120;
-const COLUMN_WIDTH: u16 = 58;
+const TWO_COLUMNS_WIDTH: u16 = 140;
+const COLUMN_WIDTH: u16 = 64;
 
 /// Draws the help.
 pub(super) fn draw_help(state: &mut State, theme: Theme, buffer: &mut Buffer) {

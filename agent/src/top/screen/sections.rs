@@ -39,7 +39,11 @@ pub(super) fn summary(detail: &Detail, width: u16, theme: Theme) -> Vec<Line<'st
         ("SLOW".to_owned(), count.to_string(), theme.level(level))
     });
     let columns = [Column::Util, Column::Lag50, Column::Lag99, Column::Lagmax, Column::Iter];
-    flow(columns.map(figure).into_iter().chain(events).chain(slow), width, theme)
+    let away = row
+        .away_seconds
+        .filter(|&seconds| seconds > 0.0)
+        .map(|seconds| ("AWAY NOW".to_owned(), number::duration(seconds), theme.level(wait_level(seconds))));
+    flow(columns.map(figure).into_iter().chain(events).chain(slow).chain(away), width, theme)
 }
 
 /// How utilization and lag went over the last intervals.
@@ -72,7 +76,7 @@ pub(super) fn phases(row: &Row, width: u16, theme: Theme) -> Vec<Line<'static>> 
         return vec![missing("PHASES", "not measured", theme)];
     }
     let bar_width = width.saturating_sub(NAME + 4 * FIGURE as u16 + 1);
-    let titles = ["TIME%", "MEAN", "P99", "EACH/S"];
+    let titles = ["TIME%", "MEAN", "P99", "RUNS/S"];
     let mut lines = vec![Line::from_iter(
         [Span::styled(fit_left("PHASE", NAME + bar_width + 1), theme.strong())]
             .into_iter()
@@ -113,12 +117,12 @@ pub(super) fn phases(row: &Row, width: u16, theme: Theme) -> Vec<Line<'static>> 
 
 /// The distribution of lag.
 pub(super) fn lag(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Line<'static>> {
-    drawn("LAG", "STALLS SEEN", detail.lag.as_ref(), width, height, theme)
+    drawn("LAG", "STALLS", detail.lag.as_ref(), width, height, theme)
 }
 
 /// The distribution of the time that tasks wait for a thread of the pool.
 pub(super) fn queue_wait(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Line<'static>> {
-    drawn("POOL WAIT", "POOL WAITS SEEN", detail.queue_wait.as_ref(), width, height, theme)
+    drawn("POOL WAIT", "POOL WAITS", detail.queue_wait.as_ref(), width, height, theme)
 }
 
 /// The pool: its threads and queue, and the tasks by kind.
@@ -163,14 +167,13 @@ pub(super) fn pool(detail: &Detail, width: u16, theme: Theme) -> Vec<Line<'stati
 }
 
 /// What else delays callbacks: timers that come late, pauses of the collector.
-pub(super) fn delays(detail: &Detail, width: u16, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn delays(detail: &Detail, theme: Theme) -> Vec<Line<'static>> {
     let timers = detail.timer_lateness.as_ref().map(|lateness| ("timers late by".to_owned(), lateness));
     let pauses = detail.gc_pauses.iter().map(|(kind, pauses)| (format!("gc {kind}"), pauses));
     let rows: Vec<_> = timers.into_iter().chain(pauses).collect();
     if rows.is_empty() {
         return Vec::new();
     }
-    let _ = width;
     let titles = ["COUNT", "P50", "P99", "MAX", "SUM"];
     let mut lines =
         vec![table_line("DELAYS", titles.map(|title| figure(title, theme.strong())), theme.strong())];
@@ -234,9 +237,9 @@ pub(super) fn measured_by(row: &Row, width: u16, theme: Theme) -> Vec<Line<'stat
         pairs.push((tier.to_string(), "no".to_owned(), theme.level(Level::Warm)));
     }
     if let Some(ratio) = cost_ratio {
-        let cost = format!("~{}%", number::percent(ratio));
+        let cost = format!("~{}% of a core", number::percent(ratio));
         let level = utilization_level(ratio * 10.0);
-        pairs.push(("probes cost it, of a core,".to_owned(), cost, theme.level(level)));
+        pairs.push(("probes cost".to_owned(), cost, theme.level(level)));
     }
     flow_titled(pairs, width, theme)
 }
@@ -253,15 +256,20 @@ fn drawn(
         return vec![missing(title, "not measured", theme)];
     };
     let (title, mark) = if *is_estimate { (estimate_title, "~") } else { (title, "") };
-    if histogram.count() == 0 {
+    let count = histogram.count();
+    if count == 0 {
         return vec![missing(title, "none in this interval", theme)];
     }
     let pair = |name: &str, q| {
         let seconds = histogram.quantile_seconds(q).unwrap_or(0.0);
         (name.to_owned(), format!("{mark}{}", number::duration(seconds)), theme.level(wait_level(seconds)))
     };
-    let count = (title.to_owned(), number::count(histogram.count() as f64), Style::new());
-    let pairs = vec![count, pair("p50", 0.5), pair("p99", 0.99), pair("max", 1.0)];
+    let title = (title.to_owned(), String::new(), Style::new());
+    // What readings caught are mostly the long ones, so only the longest of them says something.
+    let pairs = match is_estimate {
+        true => vec![title, ("seen".to_owned(), number::count(count as f64), Style::new()), pair("max", 1.0)],
+        false => vec![title, pair("p50", 0.5), pair("p99", 0.99), pair("max", 1.0)],
+    };
     let mut lines = flow_titled(pairs, width, theme);
     lines.extend(chart::distribution(histogram, width, height, theme));
     lines
@@ -319,13 +327,16 @@ fn flow_titled(pairs: Vec<Pair>, width: u16, theme: Theme) -> Vec<Line<'static>>
 }
 
 fn fill(groups: impl Iterator<Item = Vec<Span<'static>>>, width: u16) -> Vec<Line<'static>> {
-    const GAP: &str = "  ";
+    let groups: Vec<_> = groups.collect();
+    let widths = groups.iter().flatten().map(Span::width).sum::<usize>();
+    // Closer together, where that saves a line.
+    let gap = if widths + 2 * groups.len() > usize::from(width) + 2 { " " } else { "  " };
     let mut lines: Vec<Line<'static>> = Vec::new();
     for group in groups {
         let needed: usize = group.iter().map(Span::width).sum();
         match lines.last_mut() {
-            Some(line) if line.width() + GAP.len() + needed <= usize::from(width) => {
-                line.spans.push(Span::raw(GAP));
+            Some(line) if line.width() + gap.len() + needed <= usize::from(width) => {
+                line.spans.push(Span::raw(gap));
                 line.spans.extend(group);
             }
             _ => lines.push(Line::from(group)),

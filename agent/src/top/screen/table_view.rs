@@ -43,7 +43,8 @@ pub(super) fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
     for ((at, row), place) in shown.iter().enumerate().skip(first).zip(body.rows()) {
         frame::put(&layout.row(row, &state.history, theme), place, buffer);
         if at == chosen {
-            buffer.set_style(place, theme.chosen());
+            let width = layout.width_of_columns().min(place.width);
+            buffer.set_style(Rect { width, ..place }, theme.chosen());
         }
     }
     (state.page, state.columns) = (page, columns);

@@ -44,7 +44,10 @@ impl Screen {
         leave();
         kill_process(getpid(), Signal::TSTP)?;
         enter()?;
-        self.0.clear()
+        // Anew, because nothing is left of the picture that differences are drawn to. Clearing would ask the terminal
+        // where its cursor is, and another thread reads the answers.
+        self.0 = Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 }
 
