@@ -2,7 +2,7 @@
 
 use attach::libuv::tiers::Tiers;
 use attach::target::Facts;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use wildmatch::WildMatch;
 
 /// The rules, in order.
@@ -17,14 +17,19 @@ pub(crate) struct Rules {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
     /// The name of the process.
+    #[serde(default, deserialize_with = "pattern")]
     name: Option<WildMatch>,
     /// The service that it would be labelled with.
+    #[serde(default, deserialize_with = "pattern")]
     service: Option<WildMatch>,
     /// The command line.
+    #[serde(default, deserialize_with = "pattern")]
     command: Option<WildMatch>,
     /// The control group.
+    #[serde(default, deserialize_with = "pattern")]
     cgroup: Option<WildMatch>,
     /// The container's id.
+    #[serde(default, deserialize_with = "pattern")]
     container: Option<WildMatch>,
     /// The user's number.
     user: Option<u32>,
@@ -36,6 +41,10 @@ pub(crate) struct Written {
     tier: Option<Tiers>,
     /// The label `service` that it gets instead.
     rename: Option<String>,
+}
+
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<WildMatch>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(WildMatch::new(&text)))
 }
 
 const fn yes() -> bool {
