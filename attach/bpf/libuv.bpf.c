@@ -354,7 +354,7 @@ SEC("uprobe/poll_return") int poll_return(struct registers *ctx)
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_LOOP);
 	struct thread *thread = thread_of(slot, 0);
-	// A nested loop's frame lies deeper by more than a frame of uv__io_poll.
+	// The first return after the entry ends the wait; polls that follow in the same phase only take more events.
 	if (target && thread && thread->entered && !thread->keeps_idle && !thread->waited)
 		thread->waited = now_ns() - thread->entered;
 	return 0;

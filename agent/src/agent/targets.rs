@@ -84,6 +84,7 @@ impl Targets {
         for (pid, error) in gone {
             self.lose(pid, &Failure::Process(error));
         }
+        self.prober.drain();
         next
     }
 

@@ -151,7 +151,7 @@ impl Images {
             Err(vanished @ ProcessError::Vanished { .. }) if process.stat().is_err() => {
                 return Err(vanished.into());
             }
-            Err(_) => match self.open_by_name(process, mapped)? {
+            Err(_) => match open_by_name(process, mapped)? {
                 Some(opened) => opened,
                 None => return Ok(None),
             },
@@ -174,20 +174,16 @@ impl Images {
         let path = PathBuf::from(format!("/proc/{pid}/{name}"));
         Ok(Some(Part { image, bias, path, shown_path: mapped.path.clone() }))
     }
+}
 
-    /// Opens a mapped file by `exe`, or by its name below the process's root if it still is the same file.
-    fn open_by_name(
-        &self,
-        process: &Process,
-        mapped: &Mapped,
-    ) -> Result<Option<(File, String)>, LocateError> {
-        let is_program = process.read_link("exe").is_ok_and(|link| link.to_bytes() == mapped.path.as_bytes());
-        let name = if is_program { "exe".to_owned() } else { format!("root{}", mapped.path) };
-        match process.open_file(&name) {
-            Ok(file) => Ok(Some((file, name))),
-            Err(error @ ProcessError::Permission { .. }) => Err(error.into()),
-            Err(_) => Ok(None),
-        }
+/// Opens a mapped file by `exe`, or by its name below the process's root if it still is the same file.
+fn open_by_name(process: &Process, mapped: &Mapped) -> Result<Option<(File, String)>, LocateError> {
+    let is_program = process.read_link("exe").is_ok_and(|link| link.to_bytes() == mapped.path.as_bytes());
+    let name = if is_program { "exe".to_owned() } else { format!("root{}", mapped.path) };
+    match process.open_file(&name) {
+        Ok(file) => Ok(Some((file, name))),
+        Err(error @ ProcessError::Permission { .. }) => Err(error.into()),
+        Err(_) => Ok(None),
     }
 }
 

@@ -32,12 +32,6 @@ impl Tiers {
         Self(self.0 & !(1 << tier as u8))
     }
 
-    /// Those of these tiers that are in `other`, too.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
     /// Whether a tier is in the set.
     pub const fn has(self, tier: Tier) -> bool {
         self.0 & (1 << tier as u8) != 0

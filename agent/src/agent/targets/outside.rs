@@ -114,7 +114,6 @@ impl Outside {
         if now >= self.next_tending {
             self.next_tending = now.plus_ns(TEND_EVERY_NS);
             self.keep_to_the_budget(now, prober);
-            prober.drain();
         }
         if now >= self.next_sweep {
             self.next_sweep = now.plus_ns(SWEEP_EVERY_NS);
