@@ -106,11 +106,12 @@ impl Observer {
     /// [`ProcessError::Vanished`] where the process has ended.
     pub fn read(&mut self, now: Monotonic) -> Result<(), ProcessError> {
         let began = std::time::Instant::now();
+        // A process that has just started makes its loop soon.
+        if !self.loops.iter().any(|observed| observed.name == "main") {
+            self.find_default_loop()?;
+        }
         if now >= self.next_threads {
             self.next_threads = now.plus_ns(THREADS_EVERY_NS);
-            if !self.loops.iter().any(|observed| observed.name == "main") {
-                self.find_default_loop()?;
-            }
             self.find_loops(now)?;
         }
         let iterated = self.read_loops(now)?;
@@ -134,10 +135,14 @@ impl Observer {
         self.loops.iter().map(|observed| (observed.address, observed.name.as_str()))
     }
 
-    /// What is known of a loop that probes have measured: by its address, or else by its thread.
+    /// What is known of a loop that probes have measured: by its address, or where they did not see that, by its thread.
     pub fn known(&self, measured: &LoopMeasured) -> Option<KnownLoop> {
-        let by_address = self.loops.iter().find(|observed| observed.address == measured.address);
-        let observed = by_address?;
+        let runs_on = |observed: &ObservedLoop| observed.tid.unwrap_or(self.threads.main()) == measured.tid;
+        let is_it = |observed: &&ObservedLoop| match measured.address {
+            0 => runs_on(observed),
+            address => observed.address == address,
+        };
+        let observed = self.loops.iter().find(is_it)?;
         Some(KnownLoop {
             name: observed.name.clone(),
             time_is_told: observed.keeps_idle_time(),
