@@ -44,8 +44,8 @@ fn waits_runs_and_delays_make_up_what_the_program_waited_on_1_4_and_16_threads()
             let elapsed = number(&told, "elapsed") / 1e3;
             assert!(run <= threads * elapsed * 1.05, "{of}: {run} s of running in {elapsed} s");
             if threads == 1.0 {
-                // One thread that always has something to do.
-                assert!(run >= 0.95 * elapsed - 0.005, "{of}: {run} s of running in {elapsed} s");
+                // One thread that always has something to do, but may have to wait for a CPU between two tasks.
+                assert!(run >= 0.75 * elapsed, "{of}: {run} s of running in {elapsed} s");
             }
         }
     }
