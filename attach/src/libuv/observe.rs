@@ -53,6 +53,17 @@ pub struct Observer {
     last_reading_took: Duration,
 }
 
+/// A loop that was away from its poll at the last reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// Its thread.
+    pub tid: u32,
+    /// Where it lies in the process's memory.
+    pub loop_address: u64,
+    /// Since when: right to the millisecond where a reading saw it begin, else the first reading.
+    pub since: Monotonic,
+}
+
 /// What a person should know of a process that is observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -133,6 +144,15 @@ impl Observer {
     /// The loops that are known: address, name.
     pub fn loops(&self) -> impl Iterator<Item = (u64, &str)> {
         self.loops.iter().map(|observed| (observed.address, observed.name.as_str()))
+    }
+
+    /// The loops that were away from their polls at the last reading.
+    pub fn away(&self) -> impl Iterator<Item = Away> {
+        self.loops.iter().filter_map(|observed| {
+            let since = observed.away_since()?;
+            let tid = observed.tid.unwrap_or(self.threads.main());
+            Some(Away { tid, loop_address: observed.address, since })
+        })
     }
 
     /// What is known of a loop that probes have measured: by its address, or where they did not see that, by its thread.

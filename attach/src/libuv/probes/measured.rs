@@ -195,6 +195,11 @@ impl PoolMeasured {
 }
 
 impl Measured {
+    /// Whole iterations of all loops.
+    pub fn iterations(&self) -> u64 {
+        self.loops.iter().map(|measured| measured.iterations).sum()
+    }
+
     /// Adds everything to a snapshot. A loop that `known` has no name for is left out.
     pub fn add_to(
         &self,
