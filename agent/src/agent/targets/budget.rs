@@ -60,6 +60,9 @@ impl Budget {
             return None;
         }
         let dearest = Tier::ALL.iter().copied().max_by_key(|&tier| spent(tier))?;
+        // Phases are told within iterations: without the tier loop they would only cost.
+        let needs_it = dearest == Tier::Loop && spent(Tier::Phases) > 0;
+        let dearest = if needs_it { Tier::Phases } else { dearest };
         self.shed.push((dearest, now));
         Some(Advice::Shed(dearest, share))
     }
@@ -99,6 +102,14 @@ mod tests {
         let mut later = costs(10, [0, 2, 0, 5]);
         later[Tier::Phases as usize] = costs(5, [0, 2, 20, 5])[Tier::Phases as usize];
         assert_eq!(budget.check(at(10), later), None);
+    }
+
+    #[test]
+    fn the_tier_loop_does_not_go_before_the_phases_that_need_it() {
+        let mut budget = Budget::new(0.01);
+        budget.check(at(0), costs(0, [0; 4]));
+        let advice = budget.check(at(5), costs(5, [0, 30, 20, 5]));
+        assert!(matches!(advice, Some(Advice::Shed(Tier::Phases, _))), "{advice:?}");
     }
 
     #[test]
