@@ -101,6 +101,9 @@ pub(crate) struct AgentOptions {
     /// How long an iteration is away from the poll to count as slow [default: 50ms]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) slow: Option<Duration>,
+    /// Tell Node.js processes by prom-client's metric names, too, as dashboards for Node.js expect them
+    #[arg(long)]
+    pub(crate) prom_client: bool,
     /// Rules for which processes to measure, and how; options given here come before
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

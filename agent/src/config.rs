@@ -11,6 +11,7 @@ use attach::target::Pid;
 use model::label::Tier;
 use serde::{Deserialize, Deserializer};
 
+use crate::agent::Names;
 use crate::cli::{self, AgentOptions};
 use crate::error::Error;
 pub(crate) use rules::{Decision, Rules};
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) budget: f64,
     /// How long an iteration is away from the poll to count as slow.
     pub(crate) slow: Duration,
+    /// The names of a scrape that asks for none.
+    pub(crate) names: Names,
 }
 
 /// The file, as it is written.
@@ -44,6 +47,7 @@ struct File {
     budget: Option<f64>,
     #[serde(deserialize_with = "parsed_duration")]
     slow: Option<Duration>,
+    prom_client: bool,
     rule: Vec<rules::Written>,
 }
 
@@ -54,6 +58,7 @@ impl Default for Settings {
             only: BTreeSet::new(),
             budget: BUDGET,
             slow: SLOW,
+            names: Names::Loopscope,
         }
     }
 }
@@ -89,6 +94,7 @@ impl Settings {
             only: BTreeSet::new(),
             budget: options.budget.or(file.budget).unwrap_or(BUDGET),
             slow: options.slow.or(file.slow).unwrap_or(SLOW),
+            names: if options.prom_client || file.prom_client { Names::Both } else { Names::Loopscope },
         })
     }
 }
@@ -132,7 +138,13 @@ mod tests {
     use attach::target::Facts;
 
     fn facts(command: &str) -> Facts {
-        Facts { service: "shop".into(), name: "node".into(), command: command.into(), ..Facts::default() }
+        Facts {
+            service: "shop".into(),
+            program: "node".into(),
+            name: "node".into(),
+            command: command.into(),
+            ..Facts::default()
+        }
     }
 
     #[test]
@@ -146,9 +158,24 @@ mod tests {
         assert_eq!(rules.decide(&facts("node batch.js")), Decision::Exclude);
         let measured = Decision::Measure { tiers: Tiers::ALL, service: Some("store".into()) };
         assert_eq!(rules.decide(&facts("node web.js")), measured);
-        let other = Facts { name: "python3".into(), ..facts("python3 web.py") };
+        let other = Facts { program: "python3.11".into(), name: "python3".into(), ..facts("python3 web.py") };
         let tiers = Tiers::only(Tier::Observe).with(Tier::Loop);
         assert_eq!(rules.decide(&other), Decision::Measure { tiers, service: None });
+    }
+
+    #[test]
+    fn a_name_fits_the_program_or_its_main_thread() {
+        let decide = |pattern: &str, program: &str, name: &str| {
+            let text = format!("[[rule]]\nname = '{pattern}'\ninclude = false\n");
+            let file = parse(Path::new("x"), &text).unwrap();
+            let facts = Facts { program: program.into(), name: name.into(), ..Facts::default() };
+            Rules::new(Tiers::only(Tier::Observe), file.rule).decide(&facts)
+        };
+        assert_eq!(decide("node", "node", "MainThread"), Decision::Exclude);
+        assert_eq!(decide("node", "node", "node-MainThread"), Decision::Exclude);
+        assert_eq!(decide("Main*", "node", "MainThread"), Decision::Exclude);
+        assert_eq!(decide("api", "node", "api"), Decision::Exclude, "a title that it gave itself");
+        assert!(matches!(decide("node", "nodemon", "MainThread"), Decision::Measure { .. }));
     }
 
     #[test]

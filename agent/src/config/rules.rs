@@ -16,7 +16,7 @@ pub(crate) struct Rules {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
-    /// The name of the process.
+    /// The name of the program, or of its main thread: it fits if either does.
     #[serde(default, deserialize_with = "pattern")]
     name: Option<WildMatch>,
     /// The service that it would be labelled with.
@@ -87,7 +87,8 @@ impl Written {
     fn fits(&self, facts: &Facts) -> bool {
         let fits =
             |pattern: &Option<WildMatch>, text: &str| pattern.as_ref().is_none_or(|it| it.matches(text));
-        fits(&self.name, &facts.name)
+        // Who writes `node` means the program; the main thread of Node.js 24 is called otherwise.
+        (fits(&self.name, &facts.program) || fits(&self.name, &facts.name))
             && fits(&self.service, &facts.service)
             && fits(&self.command, &facts.command)
             && fits(&self.cgroup, &facts.cgroup)
