@@ -54,9 +54,10 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     })
 }
 
-/// Tells what would be measured now.
+/// Tells what the settings are, and what would be measured now.
 fn check(settings: Settings) -> Result<(), Error> {
-    let found = Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
+    let understood = settings.to_string();
+    let found = understood + "\n" + &Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
     let written = std::io::Write::write_all(&mut std::io::stdout(), found.as_bytes());
     written.map_err(|source| Error::Stdout { source })
 }

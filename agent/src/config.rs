@@ -1,6 +1,8 @@
 //! The agent's configuration: which processes are measured from outside, and how deep.
 
 mod rules;
+mod suggestion;
+mod understood;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -88,19 +90,28 @@ impl Settings {
                 parse(path, &text)?
             }
         };
+        Ok(Self::of(file, options))
+    }
+
+    /// What a file says; options come before.
+    fn of(file: File, options: &AgentOptions) -> Self {
         let tiers = options.tier.or(file.tier).unwrap_or(Tiers::only(Tier::Observe));
-        Ok(Self {
+        let prom_client = options.prom_client || file.prom_client;
+        Self {
             rules: Rules::new(tiers, file.rule),
             only: BTreeSet::new(),
             budget: options.budget.or(file.budget).unwrap_or(BUDGET),
             slow: options.slow.or(file.slow).unwrap_or(SLOW),
-            names: if options.prom_client || file.prom_client { Names::Both } else { Names::Loopscope },
-        })
+            names: if prom_client { Names::Both } else { Names::Loopscope },
+        }
     }
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, Error> {
-    toml::from_str(text).map_err(|error| Error::Config { path: path.to_owned(), message: error.to_string() })
+    toml::from_str(text).map_err(|error| Error::Config {
+        path: path.to_owned(),
+        message: suggestion::with_suggestion(&error),
+    })
 }
 
 /// A share of a core as it is written: `1%`, `0.5%`, or `0.01`.
@@ -136,6 +147,13 @@ fn parsed_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 mod tests {
     use super::*;
     use attach::target::Facts;
+    use clap::Parser;
+
+    fn options(words: &[&str]) -> AgentOptions {
+        let cli = cli::Cli::parse_from([&["loopscope", "agent"], words].concat());
+        let cli::Command::Agent(options) = cli.command else { panic!("it is the agent's") };
+        options
+    }
 
     fn facts(command: &str) -> Facts {
         Facts {
@@ -188,9 +206,59 @@ mod tests {
     }
 
     #[test]
+    fn an_option_comes_before_the_file() {
+        let file = |text| parse(Path::new("x.toml"), text).unwrap();
+        let text = "tier = 'loop'\nbudget = '2%'\nslow = '20ms'\n";
+        let words = ["--tier", "pool", "--budget", "3%", "--slow", "1s", "--prom-client"];
+        let told = Settings::of(file(text), &options(&words)).to_string();
+        assert_eq!(told, Settings::of(file(""), &options(&words)).to_string());
+        assert!(told.contains("3%") && told.contains("1s") && told.contains("prom-client"), "{told}");
+        let defaults = Settings::of(file(""), &options(&[])).to_string();
+        assert_eq!(defaults, Settings::default().to_string());
+    }
+
+    #[test]
+    fn what_was_understood_is_told() {
+        let text = "budget = '0.5%'\nslow = '20ms'\nprom_client = true\n\
+                    [[rule]]\nname = 'no*'\nuser = 7\ninclude = false\n\
+                    [[rule]]\ntier = 'all'\nrename = 'store'\n";
+        let file = parse(Path::new("x.toml"), text).unwrap();
+        let settings = Settings::of(file, &options(&[])).to_string();
+        let expected = "tier     observe\nbudget   0.5% of a core for each process\nslow     20ms\n\
+                        names    loopscope, prom-client\nrule 1   name 'no*' and user 7: left out\n\
+                        rule 2   every process: measured, tier observe,loop,phases,pool, as service 'store'\n";
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn every_key_is_documented_and_every_documented_example_is_understood() {
+        let document = include_str!("../../docs/configuration.md");
+        // Whatever is unknown, the error lists what is known.
+        for text in ["?? = 1".replace("??", "zzz"), "[[rule]]\nzzz = 1".to_owned()] {
+            let error = toml::from_str::<File>(&text).unwrap_err();
+            let known = error.message().split('`').skip(3).step_by(2).collect::<Vec<_>>();
+            assert!(known.len() >= 5, "{error}");
+            for key in known {
+                assert!(document.contains(&format!("| `{key}` |")), "{key}");
+            }
+        }
+        let examples: Vec<_> = document.split("```toml\n").skip(1).collect();
+        assert!(!examples.is_empty());
+        for example in examples {
+            let (example, _) = example.split_once("```").unwrap();
+            parse(Path::new("configuration.md"), example).unwrap();
+        }
+    }
+
+    #[test]
     fn what_the_file_gets_wrong_is_told_with_its_line() {
         for (text, part) in [
             ("teir = 'all'", "unknown field `teir`, expected one of `tier`"),
+            ("teir = 'all'", "did you mean `tier`?"),
+            ("[[rule]]\nnme = 'x'", "did you mean `name`?"),
+            ("[[rule]]\nincluded = false", "did you mean `include`?"),
+            ("prom-client = true", "did you mean `prom_client`?"),
+            ("slow = 50", "invalid type: integer `50`, expected a string"),
             ("tier = 'al'", "\"al\" is no tier"),
             ("[[rule]]\nnme = 'x'", "line 2"),
             ("budget = 'much'", "is no share of a core"),

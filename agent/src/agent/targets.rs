@@ -221,7 +221,12 @@ impl Targets {
         }
         if names.has_prom_client() && self.next_keeping.is_none() {
             // From now on somebody asks.
-            self.next_keeping = Some(now);
+            self.next_keeping = Some(now.plus_ns(KEEP_EVERY_NS));
+            for (_, target) in self.discovery.targets_mut() {
+                if let (Target::Outside(outside), Some(readings)) = (target, &readings) {
+                    outside.begin_keeping(now, readings);
+                }
+            }
         }
         snapshot
     }

@@ -18,29 +18,29 @@ pub(crate) struct Rules {
 pub(crate) struct Written {
     /// The name of the program, or of its main thread: it fits if either does.
     #[serde(default, deserialize_with = "pattern")]
-    name: Option<WildMatch>,
+    pub(super) name: Option<WildMatch>,
     /// The service that it would be labelled with.
     #[serde(default, deserialize_with = "pattern")]
-    service: Option<WildMatch>,
+    pub(super) service: Option<WildMatch>,
     /// The command line.
     #[serde(default, deserialize_with = "pattern")]
-    command: Option<WildMatch>,
+    pub(super) command: Option<WildMatch>,
     /// The control group.
     #[serde(default, deserialize_with = "pattern")]
-    cgroup: Option<WildMatch>,
+    pub(super) cgroup: Option<WildMatch>,
     /// The container's id.
     #[serde(default, deserialize_with = "pattern")]
-    container: Option<WildMatch>,
+    pub(super) container: Option<WildMatch>,
     /// The user's number.
-    user: Option<u32>,
+    pub(super) user: Option<u32>,
     /// Whether the process is measured.
     #[serde(default = "yes")]
-    include: bool,
+    pub(super) include: bool,
     /// How deep, instead of what holds for all.
     #[serde(default, deserialize_with = "super::parsed")]
-    tier: Option<Tiers>,
+    pub(super) tier: Option<Tiers>,
     /// The label `service` that it gets instead.
-    rename: Option<String>,
+    pub(super) rename: Option<String>,
 }
 
 fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<WildMatch>, D::Error> {
@@ -69,6 +69,16 @@ impl Rules {
     /// These rules, with the tiers of what none of them fits.
     pub(crate) fn new(tiers: Tiers, rules: Vec<Written>) -> Self {
         Self { tiers, rules }
+    }
+
+    /// The tiers of what no rule fits.
+    pub(super) fn tiers(&self) -> Tiers {
+        self.tiers
+    }
+
+    /// The rules, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Written> {
+        self.rules.iter()
     }
 
     /// Decides about a process.

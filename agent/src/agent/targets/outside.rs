@@ -20,7 +20,7 @@ use super::prom_client::NodeProcess;
 use super::recent::Recent;
 use crate::agent::Names;
 use crate::config::Settings;
-use crate::console;
+use crate::{clock, console};
 
 /// How often the cost of probes is looked at.
 const TEND_EVERY_NS: u64 = 1_000_000_000;
@@ -107,6 +107,7 @@ impl Outside {
         let wanted = self.asked.probes();
         if !wanted.is_empty() {
             self.attachment = prober.attach(self.pid(), &self.located, wanted, self.slow_ns);
+            self.recent_lag.begin(clock::monotonic(), Histogram::default());
         }
         console::line(format_args!(
             "process {} ({}): measured from outside: {}",
@@ -130,6 +131,13 @@ impl Outside {
             self.sweep(prober);
         }
         Ok(())
+    }
+
+    /// Begins to keep what probes have measured.
+    pub(super) fn begin_keeping(&mut self, now: Monotonic, readings: &Readings) {
+        if let Some(lag) = self.main_lag(readings) {
+            self.recent_lag.begin(now, lag);
+        }
     }
 
     /// Keeps what probes have measured, to tell later what it was in the last minute.
