@@ -8,6 +8,7 @@ use loopscope_tests::folder::Folder;
 use loopscope_tests::loopscope::Agent;
 use loopscope_tests::node;
 use loopscope_tests::process::Guarded;
+use loopscope_tests::requirement;
 
 const TICKING: &str =
     "setInterval(() => {}, 20); console.log('ready'); process.stdin.on('end', () => process.exit()).resume()";
@@ -96,4 +97,23 @@ fn a_service_has_the_name_that_it_was_given_or_that_of_its_package() {
     expect_service(&agent, declared.pid(), "declared");
     let code = started(node().args(["-e", TICKING]));
     expect_service(&agent, code.pid(), "node");
+}
+
+#[test]
+fn a_package_that_only_the_process_can_see_gives_its_name() {
+    let Some(unshare) = requirement::program("unshare") else { return };
+    let (true, Some(node)) = (requirement::root(), node::all().pop()) else { return };
+    // A container's file system is seen by its own processes only; so is what is mounted here.
+    let folder = Folder::new("container");
+    let script = format!(
+        r#"mount -t tmpfs none "$0" && mkdir -p "$0/app/src" && cd "$0/app" &&
+           echo '{{"name": "in-the-container"}}' > package.json && echo "{TICKING}" > src/index.js &&
+           exec "$1" src/index.js"#
+    );
+    let mut command = Command::new(unshare);
+    command.args(["--mount", "sh", "-c", &script]).arg(folder.path()).arg(&node.program);
+    let program = started(&mut command);
+    assert!(!folder.file("app").exists(), "it is not seen from here");
+    let agent = Agent::start();
+    expect_service(&agent, program.pid(), "in-the-container");
 }

@@ -15,8 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use attach::target::discovery::{Discovery, Scan};
-use attach::target::{Host, Pid, ProcessError};
-use attach::telemetry::TelemetryError;
+use attach::target::{Host, Pid};
 use model::label::TargetError;
 use model::snapshot::Snapshot;
 use model::time::Monotonic;
@@ -265,35 +264,5 @@ impl Targets {
 fn tell(failure: &Failure) {
     if !matches!(failure.cause(), Some(TargetError::Permission | TargetError::Vanished) | None) {
         console::line(format_args!("{failure}"));
-    }
-}
-
-impl Failure {
-    fn cause(&self) -> Option<TargetError> {
-        match self {
-            Self::NoTarget => None,
-            Self::Telemetry(error) => error.cause(),
-            Self::Libuv(error) => Some(error.cause()),
-            Self::Process(error) => Some(error.cause()),
-        }
-    }
-
-    fn is_vanished(&self) -> bool {
-        matches!(
-            self,
-            Self::Process(ProcessError::Vanished { .. })
-                | Self::Telemetry(TelemetryError::Process(ProcessError::Vanished { .. }))
-        )
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoTarget => f.write_str("of no interest"),
-            Self::Telemetry(error) => error.fmt(f),
-            Self::Libuv(error) => error.fmt(f),
-            Self::Process(error) => error.fmt(f),
-        }
     }
 }

@@ -77,7 +77,7 @@ pub fn data_bytes(process: &Process) -> Option<u64> {
     vm_data(&process.read("status").ok()?)
 }
 
-/// From a line such as `VmData:	  115940 kB`.
+/// From a line such as `VmData:     115940 kB`.
 fn vm_data(status: &[u8]) -> Option<u64> {
     let status = String::from_utf8_lossy(status);
     let line = status.lines().find_map(|line| line.strip_prefix("VmData:"))?;

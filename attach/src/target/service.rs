@@ -11,57 +11,17 @@
 //!
 //! All of it is the process's own word: it is read, never believed to be more than a name.
 
-use std::path::{Path, PathBuf};
+mod script;
+
+use std::path::Path;
 
 use serde::Deserialize;
 
 use super::strings;
+use script::Script;
 
 /// Longer names are cut.
 const NAME_CHARACTERS_MAX: usize = 128;
-
-/// Names of scripts and folders that say nothing: the folder above says more.
-const NAMELESS: &[&str] = &[
-    "index",
-    "main",
-    "server",
-    "app",
-    "start",
-    "cli",
-    "bin",
-    "www",
-    "dist",
-    "src",
-    "build",
-    "lib",
-    "node_modules",
-    ".bin",
-    // Folders of the system.
-    "usr",
-    "opt",
-    "srv",
-    "home",
-    "var",
-    "root",
-    "tmp",
-    "local",
-];
-
-/// Options of Node.js that take the next word as their value.
-const NODE_OPTIONS_WITH_VALUE: &[&str] = &[
-    "-r",
-    "--require",
-    "--import",
-    "--loader",
-    "--experimental-loader",
-    "-C",
-    "--conditions",
-    "--env-file",
-    "--title",
-    "--inspect-port",
-    "--max-old-space-size",
-    "--watch-path",
-];
 
 /// What a name is told from.
 pub(super) struct Clues<'a> {
@@ -81,7 +41,7 @@ impl Clues<'_> {
     /// The service's name.
     pub(super) fn name(&self) -> String {
         let environment = Environment(strings(self.environ));
-        let script = self.script();
+        let script = Script::of(self.words, self.program, self.folder);
         let package = || {
             let of_script =
                 || script.as_ref().filter(|it| it.is_node).and_then(|it| (self.package)(&it.path));
@@ -91,75 +51,15 @@ impl Clues<'_> {
             .or_else(|| pm2(&environment))
             .or_else(|| deployment(&environment).map(str::to_owned))
             .or_else(package)
-            .or_else(|| script.as_ref().and_then(|it| script_name(&it.path)))
+            .or_else(|| script.as_ref().and_then(Script::name))
             .unwrap_or_else(|| self.program.to_owned());
         clean(&name)
-    }
-
-    /// The script that an interpreter runs; `None` of other programs, and of code given on the command line.
-    fn script(&self) -> Option<Script> {
-        let called = base_name(self.words.first()?);
-        let is = |interpreter: fn(&str) -> bool| interpreter(called) || interpreter(self.program);
-        let is_node = is(is_node);
-        if !is_node && !is(is_python) {
-            return None;
-        }
-        let word = script_word(&self.words[1..], is_node)?;
-        let path = match (self.folder, word.is_module) {
-            (Some(folder), false) => folder.join(word.text),
-            _ => PathBuf::from(word.text),
-        };
-        Some(Script { path: normal(&path), is_node })
     }
 }
 
 /// The last part of a path.
 pub(super) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
-}
-
-/// `node`, `nodejs`, `node24`, `node-24.1`.
-fn is_node(program: &str) -> bool {
-    let version = program.strip_prefix("nodejs").or_else(|| program.strip_prefix("node"));
-    version.is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit() || b"-.".contains(&byte)))
-}
-
-fn is_python(program: &str) -> bool {
-    program.starts_with("python")
-}
-
-/// A script: where it lies, as far as that can be told.
-struct Script {
-    path: PathBuf,
-    is_node: bool,
-}
-
-/// The word of a command line that names what is run.
-struct ScriptWord<'a> {
-    text: &'a str,
-    /// A module of Python's, not a file.
-    is_module: bool,
-}
-
-fn script_word(words: &[String], is_node: bool) -> Option<ScriptWord<'_>> {
-    let file = |text| ScriptWord { text, is_module: false };
-    let mut rest = words.iter().map(String::as_str);
-    while let Some(word) = rest.next() {
-        match word {
-            "--" => return rest.next().map(file),
-            "-m" if !is_node => return rest.next().map(|text| ScriptWord { text, is_module: true }),
-            "-e" | "--eval" | "-p" | "--print" | "-c" | "-pe" => return None,
-            option if is_node && NODE_OPTIONS_WITH_VALUE.contains(&option) => {
-                rest.next();
-            }
-            "-W" | "-X" if !is_node => {
-                rest.next();
-            }
-            option if option.starts_with('-') => {}
-            script => return Some(file(script)),
-        }
-    }
-    None
 }
 
 /// The variables that a process was started with.
@@ -232,36 +132,6 @@ fn deployment(environment: &Environment) -> Option<&str> {
     let is_pod = suffix.len() == 5 && made_of(suffix, SUFFIX);
     let is_replica_set = (6..=10).contains(&hash.len()) && made_of(hash, HASH);
     (is_pod && is_replica_set && !name.is_empty()).then_some(name)
-}
-
-/// `/srv/shop/server.js` is `shop`, `/srv/shop/orders.js` is `orders`.
-fn script_name(path: &Path) -> Option<String> {
-    let path = path.to_string_lossy();
-    let mut parts = path.rsplit('/').filter(|part| !part.is_empty());
-    let file = parts.next()?;
-    let stem = match file.rsplit_once('.') {
-        Some((stem, "js" | "mjs" | "cjs" | "ts" | "mts" | "cts" | "py")) => stem,
-        _ => file,
-    };
-    let folder = parts.clone().next();
-    let speaking = |part: &&str| !NAMELESS.contains(part);
-    let name = std::iter::once(stem).chain(parts).find(speaking);
-    Some(name.or(folder).unwrap_or(stem).to_owned())
-}
-
-/// A path without `.` and `..`, as far as they can be told from it alone.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::CurDir => {}
-            std::path::Component::ParentDir => {
-                normal.pop();
-            }
-            part => normal.push(part),
-        }
-    }
-    normal
 }
 
 fn clean(text: &str) -> String {
