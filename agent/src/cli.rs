@@ -103,6 +103,8 @@ pub(crate) struct AgentOptions {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) slow: Option<Duration>,
     /// Tell Node.js processes by prom-client's metric names, too, as dashboards for Node.js expect them
+    ///
+    /// Without this, one scrape gets them from /metrics?names=prom-client.
     #[arg(long)]
     pub(crate) prom_client: bool,
     /// Rules for which processes to measure, and how; options given here come before
