@@ -569,6 +569,20 @@ SEC("uprobe/task_start") int task_start(struct registers *ctx)
 	return 0;
 }
 
+// Adds tasks that have ended, which are linked already, to those of a loop. Several threads may try at the same time; one that
+// loses each time leaves its tasks without a completion delay.
+INLINE void add_ended(struct ended *ended, u64 first, struct task *last)
+{
+	for (int i = 0; i < TRIES; i++) {
+		// Whoever sees the first in the list must see the others, so those are linked first.
+		u64 before = ended->last;
+		last->next = before;
+		if (__sync_val_compare_and_swap(&ended->last, before, first) == before)
+			return;
+	}
+	lose(LOSS_TASKS);
+}
+
 SEC("uprobe/task_end") int task_end(struct registers *ctx)
 {
 	u64 cookie = cookie_of(ctx), now = now_ns();
@@ -590,29 +604,27 @@ SEC("uprobe/task_end") int task_end(struct registers *ctx)
 		map_update(&ended_tasks, &of_loop, &none, NO_EXIST);
 		ended = map_lookup(&ended_tasks, &of_loop);
 	}
-	// Whoever sees the task in the list must see the one before it, so that is written first. Several threads may try at the
-	// same time; one that loses each time leaves its task without a completion delay.
-	for (int i = 0; ended && i < TRIES; i++) {
-		u64 before = ended->last;
-		task->next = before;
-		if (__sync_val_compare_and_swap(&ended->last, before, key.task) == before)
-			break;
-	}
+	if (ended)
+		add_ended(ended, key.task, task);
 	return 0;
 }
 
-// In uv__work_done, where it unlocks the loop's list and has taken it: the callbacks of tasks that have ended begin. Each task
-// that libuv took has passed the probe on its end, for it came into libuv's list behind that.
+// In uv__work_done, where it is about to unlock the loop's list and has taken it: the callbacks of tasks that have ended begin.
+// A task whose function is no longer set is in the list, for that is cleared under the same lock; another's thread has passed
+// the probe on its end and waits for the lock.
 SEC("uprobe/work_taken") int work_taken(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
 	if (!target)
 		return 0;
-	u64 now = now_ns();
+	u64 now = now_ns(), waiting = 0;
 	struct task_key key = { .task = ctx->word[ARG1] - target->done_mutex, .slot = slot };
 	struct ended *ended = map_lookup(&ended_tasks, &key);
-	key.task = ended ? __sync_lock_test_and_set(&ended->last, 0) : 0;
+	struct task *last_waiting = 0;
+	if (!ended)
+		return 0;
+	key.task = __sync_lock_test_and_set(&ended->last, 0);
 	for (int i = 0; i < BATCH_MAX && key.task; i++) {
 		struct task *task = map_lookup(&tasks, &key);
 		if (!task || task->state != ENDED) {
@@ -620,10 +632,19 @@ SEC("uprobe/work_taken") int work_taken(struct registers *ctx)
 			break;
 		}
 		u64 next = task->next;
-		record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
-		map_delete(&tasks, &key);
+		if (word_at(key.task)) {
+			task->next = waiting;
+			waiting = key.task;
+			if (!last_waiting)
+				last_waiting = task;
+		} else {
+			record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
+			map_delete(&tasks, &key);
+		}
 		key.task = next;
 	}
+	if (last_waiting)
+		add_ended(ended, waiting, last_waiting);
 	return 0;
 }
 

@@ -80,7 +80,7 @@ fn the_identity_is_the_process_s_own() {
         let executable = env::current_exe().unwrap();
         assert_eq!(identity.service, executable.file_name().unwrap().to_string_lossy());
         let up_ns = sys::monotonic_ns();
-        assert!(identity.created_ns < up_ns && identity.created_ns > up_ns - 600_000_000_000);
+        assert!(identity.created_ns < up_ns && up_ns - identity.created_ns < 600_000_000_000);
     });
 }
 

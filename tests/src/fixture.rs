@@ -1,5 +1,6 @@
 //! The programs in `fixtures/`, compiled as their kind is shipped.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -82,6 +83,29 @@ impl Program {
 /// A file or folder among the fixtures.
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+/// A command that runs a program for Python on uvloop; `None` after saying that the story is skipped.
+///
+/// # Panics
+/// With `CI=true`, if there is no uvloop.
+#[track_caller]
+pub fn uvloop(name: &str) -> Option<Command> {
+    let python = requirement::program("python3")?;
+    let with_path = |command: &mut Command| {
+        if let Some(folder) = env::var_os("LOOPSCOPE_UVLOOP") {
+            command.env("PYTHONPATH", folder);
+        }
+    };
+    let mut probe = Command::new(&python);
+    with_path(probe.args(["-c", "import uvloop"]));
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        requirement::skip("uvloop is missing; `cargo xtask test` fetches it");
+        return None;
+    }
+    let mut command = Command::new(python);
+    with_path(command.arg(path(name)));
+    Some(command)
 }
 
 fn is_older(program: &Path, source: &Path) -> bool {

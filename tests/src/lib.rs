@@ -24,3 +24,4 @@ pub mod process;
 pub mod prometheus;
 pub mod recording;
 pub mod requirement;
+pub mod truth;

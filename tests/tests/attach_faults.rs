@@ -4,14 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::fixture::Program;
 use loopscope_tests::folder::Folder;
 use loopscope_tests::loopscope::{self, Agent};
 use loopscope_tests::node;
-use loopscope_tests::process::{Guarded, run};
+use loopscope_tests::process::Guarded;
 use loopscope_tests::requirement;
 
 const ALL: &[&str] = &["--tier", "all", "--budget", "50%"];
@@ -19,6 +18,10 @@ const ALL: &[&str] = &["--tier", "all", "--budget", "50%"];
 /// A loop that comes to its poll fifty times a second.
 const TICKING: &str =
     "setInterval(() => {}, 20); console.log('ready'); process.stdin.on('end', () => process.exit()).resume()";
+
+/// How many processes come and go, and how many at the same time: far more than 200 a minute.
+const SHORT_LIVED: usize = 200;
+const AT_A_TIME: usize = 4;
 
 /// The newest Node.js that there is.
 fn newest() -> Option<std::path::PathBuf> {
@@ -149,22 +152,33 @@ fn a_target_in_a_container_is_measured_from_the_host() {
 }
 
 #[test]
-fn processes_that_come_and_go_leave_nothing_behind() {
+fn two_hundred_processes_that_come_and_go_leave_nothing_behind() {
     let (true, Some(program)) = (requirement::root(), newest()) else { return };
     let agent = Agent::start_with(ALL);
     let target = ticking(&program);
     wait_until_probed(&agent, target.pid());
     let descriptors = || fs::read_dir(format!("/proc/{}/fd", agent.pid())).expect("the agent runs").count();
     let before = descriptors();
-    for _ in 0..20 {
-        let ended =
-            run(Command::new(&program).args(["-e", "setTimeout(() => {}, 100)"]), Duration::from_secs(30));
-        assert!(ended.status.success());
+    // Some end before they are found, some while probes are placed, some later.
+    let (mut running, mut pids) = (Vec::new(), Vec::new());
+    for number in 0..SHORT_LIVED {
+        let script = format!("setTimeout(() => {{}}, {})", number % 8 * 50);
+        let process = Guarded::start(Command::new(&program).args(["-e", &script]));
+        pids.push(format!("pid=\"{}\"", process.pid()));
+        running.push(process);
+        if running.len() == AT_A_TIME {
+            running.drain(..).for_each(|process| drop(process.succeed(SOON)));
+        }
     }
     wait_for("the agent to let go of them", SOON, || {
-        agent.scrape();
-        (descriptors() <= before + 4).then_some(())
+        let metrics = agent.metrics();
+        let is_gone = !pids.iter().any(|pid| metrics.contains(pid));
+        (is_gone && descriptors() <= before + 4).then_some(())
     });
+    let scraped = agent.scrape();
+    for cause in ["threads_full", "tasks_full", "histograms_full", "events_full"] {
+        assert_eq!(scraped.value("loopscope_probe_losses_total", &[("cause", cause)]), Some(0.0), "{cause}");
+    }
     expect_counted_once(&agent, target.pid());
 }
 

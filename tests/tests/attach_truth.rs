@@ -2,60 +2,24 @@
 //!
 //! The program times its blocks itself, by the clock that it is measured by; so the machine's other work counts on both sides.
 
-use std::time::Duration;
+use std::process::Command;
 
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::loopscope::Agent;
 use loopscope_tests::metrics::Metrics;
 use loopscope_tests::node::{self, Node};
-use loopscope_tests::process::Guarded;
+use loopscope_tests::truth::{Truthful, number};
 use loopscope_tests::{fixture, requirement};
 use serde_json::Value;
 
-/// One run of the program takes a second.
-const RUN: Duration = Duration::from_secs(60);
-
-struct Truth {
-    program: Guarded,
-    pid: String,
-}
-
-impl Truth {
-    fn start(node: &Node) -> Self {
-        let mut command = std::process::Command::new(&node.program);
-        let mut program = Guarded::start(command.arg(fixture::path("node/truth.js")));
-        program.line("that it is ready", SOON, |line| (line.trim() == "ready").then_some(()));
-        let pid = program.pid().to_string();
-        Self { program, pid }
-    }
-
-    /// Does everything once; gives what it says that it did.
-    fn go(&mut self) -> Value {
-        self.program.tell("go");
-        let line = self.program.line("the truth", RUN, |line| line.starts_with('{').then(|| line.to_owned()));
-        serde_json::from_str(&line).expect("the truth is JSON")
-    }
-
-    fn main<'a>(&'a self, own: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        [&[("pid", self.pid.as_str()), ("loop", "main")], own].concat()
-    }
-
-    fn process<'a>(&'a self, own: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        [&[("pid", self.pid.as_str())], own].concat()
-    }
-}
-
 /// Runs the program under an agent; gives it with the truth and the scrapes before and after.
-fn measured(node: &Node, tiers: &str) -> (Truth, Value, Metrics, Metrics) {
-    let mut truth = Truth::start(node);
+fn measured(node: &Node, tiers: &str) -> (Truthful, Value, Metrics, Metrics) {
+    let mut truth = Truthful::start(Command::new(&node.program).arg(fixture::path("node/truth.js")));
     let agent = Agent::start_with(&["--tier", tiers, "--budget", "50%"]);
-    wait_for("the program to be measured", SOON, || {
-        let tier = tiers.rsplit(',').next().filter(|tier| *tier != "all").unwrap_or("pool");
-        agent
-            .scrape()
-            .value("loopscope_tier_active", &truth.process(&[("tier", tier)]))
-            .filter(|&is| is == 1.0)
-    });
+    truth.wait_until_measured(
+        &agent,
+        tiers.rsplit(',').next().filter(|tier| *tier != "all").unwrap_or("pool"),
+    );
     wait_for("its worker to be found", SOON, || {
         agent.scrape().value("eventloop_away_seconds", &truth.process(&[("loop", "worker-1")]))
     });
@@ -65,10 +29,6 @@ fn measured(node: &Node, tiers: &str) -> (Truth, Value, Metrics, Metrics) {
     let told = truth.go();
     let after = agent.scrape();
     (truth, told, before, after)
-}
-
-fn number(told: &Value, name: &str) -> f64 {
-    told[name].as_f64().unwrap_or_else(|| panic!("the truth has no {name}: {told}"))
 }
 
 /// Expects a sum of seconds to be what the program says, within 5%, and not more than what else it did that it does not say:

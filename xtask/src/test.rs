@@ -17,17 +17,18 @@ pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
     let path = path_behind(&tools);
     let nodes = nodes::provide(&target.join("tools"))?;
     let nodes = env::join_paths(nodes).expect("folders of ours have no colons");
+    let uvloop = nodes::provide_uvloop(&target.join("tools"))?;
+    let mut tests = cargo();
+    tests.arg("test").env("PATH", path).env("LOOPSCOPE_NODES", nodes).env("LOOPSCOPE_UVLOOP", uvloop);
     if !chosen.is_empty() {
-        return run(cargo().arg("test").args(chosen).env("PATH", path).env("LOOPSCOPE_NODES", nodes));
+        return run(tests.args(chosen));
     }
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
     // The stories would build it when they first need it; here its features are those of the tests, and nothing is
     // built twice.
     let program = target.join("debug").join("loopscope");
-    let mut tests = cargo();
-    tests.args(["test", "--workspace", "--no-fail-fast"]);
-    run(tests.env("PATH", path).env("LOOPSCOPE", program).env("LOOPSCOPE_NODES", nodes))
+    run(tests.args(["--workspace", "--no-fail-fast"]).env("LOOPSCOPE", program))
 }
 
 /// The folder that this very program was built in.

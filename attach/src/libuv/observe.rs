@@ -54,6 +54,17 @@ pub struct Observer {
     last_reading_took: Duration,
 }
 
+/// A loop that was away from its poll at the last reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// Its thread.
+    pub tid: u32,
+    /// Where it lies in the process's memory.
+    pub loop_address: u64,
+    /// Since when: right to the millisecond where a reading saw it begin, else the first reading.
+    pub since: Monotonic,
+}
+
 /// What a person should know of a process that is observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
@@ -107,11 +118,12 @@ impl Observer {
     /// [`ProcessError::Vanished`] where the process has ended.
     pub fn read(&mut self, now: Monotonic) -> Result<(), ProcessError> {
         let began = std::time::Instant::now();
+        // A process that has just started makes its loop soon.
+        if !self.loops.iter().any(|observed| observed.name == "main") {
+            self.find_default_loop()?;
+        }
         if now >= self.next_threads {
             self.next_threads = now.plus_ns(THREADS_EVERY_NS);
-            if !self.loops.iter().any(|observed| observed.name == "main") {
-                self.find_default_loop()?;
-            }
             self.find_loops(now)?;
         }
         let iterated = self.read_loops(now)?;
@@ -142,10 +154,23 @@ impl Observer {
         handles::count(&self.remote, layout, main.address).map(|counts| counts.referenced)
     }
 
-    /// What is known of a loop that probes have measured: by its address, or else by its thread.
+    /// The loops that were away from their polls at the last reading.
+    pub fn away(&self) -> impl Iterator<Item = Away> {
+        self.loops.iter().filter_map(|observed| {
+            let since = observed.away_since()?;
+            let tid = observed.tid.unwrap_or(self.threads.main());
+            Some(Away { tid, loop_address: observed.address, since })
+        })
+    }
+
+    /// What is known of a loop that probes have measured: by its address, or where they did not see that, by its thread.
     pub fn known(&self, measured: &LoopMeasured) -> Option<KnownLoop> {
-        let by_address = self.loops.iter().find(|observed| observed.address == measured.address);
-        let observed = by_address?;
+        let runs_on = |observed: &ObservedLoop| observed.tid.unwrap_or(self.threads.main()) == measured.tid;
+        let is_it = |observed: &&ObservedLoop| match measured.address {
+            0 => runs_on(observed),
+            address => observed.address == address,
+        };
+        let observed = self.loops.iter().find(is_it)?;
         Some(KnownLoop {
             name: observed.name.clone(),
             time_is_told: observed.keeps_idle_time(),

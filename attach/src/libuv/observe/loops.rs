@@ -178,6 +178,11 @@ impl ObservedLoop {
         self.last.keeps_idle_time()
     }
 
+    /// Since when the loop has been away from its poll; `None` where it was not at the last reading, or where that is not told.
+    pub(super) fn away_since(&self) -> Option<Monotonic> {
+        self.away_since.filter(|_| self.keeps_idle_time())
+    }
+
     /// Whether the loop counts its iterations.
     pub(super) fn counts_iterations(&self) -> bool {
         self.last.iterations.is_some()

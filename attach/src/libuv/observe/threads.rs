@@ -4,7 +4,9 @@
 //! Close by on the stack lies the address of its loop, which knows the same descriptor.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::ops::Range;
 
 use model::time::Monotonic;
 
@@ -18,6 +20,9 @@ const STACK_BYTES: usize = 24 << 10;
 
 /// Node.js gives its workers stacks of 4 MiB; what lies further from the stack pointer lies elsewhere.
 const STACK_SIZE_MAX: u64 = 64 << 20;
+
+/// Mappings of a process that are looked at.
+const MAPS_BYTES_MAX: u64 = 8 << 20;
 
 /// Threads that are remembered.
 const THREADS_MAX: usize = 4096;
@@ -53,9 +58,45 @@ struct Waiting {
     stack: u64,
 }
 
+/// The memory that a process can write to: a loop lies there. What lies elsewhere is not even read: below a stack that could
+/// grow the kernel would log that somebody tried.
+struct Writable(Vec<Range<u64>>);
+
+impl Writable {
+    fn read(pid: Pid) -> Result<Self, ProcessError> {
+        let path = format!("/proc/{pid}/maps");
+        let read = File::open(&path).and_then(|file| {
+            let mut text = String::new();
+            file.take(MAPS_BYTES_MAX).read_to_string(&mut text).map(|_| text)
+        });
+        let text = read.map_err(|error| ProcessError::new(pid, &path, error))?;
+        Ok(Self(text.lines().filter_map(Self::parse).collect()))
+    }
+
+    /// `7f0000000000-7f0000021000 rw-p …`; the kernel lists them in order.
+    fn parse(line: &str) -> Option<Range<u64>> {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let hexadecimal = |text| u64::from_str_radix(text, 16).ok();
+        rest.starts_with("rw").then_some(hexadecimal(start)?..hexadecimal(end)?)
+    }
+
+    /// How much can be written from an address on.
+    fn length_from(&self, address: u64) -> u64 {
+        let behind = self.0.partition_point(|range| range.start <= address);
+        let holds = self.0[..behind].last().filter(|range| range.contains(&address));
+        holds.map_or(0, |range| range.end - address)
+    }
+}
+
 impl Threads {
     pub(super) fn new(pid: Pid) -> Self {
         Self { pid, known: HashMap::new(), workers: 0, loops: 0 }
+    }
+
+    /// The main thread.
+    pub(super) fn main(&self) -> u32 {
+        self.pid.get()
     }
 
     /// Whether a thread was there at the last look.
@@ -80,6 +121,7 @@ impl Threads {
         tids.sort_unstable();
         self.known.retain(|tid, _| tids.binary_search(tid).is_ok());
         let mut found: Vec<ObservedLoop> = Vec::new();
+        let mut writable = None;
         for tid in tids {
             let looked = self.known.entry(tid).or_insert(Looked { next: now, wait_ns: AGAIN_NS });
             if now < looked.next {
@@ -90,7 +132,11 @@ impl Threads {
             let Some(waiting) = self.waiting(tid) else { continue };
             let addresses: Vec<u64> =
                 known_loops.iter().copied().chain(found.iter().map(|observed| observed.address)).collect();
-            if let Some(observed) = self.search(remote, located, tid, &waiting, &addresses)? {
+            let writable = match &mut writable {
+                Some(writable) => writable,
+                None => writable.insert(Writable::read(self.pid)?),
+            };
+            if let Some(observed) = self.search(remote, located, tid, &waiting, writable, &addresses)? {
                 found.push(observed);
             }
         }
@@ -115,14 +161,17 @@ impl Threads {
         located: &Located,
         tid: u32,
         waiting: &Waiting,
+        writable: &Writable,
         known_loops: &[u64],
     ) -> Result<Option<ObservedLoop>, ProcessError> {
-        let stack = remote.read_up_to(waiting.stack, STACK_BYTES)?;
+        let length = writable.length_from(waiting.stack).min(STACK_BYTES as u64) as usize;
+        let stack = remote.read_up_to(waiting.stack, length)?;
         let layout = &located.libuv.image.layout;
         let mut tried = Vec::new();
         for word in stack.chunks_exact(8) {
             let address = u64::from_ne_bytes(word.try_into().expect("chunks of eight"));
-            let is_address = address > 0xffff && address < 1 << 47 && address.is_multiple_of(8);
+            let is_address =
+                address.is_multiple_of(8) && writable.length_from(address) >= u64::from(layout.loop_time) + 8;
             if !is_address || tried.contains(&address) {
                 continue;
             }
@@ -166,4 +215,21 @@ impl Threads {
 fn is_ring(remote: &Remote, head: u64) -> Result<bool, ProcessError> {
     let Some(first) = remote.word(head)?.filter(|&first| first != 0) else { return Ok(false) };
     Ok(remote.word(first.wrapping_add(8))? == Some(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_written_to_counts_and_only_to_its_end() {
+        let maps =
+            ["1000-3000 rw-p 0 0:0 0", "3000-4000 r--p 0 0:0 0 /a", "7000-8000 rw-p 0 0:0 0 [stack]", "x"];
+        let writable = Writable(maps.into_iter().filter_map(Writable::parse).collect());
+        for (address, length) in
+            [(0xfff, 0), (0x1000, 0x2000), (0x2ff8, 8), (0x3000, 0), (0x7800, 0x800), (0x8000, 0)]
+        {
+            assert_eq!(writable.length_from(address), length, "{address:#x}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub struct Measured {
 pub struct LoopMeasured {
     /// Its thread.
     pub tid: u32,
-    /// Where it lies in the process's memory; zero of a thread that collected garbage and ran no loop yet.
+    /// Where it lies in the process's memory; zero where no iteration was measured: without the tier `loop`, or before the first.
     pub address: u64,
     /// Time away from the poll, in nanoseconds, up to the last poll.
     pub active_ns: u64,
@@ -93,9 +93,8 @@ impl Readings {
             match key.which {
                 abi::WAIT..=abi::RUN | abi::CANCELLED => pool.add(key, histogram, attachment.classes()),
                 _ => {
-                    if let Some(of) = loops.get_mut(&key.thread) {
-                        of.add(key, histogram, attachment.classes());
-                    }
+                    let fresh = || LoopMeasured { tid: key.thread, ..LoopMeasured::default() };
+                    loops.entry(key.thread).or_insert_with(fresh).add(key, histogram, attachment.classes());
                 }
             }
         }
@@ -128,7 +127,10 @@ impl LoopMeasured {
         let labels = target.with("loop", &known.name);
         let mut push =
             |metric: &'static Metric, own: &[&'static str], value| snapshot.push(metric, &labels, own, value);
-        push(&catalogue::EVENTLOOP_LAG, &[], Value::Histogram(self.lag.clone()));
+        if self.address != 0 {
+            push(&catalogue::EVENTLOOP_LAG, &[], Value::Histogram(self.lag.clone()));
+            push(&catalogue::EVENTLOOP_SLOW_ITERATIONS, &[], Value::Counter(self.slow_iterations));
+        }
         if self.timer_lateness.count() > 0 {
             push(&catalogue::EVENTLOOP_TIMER_LATENESS, &[], Value::Histogram(self.timer_lateness.clone()));
         }
@@ -139,15 +141,14 @@ impl LoopMeasured {
                 Value::Histogram(histogram.clone()),
             );
         }
-        if !known.time_is_told {
+        if self.address != 0 && !known.time_is_told {
             for (state, ns) in [(LoopState::Active, self.active_ns), (LoopState::Idle, self.idle_ns)] {
                 push(&catalogue::EVENTLOOP_TIME, &[state.as_str()], Value::Counter(ns));
             }
         }
-        if !known.iterations_are_told {
+        if self.address != 0 && !known.iterations_are_told {
             push(&catalogue::EVENTLOOP_ITERATIONS, &[], Value::Counter(self.iterations));
         }
-        push(&catalogue::EVENTLOOP_SLOW_ITERATIONS, &[], Value::Counter(self.slow_iterations));
         for (kind, histogram) in &self.completion_delay {
             push(
                 &catalogue::THREADPOOL_COMPLETION_DELAY,
@@ -194,6 +195,11 @@ impl PoolMeasured {
 }
 
 impl Measured {
+    /// Whole iterations of all loops.
+    pub fn iterations(&self) -> u64 {
+        self.loops.iter().map(|measured| measured.iterations).sum()
+    }
+
     /// Adds everything to a snapshot. A loop that `known` has no name for is left out.
     pub fn add_to(
         &self,

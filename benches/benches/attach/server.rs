@@ -1,0 +1,136 @@
+//! The server that is measured, and the load on it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use loopscope_benches::process_cpu_ns;
+
+/// The length of a window of load, in seconds.
+const WINDOW_S: u32 = 1;
+
+/// What is asked of the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) path: &'static str,
+    pub(crate) connections: u32,
+}
+
+/// What happened in one window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    requests: u64,
+    cpu_ns: u64,
+    elapsed_s: f64,
+}
+
+impl Window {
+    /// CPU time of the server's threads per request, in microseconds.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.cpu_ns as f64 / 1e3 / self.requests()
+    }
+
+    /// Requests per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.requests() / self.elapsed_s
+    }
+
+    pub(crate) fn requests(&self) -> f64 {
+        self.requests as f64
+    }
+}
+
+/// A Node.js server, which ends with this value.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    pub(crate) fn start(node: &Path, prom_client: Option<&Path>) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/attach/server.js");
+        let mut command = Command::new(node);
+        command.arg(script).args(prom_client).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("node starts; LOOPSCOPE_NODE names another");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut line).expect("the server tells its port");
+        Self { process, port: line.trim().parse().expect("a port") }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// CPU time that its threads have used, in nanoseconds.
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        process_cpu_ns(self.pid()).expect("the server runs, and the kernel tells the time of its threads")
+    }
+
+    /// Lets its code be compiled.
+    pub(crate) fn warm_up(&self, load: Load) {
+        for _ in 0..3 {
+            self.window(load);
+        }
+    }
+
+    /// One window of load.
+    pub(crate) fn window(&self, load: Load) -> Window {
+        let url = format!("http://127.0.0.1:{}{}", self.port, load.path);
+        let before = self.cpu_ns();
+        let mut wrk = Command::new("wrk");
+        wrk.args(["--threads", "1", "--connections", &load.connections.to_string()]);
+        let output =
+            wrk.args(["--duration", &format!("{WINDOW_S}s"), &url]).output().expect("wrk is installed");
+        let cpu_ns = self.cpu_ns() - before;
+        let report = String::from_utf8_lossy(&output.stdout);
+        let (requests, elapsed_s) = totals(&report).unwrap_or_else(|| panic!("wrk told no totals: {report}"));
+        assert!(requests > 0, "the server answers: {report}");
+        Window { requests, cpu_ns, elapsed_s }
+    }
+
+    /// Asks for something once, and waits until it is done.
+    pub(crate) fn ask(&self, path: &str) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// `  31337 requests in 1.00s, 4.1MB read`.
+fn totals(report: &str) -> Option<(u64, f64)> {
+    let (before, behind) = report.split_once(" requests in ")?;
+    let requests = before.rsplit(char::is_whitespace).next()?.parse().ok()?;
+    let elapsed = behind.split(',').next()?.strip_suffix('s')?.parse().ok()?;
+    Some((requests, elapsed))
+}
+
+/// Where prom-client lies, fetched by npm when it is not there yet; `None`, after saying so, where that fails.
+pub(crate) fn prom_client() -> Option<PathBuf> {
+    let home = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/prom-client"));
+    let package = home.join("node_modules/prom-client");
+    if !package.is_dir() {
+        std::fs::create_dir_all(home).expect("a folder for prom-client");
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+            .arg(home)
+            .arg("prom-client@15");
+        if !npm.status().is_ok_and(|status| status.success()) {
+            eprintln!("left out: prom-client (npm cannot fetch it)");
+            return None;
+        }
+    }
+    Some(package.canonicalize().expect("it is there"))
+}
