@@ -6,7 +6,9 @@
 //! need locks around the targets and as many times the memory.
 
 mod background;
+mod names;
 mod own_metrics;
+mod prom_client;
 mod routes;
 mod server;
 mod targets;
@@ -30,6 +32,7 @@ use crate::console;
 use crate::error::Error;
 use crate::top::Source;
 pub(crate) use background::Background;
+pub(crate) use names::Names;
 use own_metrics::OwnMetrics;
 use targets::Targets;
 use worker::Worker;
@@ -51,9 +54,10 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     })
 }
 
-/// Tells what would be measured now.
+/// Tells what the settings are, and what would be measured now.
 fn check(settings: Settings) -> Result<(), Error> {
-    let found = Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
+    let understood = settings.to_string();
+    let found = understood + "\n" + &Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
     let written = std::io::Write::write_all(&mut std::io::stdout(), found.as_bytes());
     written.map_err(|source| Error::Stdout { source })
 }
@@ -70,7 +74,7 @@ impl Source for Targets {
     }
 
     fn read(&mut self) -> Snapshot {
-        Targets::read(self)
+        Targets::read(self, Names::Loopscope)
     }
 }
 
@@ -95,9 +99,10 @@ async fn serve(
     let bound = listener.local_addr().map_err(refused)?;
     raise_descriptor_limit();
     let own = Arc::new(OwnMetrics::new());
+    let names = settings.names;
     let worker = Worker::start(Arc::clone(&own), settings)?;
     listening(bound);
-    server::serve(listener, routes::Routes::new(worker, own), stop).await;
+    server::serve(listener, routes::Routes::new(worker, own, names), stop).await;
     Ok(())
 }
 

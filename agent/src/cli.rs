@@ -62,6 +62,7 @@ const AGENT_EXAMPLES: &str = "\
 Examples:
   loopscope agent
   loopscope agent --listen 0.0.0.0:9464
+  loopscope agent --tier observe,loop --prom-client
   curl http://127.0.0.1:9464/metrics
 
 Configuration, in TOML:
@@ -101,10 +102,15 @@ pub(crate) struct AgentOptions {
     /// How long an iteration is away from the poll to count as slow [default: 50ms]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) slow: Option<Duration>,
+    /// Tell Node.js processes by prom-client's metric names, too, as dashboards for Node.js expect them
+    ///
+    /// Without this, one scrape gets them from /metrics?names=prom-client.
+    #[arg(long)]
+    pub(crate) prom_client: bool,
     /// Rules for which processes to measure, and how; options given here come before
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Read the configuration, tell what would be measured now, and end
+    /// Read the configuration, tell how it was understood and what would be measured now, and end
     #[arg(long)]
     pub(crate) check: bool,
 }

@@ -1,6 +1,8 @@
 //! The agent's configuration: which processes are measured from outside, and how deep.
 
 mod rules;
+mod suggestion;
+mod understood;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,6 +13,7 @@ use attach::target::Pid;
 use model::label::Tier;
 use serde::{Deserialize, Deserializer};
 
+use crate::agent::Names;
 use crate::cli::{self, AgentOptions};
 use crate::error::Error;
 pub(crate) use rules::{Decision, Rules};
@@ -32,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) budget: f64,
     /// How long an iteration is away from the poll to count as slow.
     pub(crate) slow: Duration,
+    /// The names of a scrape that asks for none.
+    pub(crate) names: Names,
 }
 
 /// The file, as it is written.
@@ -44,6 +49,7 @@ struct File {
     budget: Option<f64>,
     #[serde(deserialize_with = "parsed_duration")]
     slow: Option<Duration>,
+    prom_client: bool,
     rule: Vec<rules::Written>,
 }
 
@@ -54,6 +60,7 @@ impl Default for Settings {
             only: BTreeSet::new(),
             budget: BUDGET,
             slow: SLOW,
+            names: Names::Loopscope,
         }
     }
 }
@@ -83,18 +90,28 @@ impl Settings {
                 parse(path, &text)?
             }
         };
+        Ok(Self::of(file, options))
+    }
+
+    /// What a file says; options come before.
+    fn of(file: File, options: &AgentOptions) -> Self {
         let tiers = options.tier.or(file.tier).unwrap_or(Tiers::only(Tier::Observe));
-        Ok(Self {
+        let prom_client = options.prom_client || file.prom_client;
+        Self {
             rules: Rules::new(tiers, file.rule),
             only: BTreeSet::new(),
             budget: options.budget.or(file.budget).unwrap_or(BUDGET),
             slow: options.slow.or(file.slow).unwrap_or(SLOW),
-        })
+            names: if prom_client { Names::Both } else { Names::Loopscope },
+        }
     }
 }
 
 fn parse(path: &Path, text: &str) -> Result<File, Error> {
-    toml::from_str(text).map_err(|error| Error::Config { path: path.to_owned(), message: error.to_string() })
+    toml::from_str(text).map_err(|error| Error::Config {
+        path: path.to_owned(),
+        message: suggestion::with_suggestion(&error),
+    })
 }
 
 /// A share of a core as it is written: `1%`, `0.5%`, or `0.01`.
@@ -127,49 +144,4 @@ fn parsed_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use attach::target::Facts;
-
-    fn facts(command: &str) -> Facts {
-        Facts { service: "shop".into(), name: "node".into(), command: command.into(), ..Facts::default() }
-    }
-
-    #[test]
-    fn the_first_rule_that_fits_decides() {
-        let text = "tier = 'observe,loop'\nbudget = '2%'\nslow = '20ms'\n\
-                    [[rule]]\ncommand = '*batch*'\ninclude = false\n\
-                    [[rule]]\nname = 'no*'\ntier = 'all'\nrename = 'store'\n";
-        let file = parse(Path::new("x.toml"), text).unwrap();
-        assert_eq!((file.budget, file.slow), (Some(0.02), Some(Duration::from_millis(20))));
-        let rules = Rules::new(file.tier.unwrap(), file.rule);
-        assert_eq!(rules.decide(&facts("node batch.js")), Decision::Exclude);
-        let measured = Decision::Measure { tiers: Tiers::ALL, service: Some("store".into()) };
-        assert_eq!(rules.decide(&facts("node web.js")), measured);
-        let other = Facts { name: "python3".into(), ..facts("python3 web.py") };
-        let tiers = Tiers::only(Tier::Observe).with(Tier::Loop);
-        assert_eq!(rules.decide(&other), Decision::Measure { tiers, service: None });
-    }
-
-    #[test]
-    fn a_rule_with_several_patterns_wants_all_of_them() {
-        let file = parse(Path::new("x"), "[[rule]]\nname = 'node'\nuser = 7\ninclude = false\n").unwrap();
-        let rules = Rules::new(Tiers::only(Tier::Observe), file.rule);
-        assert!(matches!(rules.decide(&facts("node a.js")), Decision::Measure { .. }));
-        let of_user = Facts { user: Some(7), ..facts("node a.js") };
-        assert_eq!(rules.decide(&of_user), Decision::Exclude);
-    }
-
-    #[test]
-    fn what_the_file_gets_wrong_is_told_with_its_line() {
-        for (text, part) in [
-            ("teir = 'all'", "unknown field `teir`, expected one of `tier`"),
-            ("tier = 'al'", "\"al\" is no tier"),
-            ("[[rule]]\nnme = 'x'", "line 2"),
-            ("budget = 'much'", "is no share of a core"),
-        ] {
-            let error = parse(Path::new("agent.toml"), text).unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("agent.toml"), "{error}");
-        }
-    }
-}
+mod tests;

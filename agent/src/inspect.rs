@@ -19,7 +19,7 @@ pub(crate) fn run(pid: Pid) -> Result<(), Error> {
     let facts = Facts::read(&process).map_err(Error::Process)?;
     let mut lines = format!(
         "process    {pid} ({}), service {}, {} threads, {:.1} MiB resident\ntelemetry  {}\n",
-        figures.name,
+        facts.program,
         facts.service,
         figures.threads,
         figures.resident_bytes as f64 / f64::from(1 << 20),

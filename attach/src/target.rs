@@ -12,11 +12,13 @@ mod error;
 mod facts;
 mod figures;
 mod host;
+mod package;
+mod service;
 mod stat;
 
 pub use error::ProcessError;
 pub use facts::Facts;
-pub use figures::Figures;
+pub use figures::{Figures, data_bytes};
 pub use host::{Host, pids};
 pub use stat::Stat;
 
@@ -134,6 +136,13 @@ impl Process {
             .map_err(|errno| self.error(path, errno.into()))
     }
 
+    /// Opens a folder below the process's directory, to look things up in it.
+    pub(crate) fn open_directory(&self, path: &str) -> Result<OwnedFd, ProcessError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.directory, path, flags, Mode::empty())
+            .map_err(|errno| self.error(path, errno.into()))
+    }
+
     /// Reads a small file whole.
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, ProcessError> {
         let mut bytes = Vec::with_capacity(1024);
@@ -161,6 +170,12 @@ impl Process {
     fn malformed(&self, path: &str) -> ProcessError {
         ProcessError::Malformed { pid: self.pid, path: format!("/proc/{}/{path}", self.pid) }
     }
+}
+
+/// The words of a file that parts them by zeros.
+fn strings(bytes: &[u8]) -> Vec<String> {
+    let words = bytes.split(|&byte| byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 //!
 //! Identifiers are part of the segment's layout: give a new metric the next free one of its block, and never reuse one.
 //!
+//! [`prom_client`] holds further names for what is measured, which a scrape can ask for.
+//!
 //! Every series also carries the labels of its target: `service`, `pid` and, where the metric belongs to a loop,
 //! `loop`. They are not listed here.
 
@@ -86,7 +88,7 @@ impl Metric {
 }
 
 macro_rules! catalogue {
-    ($($id:literal $constant:ident $name:literal $kind:ident $unit:ident $scope:ident [$($label:ident),*] $otel:literal $help:literal)+) => {
+    ($(#[$list_doc:meta])* $list:ident: $($id:literal $constant:ident $name:literal $kind:ident $unit:ident $scope:ident [$($label:ident),*] $otel:literal $help:literal)+) => {
         $(
             #[doc = concat!("`", $name, "`: ", $help)]
             pub static $constant: Metric = Metric {
@@ -101,12 +103,17 @@ macro_rules! catalogue {
             };
         )+
 
-        /// Every metric, by ascending identifier.
-        pub static CATALOGUE: &[&Metric] = &[$(&$constant),+];
+        $(#[$list_doc])*
+        pub static $list: &[&Metric] = &[$(&$constant),+];
     };
 }
 
+pub mod prom_client;
+
 catalogue! {
+    /// Every metric, by ascending identifier.
+    CATALOGUE:
+
     // The event loop: 1 to 31.
     1 EVENTLOOP_LAG "eventloop_lag_seconds" Histogram Seconds Loop [] "eventloop.lag"
         "Per iteration, the time the loop was away from the kernel's poll: the longest that a ready event had to wait."

@@ -262,3 +262,9 @@ closed_labels! {
 pub static HEAP_SPACE: Label = Label { name: "space", values: &[] };
 /// The version of a program: an open set.
 pub static VERSION: Label = Label { name: "version", values: &[] };
+/// The first number of a version: an open set.
+pub static MAJOR: Label = Label { name: "major", values: &[] };
+/// The second number of a version: an open set.
+pub static MINOR: Label = Label { name: "minor", values: &[] };
+/// The third number of a version: an open set.
+pub static PATCH: Label = Label { name: "patch", values: &[] };

@@ -1,10 +1,11 @@
 //! An immutable reading of many instruments: the only thing that exporters read.
 //!
-//! A snapshot holds families in the catalogue's order, and in each the series in the order in which they were added.
+//! A snapshot holds families in the catalogue's order, those of prom-client's names behind them, and in each the series in the order in which they were added.
 //! The labels that all series of a target share are kept once.
 
 use std::sync::Arc;
 
+use crate::catalogue::prom_client::PROM_CLIENT;
 use crate::catalogue::{CATALOGUE, Kind, Metric};
 use crate::histogram::Histogram;
 
@@ -96,7 +97,7 @@ pub struct Family<'a> {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// By position in the catalogue.
+    /// By [position](position_of).
     families: Vec<Vec<Series>>,
 }
 
@@ -120,9 +121,7 @@ impl Snapshot {
         for (pair, (label, value)) in pairs.iter_mut().zip(closed.iter().zip(own)) {
             *pair = Some((label.name, *value));
         }
-        let position = CATALOGUE
-            .binary_search_by_key(&metric.id, |listed| listed.id)
-            .expect("a metric exists only if the catalogue lists it");
+        let position = position_of(metric).expect("a metric exists only if a list has it");
         self.families.resize_with(self.families.len().max(position + 1), Vec::new);
         self.families[position].push(Series { shared: shared.clone(), own: pairs, value });
     }
@@ -139,9 +138,9 @@ impl Snapshot {
         }
     }
 
-    /// The families that have series, in the catalogue's order.
+    /// The families that have series, in the catalogue's order, and then in that of prom-client's names.
     pub fn families(&self) -> impl Iterator<Item = Family<'_>> {
-        let with_metric = CATALOGUE.iter().zip(&self.families);
+        let with_metric = CATALOGUE.iter().chain(PROM_CLIENT).zip(&self.families);
         with_metric.filter(|(_, series)| !series.is_empty()).map(|(metric, series)| Family { metric, series })
     }
 
@@ -149,4 +148,10 @@ impl Snapshot {
     pub fn series(&self, metric: &'static Metric) -> &[Series] {
         self.families().find(|family| family.metric.id == metric.id).map_or(&[], |family| family.series)
     }
+}
+
+/// A metric's position in the catalogue or, behind it, among prom-client's names.
+fn position_of(metric: &Metric) -> Option<usize> {
+    let in_list = |list: &[&Metric]| list.binary_search_by_key(&metric.id, |listed| listed.id).ok();
+    in_list(CATALOGUE).or_else(|| Some(CATALOGUE.len() + in_list(PROM_CLIENT)?))
 }

@@ -33,7 +33,8 @@ fn metrics_page() -> String {
         "<!-- Made by `cargo xtask generate` from model/src/catalogue.rs. -->\n\n\
          # Metrics\n\n\
          Every series of a target carries `service` and `pid`; series of an event loop also `loop`: its name, or its number where it has none. \
-         What a target does not measure is absent, never zero.\n\n\
+         What a target does not measure is absent, never zero. \
+         Node.js processes have [prom-client's names](prom-client.md), too, where those are asked for.\n\n\
          Histograms hold durations in base-2 exponential buckets, eight to a power of two (schema 3), and add up exactly across loops, processes and \
          hosts. Scraped as protobuf they arrive as native histograms; as text, with every bucket boundary a power of two of a second.\n",
     );

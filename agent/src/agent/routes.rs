@@ -11,6 +11,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::worker::{NoAnswer, Worker};
 
@@ -21,13 +22,15 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 pub(super) struct Routes {
     worker: Worker,
     own: Arc<OwnMetrics>,
+    /// The names of a scrape that asks for none.
+    names: Names,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Routes {
-    pub(super) fn new(worker: Worker, own: Arc<OwnMetrics>) -> Self {
-        Self { worker, own }
+    pub(super) fn new(worker: Worker, own: Arc<OwnMetrics>, names: Names) -> Self {
+        Self { worker, own, names }
     }
 
     /// Answers one request. Its body, if it has one, is not read.
@@ -38,7 +41,10 @@ impl Routes {
             return Ok(refusal);
         }
         Ok(match request.uri().path() {
-            "/metrics" => self.metrics(request.headers()).await,
+            "/metrics" => match Names::asked(request.uri().query()) {
+                Ok(names) => self.metrics(names.unwrap_or(self.names), request.headers()).await,
+                Err(message) => text(StatusCode::BAD_REQUEST, message),
+            },
             "/-/healthy" => text(StatusCode::OK, "loopscope is healthy\n"),
             "/-/ready" if self.worker.is_ready() => text(StatusCode::OK, "loopscope is ready\n"),
             "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the first search for targets is not done\n"),
@@ -51,10 +57,10 @@ impl Routes {
         })
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Answer {
+    async fn metrics(&self, names: Names, headers: &HeaderMap) -> Answer {
         let format = prometheus::negotiate(&joined(headers, ACCEPT));
         let gzip = accepts_gzip(&joined(headers, ACCEPT_ENCODING));
-        match self.worker.scrape(format, gzip).await {
+        match self.worker.scrape(names, format, gzip).await {
             Ok(body) => {
                 let mut answer = with_type(StatusCode::OK, prometheus::content_type(format), body);
                 let headers = answer.headers_mut();

@@ -9,22 +9,25 @@ mod finder;
 mod outside;
 mod prober;
 mod published;
+mod recent;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use attach::target::discovery::{Discovery, Scan};
-use attach::target::{Host, Pid, ProcessError};
-use attach::telemetry::TelemetryError;
+use attach::target::{Host, Pid};
 use model::label::TargetError;
 use model::snapshot::Snapshot;
 use model::time::Monotonic;
 
+use super::names::Names;
 use super::own_metrics::OwnMetrics;
+use super::prom_client;
 use crate::config::Settings;
 use crate::{clock, console};
 use finder::{Failure, Finder, Target};
 use prober::Prober;
+use recent::KEEP_EVERY_NS;
 
 /// A scrape uses the list of targets of a scan that is no older than this.
 const SCAN_AGE_MAX_NS: u64 = 1_000_000_000;
@@ -44,6 +47,8 @@ pub(crate) struct Targets {
     next_scan: Monotonic,
     last_scan: Option<Monotonic>,
     told_of_hidden: bool,
+    /// When to keep what probes have measured, for names that tell of the last minute; `None` while nobody asks for them.
+    next_keeping: Option<Monotonic>,
     /// Targets that could not be read at the last scrape.
     failing: BTreeSet<Pid>,
     own: Arc<OwnMetrics>,
@@ -53,6 +58,7 @@ impl Targets {
     pub(crate) fn new(own: Arc<OwnMetrics>, settings: Settings) -> Self {
         Self {
             host: Host::read(),
+            next_keeping: settings.names.has_prom_client().then(clock::monotonic),
             discovery: Discovery::new(Finder::new(settings)),
             prober: Prober::default(),
             next_scan: clock::monotonic(),
@@ -85,7 +91,24 @@ impl Targets {
             self.lose(pid, &Failure::Process(error));
         }
         self.prober.drain();
-        next
+        match self.keep_if_due(now) {
+            Some(keeping) => next.min(keeping),
+            None => next,
+        }
+    }
+
+    /// Keeps what probes have measured, if it is time; tells when to do it next, if at all.
+    fn keep_if_due(&mut self, now: Monotonic) -> Option<Monotonic> {
+        if now >= self.next_keeping? {
+            self.next_keeping = Some(now.plus_ns(KEEP_EVERY_NS));
+            let readings = self.prober.collect();
+            for (_, target) in self.discovery.targets_mut() {
+                if let (Target::Outside(outside), Some(readings)) = (target, &readings) {
+                    outside.keep(now, readings);
+                }
+            }
+        }
+        self.next_keeping
     }
 
     /// Whether the host's processes have been searched for targets.
@@ -160,8 +183,8 @@ impl Targets {
         }
     }
 
-    /// Reads all targets, and the agent itself.
-    pub(crate) fn read(&mut self) -> Snapshot {
+    /// Reads all targets, and the agent itself, by these names.
+    pub(crate) fn read(&mut self, names: Names) -> Snapshot {
         let now = clock::monotonic();
         if self.last_scan.is_none_or(|scanned| now.since_ns(scanned) >= SCAN_AGE_MAX_NS) {
             self.scan();
@@ -171,11 +194,13 @@ impl Targets {
         let readings = self.prober.collect();
         for (pid, target) in self.discovery.targets_mut() {
             let read = match target {
+                // It is no Node.js.
+                Target::Published(_) if !names.has_loopscope() => Ok(()),
                 Target::Published(telemetry) => {
                     published::read(telemetry, &self.host, now, &mut snapshot).map_err(Failure::Telemetry)
                 }
                 Target::Outside(outside) => outside
-                    .read(&self.host, now, &self.prober, readings.as_ref(), &mut snapshot)
+                    .read(names, &self.host, now, &self.prober, readings.as_ref(), &mut snapshot)
                     .map_err(Failure::Process),
             };
             if let Err(failure) = read {
@@ -189,8 +214,19 @@ impl Targets {
         for (pid, failure) in failures {
             self.lose(pid, &failure);
         }
-        self.prober.add_to(&mut snapshot);
-        self.own.add_to(&mut snapshot, &self.host, measured, unmeasurable);
+        if names.has_loopscope() {
+            self.prober.add_to(&mut snapshot);
+            self.own.add_to(&mut snapshot, &self.host, measured, unmeasurable);
+        }
+        if names.has_prom_client() && self.next_keeping.is_none() {
+            // From now on somebody asks.
+            self.next_keeping = Some(now.plus_ns(KEEP_EVERY_NS));
+            for (_, target) in self.discovery.targets_mut() {
+                if let (Target::Outside(outside), Some(readings)) = (target, &readings) {
+                    outside.begin_keeping(now, readings);
+                }
+            }
+        }
         snapshot
     }
 
@@ -228,35 +264,5 @@ impl Targets {
 fn tell(failure: &Failure) {
     if !matches!(failure.cause(), Some(TargetError::Permission | TargetError::Vanished) | None) {
         console::line(format_args!("{failure}"));
-    }
-}
-
-impl Failure {
-    fn cause(&self) -> Option<TargetError> {
-        match self {
-            Self::NoTarget => None,
-            Self::Telemetry(error) => error.cause(),
-            Self::Libuv(error) => Some(error.cause()),
-            Self::Process(error) => Some(error.cause()),
-        }
-    }
-
-    fn is_vanished(&self) -> bool {
-        matches!(
-            self,
-            Self::Process(ProcessError::Vanished { .. })
-                | Self::Telemetry(TelemetryError::Process(ProcessError::Vanished { .. }))
-        )
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoTarget => f.write_str("of no interest"),
-            Self::Telemetry(error) => error.fmt(f),
-            Self::Libuv(error) => error.fmt(f),
-            Self::Process(error) => error.fmt(f),
-        }
     }
 }

@@ -16,6 +16,7 @@ use model::label::ScrapeFormat;
 use model::time::Monotonic;
 use tokio::sync::oneshot;
 
+use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::targets::Targets;
 use crate::clock;
@@ -33,6 +34,7 @@ pub(super) struct Worker {
 
 struct Scrape {
     asked: Monotonic,
+    names: Names,
     format: ScrapeFormat,
     gzip: bool,
     answer: oneshot::Sender<Vec<u8>>,
@@ -66,13 +68,17 @@ impl Worker {
     }
 
     /// Reads all targets and gives the encoded answer.
-    pub(super) async fn scrape(&self, format: ScrapeFormat, gzip: bool) -> Result<Vec<u8>, NoAnswer> {
+    pub(super) async fn scrape(
+        &self,
+        names: Names,
+        format: ScrapeFormat,
+        gzip: bool,
+    ) -> Result<Vec<u8>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Scrape { asked: clock::monotonic(), format, gzip, answer }).map_err(|error| {
-            match error {
-                TrySendError::Full(_) => NoAnswer::Busy,
-                TrySendError::Disconnected(_) => NoAnswer::Ended,
-            }
+        let scrape = Scrape { asked: clock::monotonic(), names, format, gzip, answer };
+        self.queue.try_send(scrape).map_err(|error| match error {
+            TrySendError::Full(_) => NoAnswer::Busy,
+            TrySendError::Disconnected(_) => NoAnswer::Ended,
         })?;
         answered.await.map_err(|_| NoAnswer::Ended)
     }
@@ -87,7 +93,7 @@ fn measure(scrapes: &Receiver<Scrape>, mut targets: Targets, own: &OwnMetrics, r
             // Whoever asked may have gone away while the scrape waited.
             Ok(scrape) if scrape.answer.is_closed() => {}
             Ok(scrape) => {
-                let answer = encode(&mut targets, scrape.format, scrape.gzip);
+                let answer = encode(&mut targets, scrape.names, scrape.format, scrape.gzip);
                 own.scrape_took(scrape.format, clock::monotonic().since_ns(scrape.asked));
                 // Nobody waits any more: nothing to do.
                 let _ = scrape.answer.send(answer);
@@ -98,8 +104,8 @@ fn measure(scrapes: &Receiver<Scrape>, mut targets: Targets, own: &OwnMetrics, r
     }
 }
 
-fn encode(targets: &mut Targets, format: ScrapeFormat, gzip: bool) -> Vec<u8> {
-    let snapshot = targets.read();
+fn encode(targets: &mut Targets, names: Names, format: ScrapeFormat, gzip: bool) -> Vec<u8> {
+    let snapshot = targets.read(names);
     let written = if gzip {
         let mut out = GzEncoder::new(Vec::new(), Compression::fast());
         prometheus::encode(format, &snapshot, &mut out).and_then(|()| out.flush()).and_then(|()| out.finish())

@@ -16,31 +16,31 @@ pub(crate) struct Rules {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
-    /// The name of the process.
+    /// The name of the program, or of its main thread: it fits if either does.
     #[serde(default, deserialize_with = "pattern")]
-    name: Option<WildMatch>,
+    pub(super) name: Option<WildMatch>,
     /// The service that it would be labelled with.
     #[serde(default, deserialize_with = "pattern")]
-    service: Option<WildMatch>,
+    pub(super) service: Option<WildMatch>,
     /// The command line.
     #[serde(default, deserialize_with = "pattern")]
-    command: Option<WildMatch>,
+    pub(super) command: Option<WildMatch>,
     /// The control group.
     #[serde(default, deserialize_with = "pattern")]
-    cgroup: Option<WildMatch>,
+    pub(super) cgroup: Option<WildMatch>,
     /// The container's id.
     #[serde(default, deserialize_with = "pattern")]
-    container: Option<WildMatch>,
+    pub(super) container: Option<WildMatch>,
     /// The user's number.
-    user: Option<u32>,
+    pub(super) user: Option<u32>,
     /// Whether the process is measured.
     #[serde(default = "yes")]
-    include: bool,
+    pub(super) include: bool,
     /// How deep, instead of what holds for all.
     #[serde(default, deserialize_with = "super::parsed")]
-    tier: Option<Tiers>,
+    pub(super) tier: Option<Tiers>,
     /// The label `service` that it gets instead.
-    rename: Option<String>,
+    pub(super) rename: Option<String>,
 }
 
 fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<WildMatch>, D::Error> {
@@ -71,6 +71,16 @@ impl Rules {
         Self { tiers, rules }
     }
 
+    /// The tiers of what no rule fits.
+    pub(super) fn tiers(&self) -> Tiers {
+        self.tiers
+    }
+
+    /// The rules, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Written> {
+        self.rules.iter()
+    }
+
     /// Decides about a process.
     pub(crate) fn decide(&self, facts: &Facts) -> Decision {
         match self.rules.iter().find(|rule| rule.fits(facts)) {
@@ -87,7 +97,8 @@ impl Written {
     fn fits(&self, facts: &Facts) -> bool {
         let fits =
             |pattern: &Option<WildMatch>, text: &str| pattern.as_ref().is_none_or(|it| it.matches(text));
-        fits(&self.name, &facts.name)
+        // Who writes `node` means the program; the main thread of Node.js 24 is called otherwise.
+        (fits(&self.name, &facts.program) || fits(&self.name, &facts.name))
             && fits(&self.service, &facts.service)
             && fits(&self.command, &facts.command)
             && fits(&self.cgroup, &facts.cgroup)

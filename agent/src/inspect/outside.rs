@@ -43,7 +43,11 @@ fn libuv(located: &Located) -> String {
         || "of an unknown version".to_owned(),
         |(major, minor, patch)| format!("{major}.{minor}.{patch}"),
     );
-    let host = if located.is_node() { " in Node.js" } else { "" };
+    let host = match located.node_version() {
+        Some((major, minor, patch)) => format!(" in Node.js {major}.{minor}.{patch}"),
+        None if located.is_node() => " in Node.js".to_owned(),
+        None => String::new(),
+    };
     let build_id: String = image.build_id.iter().flatten().map(|byte| format!("{byte:02x}")).collect();
     let build_id = if build_id.is_empty() { String::new() } else { format!(", build id {build_id}") };
     format!("yes: {version}{host}, {}{build_id}", located.libuv.shown_path)

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use rustix::process::Signal;
 
 use super::http::{get, request, send};
-use super::program::{PATIENCE, Running, loopscope, run, stderr, wait_until};
+use super::program::{PATIENCE, Running, loopscope, run, stderr, stdout, wait_until};
 use super::publisher::{Command, Publisher};
 
 const PROTOBUF: &str =
@@ -136,6 +136,51 @@ fn the_format_is_the_one_that_the_scraper_asks_for() {
         let series = format!("loopscope_scrape_duration_seconds_count{{format=\"{format}\"}}");
         assert_eq!(value(&metrics, &series), Some(1.0), "{metrics}");
     }
+}
+
+#[test]
+fn names_are_those_that_a_scrape_asks_for() {
+    let (_agent, address) = start_agent();
+    let publisher = Publisher::that_does(Command::Publish, "no-node");
+    let labels = labels(&publisher, "no-node");
+    wait_until("the target appears", || scrape(address).contains(&labels));
+    let names = |names: &str| get(address, &format!("/metrics?names={names}"), &[]);
+    assert!(names("loopscope").text().contains(&labels));
+    let both = names("loopscope,prom-client");
+    assert!(both.text().contains(&labels) && both.text().contains("loopscope_build_info"));
+    // What is no Node.js has no names of Node.js's.
+    let other = names("prom-client");
+    assert_eq!(other.status, 200);
+    assert!(!other.text().contains(&labels) && !other.text().contains("loopscope_"), "{}", other.text());
+    let unknown = names("statsd");
+    assert_eq!(unknown.status, 400);
+    assert!(unknown.text().contains("prom-client"), "{}", unknown.text());
+}
+
+#[test]
+fn the_configuration_is_checked() {
+    let folder = std::env::temp_dir().join(format!("loopscope-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("agent.toml");
+    let path = config.to_str().unwrap();
+    std::fs::write(&config, "slow = '20ms'\n[[rule]]\nname = 'node'\ninclude = false\n").unwrap();
+    let output = run(&["agent", "--config", path, "--check", "--budget", "3%"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = stdout(&output);
+    for line in
+        ["slow     20ms", "budget   3% of a core", "names    loopscope", "rule 1   name 'node': left out"]
+    {
+        assert!(told.contains(line), "{told}");
+    }
+
+    std::fs::write(&config, "[[rule]]\nname = 'node'\nteir = 'all'\n").unwrap();
+    let output = run(&["agent", "--config", path]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = stderr(&output);
+    for part in [path, "line 3", "unknown field `teir`", "did you mean `tier`?"] {
+        assert!(message.contains(part), "{message}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Image {
     pub has_libuv: bool,
     /// Whether this is a Node.js binary, or the library that holds Node.js.
     pub is_node: bool,
+    /// The version of Node.js: major, minor, patch. What it may add to a release that is none (`-nightly`) is not known.
+    pub node_version: Option<(u32, u32, u32)>,
     /// Where fields lie in libuv's structures of this version.
     pub layout: Layout,
     /// The state of the thread pool, and the default loop.
@@ -58,6 +60,7 @@ impl Image {
         let mut missing = Vec::new();
         let code = points::Code::new(&elf, bytes);
         let version = code.version(&symbols);
+        let node_version = code.node_version(&symbols);
         if run.is_some() && version.is_none() {
             missing.push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
         }
@@ -71,6 +74,7 @@ impl Image {
             segments: code.segments().to_vec(),
             has_libuv: run.is_some(),
             is_node: symbols.node_task.is_some() || !symbols.garbage_collections.is_empty(),
+            node_version,
             layout: layout::of(version.unwrap_or((1, 45, 0))),
             state,
             points,

@@ -58,6 +58,12 @@ impl Located {
     pub fn is_node(&self) -> bool {
         self.engine.is_some() || self.libuv.image.is_node
     }
+
+    /// The version of Node.js: major, minor, patch; `None` where it is not known, or this is another program.
+    pub fn node_version(&self) -> Option<(u32, u32, u32)> {
+        let of_engine = || self.engine.as_ref()?.image.node_version;
+        self.libuv.image.node_version.or_else(of_engine)
+    }
 }
 
 /// Why libuv could not be looked for.

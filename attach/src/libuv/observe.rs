@@ -17,6 +17,7 @@ mod threads;
 
 use std::time::Duration;
 
+use model::label::HandleType;
 use model::snapshot::{SharedLabels, Snapshot};
 use model::time::Monotonic;
 
@@ -144,6 +145,13 @@ impl Observer {
     /// The loops that are known: address, name.
     pub fn loops(&self) -> impl Iterator<Item = (u64, &str)> {
         self.loops.iter().map(|observed| (observed.address, observed.name.as_str()))
+    }
+
+    /// How many handles of each type keep the main loop alive, by [`HandleType`]; `None` where they cannot be counted.
+    pub fn referenced_handles(&self) -> Option<[i64; HandleType::ALL.len()]> {
+        let main = self.loops.iter().find(|observed| observed.name == "main")?;
+        let layout = &self.located.libuv.image.layout;
+        handles::count(&self.remote, layout, main.address).map(|counts| counts.referenced)
     }
 
     /// The loops that were away from their polls at the last reading.

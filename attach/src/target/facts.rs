@@ -1,38 +1,22 @@
 //! What a process is, in the words of those who run it.
 
-use super::{Process, ProcessError};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-/// Longer values are cut.
-const TEXT_CHARACTERS_MAX: usize = 128;
-
-/// Names of scripts that say nothing: their folder says more.
-const NAMELESS_SCRIPTS: &[&str] =
-    &["index", "main", "server", "app", "start", "cli", "bin", "www", "dist", "src", "build", "lib"];
-
-/// Options of Node.js that take the next word as their value.
-const NODE_OPTIONS_WITH_VALUE: &[&str] = &[
-    "-r",
-    "--require",
-    "--import",
-    "--loader",
-    "--experimental-loader",
-    "-C",
-    "--conditions",
-    "--env-file",
-    "--title",
-    "--inspect-port",
-    "--max-old-space-size",
-    "--watch-path",
-];
+use super::service::{Clues, base_name};
+use super::{Process, ProcessError, package, strings};
 
 /// Who a process is: what it is called, and what tells it from others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The service that it belongs to: `OTEL_SERVICE_NAME` or `service.name` of `OTEL_RESOURCE_ATTRIBUTES` in its environment, else
-    /// the name of the script that an interpreter runs, or of its folder where the script is called `index.js` or the like, else
-    /// the name of the process.
+    /// The service that it belongs to: what its environment declares, else what runs it calls it, else the name of its
+    /// npm package, its script, its script's folder, or its [program](Facts::program).
     pub service: String,
-    /// The name of the process, as `ps` shows it.
+    /// The file name of the program that it executes, such as `node`; where that may not be read, the name that it was
+    /// called by, else its [name](Facts::name).
+    pub program: String,
+    /// The name of its main thread, as `ps` shows it (`comm`): the program's at first, and what it chose later. Node.js 24
+    /// chose `MainThread`.
     pub name: String,
     /// The command line, its words parted by spaces.
     pub command: String,
@@ -44,6 +28,19 @@ pub struct Facts {
     pub container: Option<String>,
 }
 
+/// What `/proc/PID` tells of a process. What may not be read is empty.
+struct Contents<'a> {
+    name: String,
+    /// Where `exe` leads.
+    program: Option<PathBuf>,
+    /// Where `cwd` leads.
+    folder: Option<PathBuf>,
+    cmdline: &'a [u8],
+    environ: &'a [u8],
+    cgroup: &'a [u8],
+    user: Option<u32>,
+}
+
 impl Facts {
     /// Reads the facts of a process. What only its owner may read is left out.
     ///
@@ -52,90 +49,55 @@ impl Facts {
     pub fn read(process: &Process) -> Result<Self, ProcessError> {
         let name = process.stat()?.name;
         let text = |path| process.read(path).unwrap_or_default();
-        let user = process.metadata("stat").ok().map(|metadata| metadata.st_uid);
-        Ok(Self::new(name, &text("cmdline"), &text("environ"), &text("cgroup"), user))
+        let link = |path| {
+            let link = process.read_link(path).ok()?;
+            Some(PathBuf::from(std::ffi::OsStr::from_bytes(link.to_bytes())))
+        };
+        let contents = Contents {
+            name,
+            program: link("exe"),
+            folder: link("cwd"),
+            cmdline: &text("cmdline"),
+            environ: &text("environ"),
+            cgroup: &text("cgroup"),
+            user: process.metadata("stat").ok().map(|metadata| metadata.st_uid),
+        };
+        Ok(Self::of(contents, &|script| package::name_of(process, script)))
     }
 
-    /// The facts that these contents of `/proc/PID` tell.
-    pub fn new(name: String, cmdline: &[u8], environ: &[u8], cgroup: &[u8], user: Option<u32>) -> Self {
-        let words = strings(cmdline);
-        let cgroup = String::from_utf8_lossy(cgroup);
+    fn of(contents: Contents<'_>, package: &dyn Fn(&Path) -> Option<String>) -> Self {
+        let words = strings(contents.cmdline);
+        let program = program_name(contents.program.as_deref(), &words, &contents.name);
+        let cgroup = String::from_utf8_lossy(contents.cgroup);
         let cgroup =
             cgroup.lines().last().and_then(|line| line.splitn(3, ':').nth(2)).unwrap_or("").to_owned();
-        let service = declared_service(environ)
-            .or_else(|| script(&words).and_then(script_name))
-            .unwrap_or_else(|| name.clone());
+        let clues = Clues {
+            environ: contents.environ,
+            words: &words,
+            program: &program,
+            folder: contents.folder.as_deref(),
+            package,
+        };
         Self {
-            service: clean(&service),
+            service: clues.name(),
             command: words.join(" "),
-            user,
+            user: contents.user,
             container: container_id(&cgroup),
             cgroup,
-            name,
+            name: contents.name,
+            program,
         }
     }
 }
 
-/// The words of a file that parts them by zeros.
-fn strings(bytes: &[u8]) -> Vec<String> {
-    let words = bytes.split(|&byte| byte == 0).filter(|word| !word.is_empty());
-    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
-}
-
-/// The service's name as OpenTelemetry lets it be declared.
-fn declared_service(environ: &[u8]) -> Option<String> {
-    let variables = strings(environ);
-    let value = |name: &str| {
-        let found = variables.iter().find_map(|variable| variable.strip_prefix(name)?.strip_prefix('='));
-        found.map(str::trim).filter(|value| !value.is_empty())
-    };
-    let attribute = || {
-        let attributes = value("OTEL_RESOURCE_ATTRIBUTES")?.split(',');
-        attributes.filter_map(|pair| pair.split_once('=')).find(|(key, _)| key.trim() == "service.name")
-    };
-    value("OTEL_SERVICE_NAME")
-        .or_else(|| attribute().map(|(_, value)| value.trim()))
-        .filter(|value| !value.is_empty())
-        .map(str::to_owned)
-}
-
-/// The script that an interpreter runs; `None` of other programs, and of code given on the command line.
-fn script(words: &[String]) -> Option<&str> {
-    let program = words.first()?.rsplit('/').next()?;
-    let is_node = program == "node" || program == "nodejs";
-    if !is_node && !program.starts_with("python") {
-        return None;
-    }
-    let mut rest = words[1..].iter().map(String::as_str);
-    while let Some(word) = rest.next() {
-        match word {
-            "--" => return rest.next(),
-            "-m" if !is_node => return rest.next(),
-            "-e" | "--eval" | "-p" | "--print" | "-c" | "-pe" => return None,
-            option if is_node && NODE_OPTIONS_WITH_VALUE.contains(&option) => {
-                rest.next();
-            }
-            "-W" | "-X" if !is_node => {
-                rest.next();
-            }
-            option if option.starts_with('-') => {}
-            script => return Some(script),
-        }
-    }
-    None
-}
-
-/// `/srv/shop/server.js` is `shop`, `/srv/shop/orders.js` is `orders`.
-fn script_name(path: &str) -> Option<String> {
-    let mut parts = path.rsplit('/').filter(|part| !part.is_empty() && *part != "." && *part != "..");
-    let file = parts.next()?;
-    let stem = match file.rsplit_once('.') {
-        Some((stem, "js" | "mjs" | "cjs" | "ts" | "mts" | "cts" | "py")) => stem,
-        _ => file,
-    };
-    let speaking = |part: &&str| !NAMELESS_SCRIPTS.contains(part) && *part != "node_modules";
-    let name = std::iter::once(stem).chain(parts).find(speaking).unwrap_or(stem);
-    Some(name.to_owned())
+/// The file name of a program, by where `exe` leads, by the first word of the command line, or by the main thread's name.
+fn program_name(path: Option<&Path>, words: &[String], name: &str) -> String {
+    let path = path.map(|path| path.to_string_lossy().into_owned());
+    // A program whose file was replaced or removed while it runs.
+    let path = path.as_deref().map(|path| path.strip_suffix(" (deleted)").unwrap_or(path));
+    let called = words.first().map(|word| base_name(word));
+    let names = [path.map(base_name), called];
+    names.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or(name).to_owned()
 }
 
 fn container_id(cgroup: &str) -> Option<String> {
@@ -143,47 +105,49 @@ fn container_id(cgroup: &str) -> Option<String> {
     cgroup.split(['/', '-', '.', ':']).rfind(is_id).map(str::to_owned)
 }
 
-fn clean(text: &str) -> String {
-    let printable = text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character });
-    printable.take(TEXT_CHARACTERS_MAX).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::Pid;
 
-    #[track_caller]
-    fn expect_service(words: &[&str], environ: &[u8], service: &str) {
-        let cmdline = words.join("\0");
-        let facts = Facts::new("comm".to_owned(), cmdline.as_bytes(), environ, b"0::/\n", Some(0));
-        assert_eq!(facts.service, service, "{words:?}");
-    }
-
-    #[test]
-    fn a_declared_name_comes_first() {
-        expect_service(&["node", "a.js"], b"A=1\0OTEL_SERVICE_NAME=shop\0", "shop");
-        expect_service(&["node", "a.js"], b"OTEL_RESOURCE_ATTRIBUTES=a=b,service.name=shop\0", "shop");
-        expect_service(&["node", "a.js"], b"OTEL_SERVICE_NAME=\0", "a");
-        expect_service(&["node", "a.js"], b"OTEL_SERVICE_NAME=a\nb\0", "a\u{fffd}b");
-    }
-
-    #[test]
-    fn a_script_gives_its_name_or_that_of_its_folder() {
-        for (words, service) in [
-            (&["/usr/bin/node", "/srv/orders.js"][..], "orders"),
-            (&["node", "/srv/shop/server.js"], "shop"),
-            (&["node", "/srv/shop/dist/index.js"], "shop"),
-            (&["node", "index.js"], "index"),
-            (&["node", "-r", "ts-node", "--enable-source-maps", "./worker.ts", "-e"], "worker"),
-            (&["node", "--", "-odd.js"], "-odd"),
-            (&["node", "-e", "1"], "comm"),
-            (&["node"], "comm"),
-            (&["python3.11", "-X", "dev", "-m", "uvicorn"], "uvicorn"),
-            (&["/bin/other", "file.js"], "comm"),
-            (&[], "comm"),
-        ] {
-            expect_service(words, b"", service);
+    fn contents() -> Contents<'static> {
+        Contents {
+            name: "MainThread".to_owned(),
+            program: None,
+            folder: None,
+            cmdline: b"",
+            environ: b"",
+            cgroup: b"0::/\n",
+            user: Some(0),
         }
+    }
+
+    fn facts(contents: Contents<'_>) -> Facts {
+        Facts::of(contents, &|_| None)
+    }
+
+    #[test]
+    fn a_program_has_the_name_of_its_file() {
+        let program = |path: &str| {
+            facts(Contents { program: Some(path.into()), cmdline: b"called\0", ..contents() }).program
+        };
+        assert_eq!(program("/usr/bin/node"), "node");
+        assert_eq!(program("/opt/a b/node (deleted)"), "node");
+        assert_eq!(facts(Contents { cmdline: b"/bin/called\0x\0", ..contents() }).program, "called");
+        assert_eq!(facts(contents()).program, "MainThread");
+    }
+
+    #[test]
+    fn a_service_without_a_better_name_has_the_programs() {
+        let facts = facts(Contents { program: Some("/usr/bin/node".into()), ..contents() });
+        assert_eq!((facts.service.as_str(), facts.name.as_str()), ("node", "MainThread"));
+    }
+
+    #[test]
+    fn a_running_process_tells_its_program() {
+        let facts = Facts::read(&Process::open(Pid::new(std::process::id())).unwrap()).unwrap();
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(facts.program, own.file_name().unwrap().to_str().unwrap());
     }
 
     #[test]
@@ -194,9 +158,9 @@ mod tests {
             format!("12:cpu:/x\n0::/kubepods.slice/cri-containerd-{id}.scope\n"),
             format!("0::/docker/{id}\n"),
         ] {
-            let facts = Facts::new("n".to_owned(), b"", b"", cgroup.as_bytes(), None);
+            let facts = facts(Contents { cgroup: cgroup.as_bytes(), ..contents() });
             assert_eq!(facts.container.as_deref(), Some(id.as_str()), "{cgroup}");
         }
-        assert_eq!(Facts::new("n".to_owned(), b"", b"", b"0::/user.slice\n", None).container, None);
+        assert_eq!(facts(Contents { cgroup: b"0::/user.slice\n", ..contents() }).container, None);
     }
 }

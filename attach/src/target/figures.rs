@@ -12,6 +12,10 @@ pub struct Figures {
     pub name: String,
     /// CPU time of all its threads, those that have ended included, in nanoseconds; exact to a clock tick.
     pub cpu_ns: u64,
+    /// The part of it in user mode.
+    pub user_ns: u64,
+    /// The part of it in the kernel.
+    pub system_ns: u64,
     /// Resident memory.
     pub resident_bytes: u64,
     /// Address space in use.
@@ -35,6 +39,8 @@ impl Figures {
         let stat = process.stat()?;
         Ok(Self {
             cpu_ns: host.ticks_ns(stat.user_ticks + stat.system_ticks),
+            user_ns: host.ticks_ns(stat.user_ticks),
+            system_ns: host.ticks_ns(stat.system_ticks),
             resident_bytes: host.pages_bytes(stat.resident_pages),
             virtual_bytes: stat.virtual_bytes,
             threads: stat.threads,
@@ -62,6 +68,20 @@ impl Figures {
             }
         }
     }
+}
+
+/// The size of a process's data segment (`VmData`), in bytes; `None` where the kernel does not tell it.
+///
+/// Not among the [`Figures`]: it says little, for it counts what is reserved and not what is used, and costs a file of its own.
+pub fn data_bytes(process: &Process) -> Option<u64> {
+    vm_data(&process.read("status").ok()?)
+}
+
+/// From a line such as `VmData:     115940 kB`.
+fn vm_data(status: &[u8]) -> Option<u64> {
+    let status = String::from_utf8_lossy(status);
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Since Linux 6.2 the directory's size is the number of descriptors; before, it is zero and the entries are counted.
@@ -108,6 +128,15 @@ mod tests {
         assert_eq!(max_fds(limits), Some(1024));
         assert_eq!(max_fds(b"Max open files  unlimited unlimited files\n"), None);
         assert_eq!(max_fds(b""), None);
+    }
+
+    #[test]
+    fn the_data_segment_is_told_in_kilobytes() {
+        assert_eq!(vm_data(b"VmPeak:\t  9 kB\nVmData:\t  115940 kB\n"), Some(115_940 * 1024));
+        for status in [&b""[..], b"VmData:\t x kB", b"VmData:\t 12", b"VmData:\t 99999999999999999999 kB"] {
+            assert_eq!(vm_data(status), None);
+        }
+        assert!(data_bytes(&Process::open(Pid::new(std::process::id())).unwrap()).unwrap() > 0);
     }
 
     #[test]

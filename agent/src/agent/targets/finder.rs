@@ -4,6 +4,7 @@ use attach::libuv::locate::{Images, LocateError};
 use attach::target::discovery::{Find, Miss};
 use attach::target::{Facts, Pid, Process, ProcessError};
 use attach::telemetry::{Publishers, Telemetry, TelemetryError};
+use model::label::TargetError;
 
 use super::outside::Outside;
 use crate::clock;
@@ -90,6 +91,38 @@ impl Find for Finder {
             | Failure::Libuv(LocateError::Process(ProcessError::Vanished { .. })) => Miss::Vanished,
             Failure::Process(_) | Failure::Libuv(LocateError::Process(_)) => Miss::Hidden,
             Failure::Libuv(_) => Miss::Unreadable,
+        }
+    }
+}
+
+impl Failure {
+    /// The cause, as `loopscope_target_errors_total` counts it.
+    pub(super) fn cause(&self) -> Option<TargetError> {
+        match self {
+            Self::NoTarget => None,
+            Self::Telemetry(error) => error.cause(),
+            Self::Libuv(error) => Some(error.cause()),
+            Self::Process(error) => Some(error.cause()),
+        }
+    }
+
+    /// Whether the process has ended.
+    pub(super) fn is_vanished(&self) -> bool {
+        matches!(
+            self,
+            Self::Process(ProcessError::Vanished { .. })
+                | Self::Telemetry(TelemetryError::Process(ProcessError::Vanished { .. }))
+        )
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoTarget => f.write_str("of no interest"),
+            Self::Telemetry(error) => error.fmt(f),
+            Self::Libuv(error) => error.fmt(f),
+            Self::Process(error) => error.fmt(f),
         }
     }
 }

@@ -7,19 +7,26 @@ use attach::libuv::locate::Located;
 use attach::libuv::observe::Observer;
 use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings};
 use attach::libuv::tiers::Tiers;
-use attach::target::{Figures, Host, Pid, Process, ProcessError};
+use attach::target::{Figures, Host, Pid, Process, ProcessError, data_bytes};
 use model::catalogue;
+use model::histogram::Histogram;
 use model::label::{LabelValue, Tier};
 use model::snapshot::{SharedLabels, Snapshot, Value};
 use model::time::Monotonic;
 
 use super::budget::{Advice, Budget, Costs};
 use super::prober::Prober;
+use super::prom_client::NodeProcess;
+use super::recent::Recent;
+use crate::agent::Names;
 use crate::config::Settings;
-use crate::console;
+use crate::{clock, console};
 
 /// How often the cost of probes is looked at.
 const TEND_EVERY_NS: u64 = 1_000_000_000;
+
+/// The name of the main thread's loop.
+const MAIN_LOOP: &str = "main";
 
 /// How often threads that have ended are looked for.
 const SWEEP_EVERY_NS: u64 = 10_000_000_000;
@@ -36,6 +43,8 @@ pub(super) struct Outside {
     observer: Observer,
     next_reading: Monotonic,
     attachment: Option<Attachment>,
+    /// The main loop's lag, as it was.
+    recent_lag: Recent,
     budget: Budget,
     slow_ns: u64,
     next_tending: Monotonic,
@@ -66,6 +75,7 @@ impl Outside {
             observer,
             next_reading: now,
             attachment: None,
+            recent_lag: Recent::default(),
             budget: Budget::new(settings.budget),
             slow_ns: settings.slow.as_nanos() as u64,
             next_tending: now,
@@ -97,6 +107,7 @@ impl Outside {
         let wanted = self.asked.probes();
         if !wanted.is_empty() {
             self.attachment = prober.attach(self.pid(), &self.located, wanted, self.slow_ns);
+            self.recent_lag.begin(clock::monotonic(), Histogram::default());
         }
         console::line(format_args!(
             "process {} ({}): measured from outside: {}",
@@ -122,17 +133,68 @@ impl Outside {
         Ok(())
     }
 
-    /// Adds everything that is known of the process.
+    /// Begins to keep what probes have measured.
+    pub(super) fn begin_keeping(&mut self, now: Monotonic, readings: &Readings) {
+        if let Some(lag) = self.main_lag(readings) {
+            self.recent_lag.begin(now, lag);
+        }
+    }
+
+    /// Keeps what probes have measured, to tell later what it was in the last minute.
+    pub(super) fn keep(&mut self, now: Monotonic, readings: &Readings) {
+        if let Some(lag) = self.main_lag(readings) {
+            self.recent_lag.keep(now, lag);
+        }
+    }
+
+    /// The lag of the main loop since its probes were placed.
+    fn main_lag(&self, readings: &Readings) -> Option<Histogram> {
+        let is_main = |measured: &LoopMeasured| {
+            self.observer.known(measured).is_some_and(|known| known.name == MAIN_LOOP)
+        };
+        let loops = readings.of(self.attachment.as_ref()?).loops;
+        loops.into_iter().find(is_main).map(|measured| measured.lag)
+    }
+
+    /// Adds everything that is known of the process, by these names.
     pub(super) fn read(
         &mut self,
+        names: Names,
         host: &Host,
         now: Monotonic,
         prober: &Prober,
         readings: Option<&Readings>,
         snapshot: &mut Snapshot,
     ) -> Result<(), ProcessError> {
-        Figures::read(&self.process, host)?.add_to(snapshot, &self.labels);
+        let figures = Figures::read(&self.process, host)?;
+        let mut measured = Snapshot::default();
+        figures.add_to(&mut measured, &self.labels);
         self.observe(now)?;
+        self.add_measured(prober, readings, &mut measured);
+        if names.has_prom_client() && self.located.is_node() {
+            let lag = readings.and_then(|readings| self.main_lag(readings));
+            let process = NodeProcess {
+                labels: &self.labels,
+                figures: &figures,
+                data_bytes: data_bytes(&self.process),
+                version: self.located.node_version(),
+                handles: self.observer.referenced_handles(),
+                recent_lag: lag.map(|lag| self.recent_lag.of(now, &lag)),
+                measured: &measured,
+            };
+            process.add_to(snapshot);
+            if !names.has_loopscope() {
+                process.add_shared_to(snapshot);
+            }
+        }
+        if names.has_loopscope() {
+            snapshot.append(measured);
+        }
+        Ok(())
+    }
+
+    /// Adds what was observed, and what probes measured.
+    fn add_measured(&self, prober: &Prober, readings: Option<&Readings>, snapshot: &mut Snapshot) {
         self.observer.add_to(snapshot, &self.labels);
         if let Some(attachment) = &self.attachment {
             if let Some(readings) = readings {
@@ -153,7 +215,6 @@ impl Outside {
             let is_active = Value::Gauge(i64::from(active.has(tier)));
             snapshot.push(&catalogue::LOOPSCOPE_TIER_ACTIVE, &self.labels, &[tier.as_str()], is_active);
         }
-        Ok(())
     }
 
     /// Takes the probes away.

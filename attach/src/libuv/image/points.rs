@@ -65,6 +65,17 @@ impl<'a> Code<'a> {
         let [_, major, minor, patch] = number.to_be_bytes();
         Some((major, minor, patch))
     }
+
+    /// The version of Node.js, as it stands in the file for Node-API.
+    pub(super) fn node_version(&self, symbols: &Symbols) -> Option<(u32, u32, u32)> {
+        let start = usize::try_from(self.offset(symbols.node_version?.address)?).ok()?;
+        let number = |at: usize| {
+            let word = self.bytes.get(start.checked_add(4 * at)?..)?.first_chunk()?;
+            // Whatever else lies there is no version.
+            Some(u32::from_le_bytes(*word)).filter(|&number| number < 1000)
+        };
+        Some((number(0)?, number(1)?, number(2)?))
+    }
 }
 
 /// Where calls of `epoll_wait` and `epoll_pwait` lead: to stubs that jump through a slot, which a relocation fills.

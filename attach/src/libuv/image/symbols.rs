@@ -49,6 +49,9 @@ const GARBAGE_COLLECTION: &str = "_ZN2v88internal4Heap24PerformGarbageCollection
 /// function (`_FUN` of GCC, `__invoke` of clang).
 const NODE_TASK: &str = "_ZZN4node14ThreadPoolWork12ScheduleWorkEvENUlP9uv_work_sE_";
 
+/// What `napi_get_node_version` points its callers to: three numbers.
+const NODE_VERSION: &str = "_ZZ21napi_get_node_versionE7version";
+
 /// The virtual tables of Node.js's classes.
 const NODE_CLASSES: &str = "_ZTVN4node";
 
@@ -76,6 +79,7 @@ pub(super) struct Symbols {
     named: HashMap<&'static str, Symbol>,
     pub(super) garbage_collections: Vec<Symbol>,
     pub(super) node_task: Option<Symbol>,
+    pub(super) node_version: Option<Symbol>,
     pub(super) classes: Vec<Class>,
 }
 
@@ -141,6 +145,8 @@ impl Symbols {
             }
         } else if name.starts_with(NODE_TASK) && (name.contains("4_FUN") || name.contains("8__invoke")) {
             self.node_task.get_or_insert(symbol);
+        } else if name == NODE_VERSION {
+            self.node_version.get_or_insert(symbol);
         }
     }
 }

@@ -53,7 +53,7 @@ fn samples(times: impl IntoIterator<Item = u64>) -> Vec<u64> {
 fn a_young_record_waits_until_it_has_settled() {
     let mut rings = Rings::new(vec![Words::split_at(samples([10, 2 * SETTLING_NS]), 99)]);
     assert_eq!(times_of(&mut rings, Some(2 * SETTLING_NS)), [10]);
-    assert_eq!(times_of(&mut rings, Some(2 * SETTLING_NS)), []);
+    assert_eq!(times_of(&mut rings, Some(2 * SETTLING_NS)), Vec::<u64>::new());
     assert_eq!(times_of(&mut rings, Some(3 * SETTLING_NS + 1)), [2 * SETTLING_NS]);
 }
 

@@ -1,0 +1,124 @@
+//! What a file says, what it gets wrong, and what of it is documented.
+
+use super::*;
+use attach::target::Facts;
+use clap::Parser;
+
+fn options(words: &[&str]) -> AgentOptions {
+    let cli = cli::Cli::parse_from([&["loopscope", "agent"], words].concat());
+    let cli::Command::Agent(options) = cli.command else { panic!("it is the agent's") };
+    options
+}
+
+fn facts(command: &str) -> Facts {
+    Facts {
+        service: "shop".into(),
+        program: "node".into(),
+        name: "node".into(),
+        command: command.into(),
+        ..Facts::default()
+    }
+}
+
+#[test]
+fn the_first_rule_that_fits_decides() {
+    let text = "tier = 'observe,loop'\nbudget = '2%'\nslow = '20ms'\n\
+                [[rule]]\ncommand = '*batch*'\ninclude = false\n\
+                [[rule]]\nname = 'no*'\ntier = 'all'\nrename = 'store'\n";
+    let file = parse(Path::new("x.toml"), text).unwrap();
+    assert_eq!((file.budget, file.slow), (Some(0.02), Some(Duration::from_millis(20))));
+    let rules = Rules::new(file.tier.unwrap(), file.rule);
+    assert_eq!(rules.decide(&facts("node batch.js")), Decision::Exclude);
+    let measured = Decision::Measure { tiers: Tiers::ALL, service: Some("store".into()) };
+    assert_eq!(rules.decide(&facts("node web.js")), measured);
+    let other = Facts { program: "python3.11".into(), name: "python3".into(), ..facts("python3 web.py") };
+    let tiers = Tiers::only(Tier::Observe).with(Tier::Loop);
+    assert_eq!(rules.decide(&other), Decision::Measure { tiers, service: None });
+}
+
+#[test]
+fn a_name_fits_the_program_or_its_main_thread() {
+    let decide = |pattern: &str, program: &str, name: &str| {
+        let text = format!("[[rule]]\nname = '{pattern}'\ninclude = false\n");
+        let file = parse(Path::new("x"), &text).unwrap();
+        let facts = Facts { program: program.into(), name: name.into(), ..Facts::default() };
+        Rules::new(Tiers::only(Tier::Observe), file.rule).decide(&facts)
+    };
+    assert_eq!(decide("node", "node", "MainThread"), Decision::Exclude);
+    assert_eq!(decide("node", "node", "node-MainThread"), Decision::Exclude);
+    assert_eq!(decide("Main*", "node", "MainThread"), Decision::Exclude);
+    assert_eq!(decide("api", "node", "api"), Decision::Exclude, "a title that it gave itself");
+    assert!(matches!(decide("node", "nodemon", "MainThread"), Decision::Measure { .. }));
+}
+
+#[test]
+fn a_rule_with_several_patterns_wants_all_of_them() {
+    let file = parse(Path::new("x"), "[[rule]]\nname = 'node'\nuser = 7\ninclude = false\n").unwrap();
+    let rules = Rules::new(Tiers::only(Tier::Observe), file.rule);
+    assert!(matches!(rules.decide(&facts("node a.js")), Decision::Measure { .. }));
+    let of_user = Facts { user: Some(7), ..facts("node a.js") };
+    assert_eq!(rules.decide(&of_user), Decision::Exclude);
+}
+
+#[test]
+fn an_option_comes_before_the_file() {
+    let file = |text| parse(Path::new("x.toml"), text).unwrap();
+    let text = "tier = 'loop'\nbudget = '2%'\nslow = '20ms'\n";
+    let words = ["--tier", "pool", "--budget", "3%", "--slow", "1s", "--prom-client"];
+    let told = Settings::of(file(text), &options(&words)).to_string();
+    assert_eq!(told, Settings::of(file(""), &options(&words)).to_string());
+    assert!(told.contains("3%") && told.contains("1s") && told.contains("prom-client"), "{told}");
+    let defaults = Settings::of(file(""), &options(&[])).to_string();
+    assert_eq!(defaults, Settings::default().to_string());
+}
+
+#[test]
+fn what_was_understood_is_told() {
+    let text = "budget = '0.5%'\nslow = '20ms'\nprom_client = true\n\
+                [[rule]]\nname = 'no*'\nuser = 7\ninclude = false\n\
+                [[rule]]\ntier = 'all'\nrename = 'store'\n";
+    let file = parse(Path::new("x.toml"), text).unwrap();
+    let settings = Settings::of(file, &options(&[])).to_string();
+    let expected = "tier     observe\nbudget   0.5% of a core for each process\nslow     20ms\n\
+                    names    loopscope, prom-client\nrule 1   name 'no*' and user 7: left out\n\
+                    rule 2   every process: measured, tier observe,loop,phases,pool, as service 'store'\n";
+    assert_eq!(settings, expected);
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_example_is_understood() {
+    let document = include_str!("../../../docs/configuration.md");
+    // Whatever is unknown, the error lists what is known.
+    for text in ["?? = 1".replace("??", "zzz"), "[[rule]]\nzzz = 1".to_owned()] {
+        let error = toml::from_str::<File>(&text).unwrap_err();
+        let known = error.message().split('`').skip(3).step_by(2).collect::<Vec<_>>();
+        assert!(known.len() >= 5, "{error}");
+        for key in known {
+            assert!(document.contains(&format!("| `{key}` |")), "{key}");
+        }
+    }
+    let examples: Vec<_> = document.split("```toml\n").skip(1).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let (example, _) = example.split_once("```").unwrap();
+        parse(Path::new("configuration.md"), example).unwrap();
+    }
+}
+
+#[test]
+fn what_the_file_gets_wrong_is_told_with_its_line() {
+    for (text, part) in [
+        ("teir = 'all'", "unknown field `teir`, expected one of `tier`"),
+        ("teir = 'all'", "did you mean `tier`?"),
+        ("[[rule]]\nnme = 'x'", "did you mean `name`?"),
+        ("[[rule]]\nincluded = false", "did you mean `include`?"),
+        ("prom-client = true", "did you mean `prom_client`?"),
+        ("slow = 50", "invalid type: integer `50`, expected a string"),
+        ("tier = 'al'", "\"al\" is no tier"),
+        ("[[rule]]\nnme = 'x'", "line 2"),
+        ("budget = 'much'", "is no share of a core"),
+    ] {
+        let error = parse(Path::new("agent.toml"), text).unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("agent.toml"), "{error}");
+    }
+}
