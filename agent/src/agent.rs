@@ -11,6 +11,7 @@ mod own_metrics;
 mod prom_client;
 mod routes;
 mod server;
+mod slow_log;
 mod targets;
 mod worker;
 
@@ -34,6 +35,7 @@ use crate::top::Source;
 pub(crate) use background::Background;
 pub(crate) use names::Names;
 use own_metrics::OwnMetrics;
+use slow_log::SlowLog;
 use targets::Targets;
 use worker::Worker;
 
@@ -57,7 +59,7 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
 /// Tells what the settings are, and what would be measured now.
 fn check(settings: Settings) -> Result<(), Error> {
     let understood = settings.to_string();
-    let found = understood + "\n" + &Targets::new(Arc::new(OwnMetrics::new()), settings).describe();
+    let found = understood + "\n" + &targets(settings).describe();
     let written = std::io::Write::write_all(&mut std::io::stdout(), found.as_bytes());
     written.map_err(|source| Error::Stdout { source })
 }
@@ -65,7 +67,12 @@ fn check(settings: Settings) -> Result<(), Error> {
 /// What the agent measures, of some processes or of all where none is named, for a command that reads it by itself.
 pub(crate) fn source(tiers: Option<Tiers>, only: BTreeSet<Pid>) -> impl Source {
     raise_descriptor_limit();
-    Targets::new(Arc::new(OwnMetrics::new()), Settings::with_tiers(tiers, only))
+    targets(Settings::with_tiers(tiers, only))
+}
+
+/// Targets whose measurements only the caller wants.
+fn targets(settings: Settings) -> Targets {
+    Targets::new(Arc::new(OwnMetrics::new()), Arc::new(SlowLog::default()), settings)
 }
 
 impl Source for Targets {
@@ -100,9 +107,10 @@ async fn serve(
     raise_descriptor_limit();
     let own = Arc::new(OwnMetrics::new());
     let names = settings.names;
-    let worker = Worker::start(Arc::clone(&own), settings)?;
+    let slow_log = Arc::new(SlowLog::default());
+    let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
     listening(bound);
-    server::serve(listener, routes::Routes::new(worker, own, names), stop).await;
+    server::serve(listener, routes::Routes::new(worker, own, slow_log, names), stop).await;
     Ok(())
 }
 

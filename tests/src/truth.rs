@@ -44,6 +44,11 @@ impl Truthful {
         serde_json::from_str(&line).expect("the truth is JSON")
     }
 
+    /// Its id.
+    pub fn pid(&self) -> &str {
+        &self.pid
+    }
+
     /// Labels of its main loop, and more.
     pub fn main<'a>(&'a self, own: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         [&[("pid", self.pid.as_str()), ("loop", "main")], own].concat()

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use formats::prometheus;
 use http_body_util::Full;
@@ -13,7 +14,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
+use super::slow_log::SlowLog;
 use super::worker::{NoAnswer, Worker};
+use crate::clock;
 
 const LANDING_PAGE: &str = include_str!("landing.html");
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
@@ -22,6 +25,7 @@ const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 pub(super) struct Routes {
     worker: Worker,
     own: Arc<OwnMetrics>,
+    slow_log: Arc<SlowLog>,
     /// The names of a scrape that asks for none.
     names: Names,
 }
@@ -29,8 +33,8 @@ pub(super) struct Routes {
 type Answer = Response<Full<Bytes>>;
 
 impl Routes {
-    pub(super) fn new(worker: Worker, own: Arc<OwnMetrics>, names: Names) -> Self {
-        Self { worker, own, names }
+    pub(super) fn new(worker: Worker, own: Arc<OwnMetrics>, slow_log: Arc<SlowLog>, names: Names) -> Self {
+        Self { worker, own, slow_log, names }
     }
 
     /// Answers one request. Its body, if it has one, is not read.
@@ -45,6 +49,10 @@ impl Routes {
                 Ok(names) => self.metrics(names.unwrap_or(self.names), request.headers()).await,
                 Err(message) => text(StatusCode::BAD_REQUEST, message),
             },
+            "/slow" => {
+                let now = (SystemTime::now(), clock::monotonic());
+                with_type(StatusCode::OK, "application/json", self.slow_log.json(now))
+            }
             "/-/healthy" => text(StatusCode::OK, "loopscope is healthy\n"),
             "/-/ready" if self.worker.is_ready() => text(StatusCode::OK, "loopscope is ready\n"),
             "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the first search for targets is not done\n"),
@@ -53,7 +61,7 @@ impl Routes {
                 "text/html; charset=utf-8",
                 LANDING_PAGE.replace("{version}", env!("CARGO_PKG_VERSION")),
             ),
-            _ => text(StatusCode::NOT_FOUND, "not found; there is /metrics\n"),
+            _ => text(StatusCode::NOT_FOUND, "not found; there are /metrics and /slow\n"),
         })
     }
 

@@ -23,6 +23,7 @@ use model::time::Monotonic;
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::prom_client;
+use super::slow_log::SlowLog;
 use crate::config::Settings;
 use crate::{clock, console};
 use finder::{Failure, Finder, Target};
@@ -52,10 +53,11 @@ pub(crate) struct Targets {
     /// Targets that could not be read at the last scrape.
     failing: BTreeSet<Pid>,
     own: Arc<OwnMetrics>,
+    slow_log: Arc<SlowLog>,
 }
 
 impl Targets {
-    pub(crate) fn new(own: Arc<OwnMetrics>, settings: Settings) -> Self {
+    pub(super) fn new(own: Arc<OwnMetrics>, slow_log: Arc<SlowLog>, settings: Settings) -> Self {
         Self {
             host: Host::read(),
             next_keeping: settings.names.has_prom_client().then(clock::monotonic),
@@ -66,6 +68,7 @@ impl Targets {
             told_of_hidden: false,
             failing: BTreeSet::new(),
             own,
+            slow_log,
         }
     }
 
@@ -90,7 +93,12 @@ impl Targets {
         for (pid, error) in gone {
             self.lose(pid, &Failure::Process(error));
         }
-        self.prober.drain();
+        for iteration in self.prober.slow_iterations() {
+            let mut outside = self.discovery.targets().filter_map(Target::outside);
+            if let Some(entry) = outside.find_map(|outside| outside.slow_entry(&iteration)) {
+                self.slow_log.push(entry);
+            }
+        }
         match self.keep_if_due(now) {
             Some(keeping) => next.min(keeping),
             None => next,

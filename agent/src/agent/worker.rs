@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
+use super::slow_log::SlowLog;
 use super::targets::Targets;
 use crate::clock;
 use crate::config::Settings;
@@ -51,13 +52,20 @@ pub(super) enum NoAnswer {
 
 impl Worker {
     /// Starts the thread.
-    pub(super) fn start(own: Arc<OwnMetrics>, settings: Settings) -> Result<Self, Error> {
+    pub(super) fn start(
+        own: Arc<OwnMetrics>,
+        slow_log: Arc<SlowLog>,
+        settings: Settings,
+    ) -> Result<Self, Error> {
         let (queue, scrapes) = sync_channel(SCRAPES_WAITING_MAX);
         let ready = Arc::new(AtomicBool::new(false));
         let reports_ready = Arc::clone(&ready);
         std::thread::Builder::new()
             .name("measure".into())
-            .spawn(move || measure(&scrapes, Targets::new(Arc::clone(&own), settings), &own, &reports_ready))
+            .spawn(move || {
+                let targets = Targets::new(Arc::clone(&own), slow_log, settings);
+                measure(&scrapes, targets, &own, &reports_ready);
+            })
             .map_err(|source| Error::System { doing: "cannot start a thread", source })?;
         Ok(Self { queue, ready })
     }

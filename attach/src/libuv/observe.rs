@@ -154,6 +154,11 @@ impl Observer {
         handles::count(&self.remote, layout, main.address).map(|counts| counts.referenced)
     }
 
+    /// The name of the loop at an address.
+    pub fn name_of(&self, address: u64) -> Option<&str> {
+        self.loops().find(|&(at, _)| at == address).map(|(_, name)| name)
+    }
+
     /// The loops that were away from their polls at the last reading.
     pub fn away(&self) -> impl Iterator<Item = Away> {
         self.loops.iter().filter_map(|observed| {

@@ -25,6 +25,16 @@ pub(super) enum Target {
     Outside(Box<Outside>),
 }
 
+impl Target {
+    /// What measures it from outside, if that is how it is measured.
+    pub(super) fn outside(&self) -> Option<&Outside> {
+        match self {
+            Self::Published(_) => None,
+            Self::Outside(outside) => Some(outside),
+        }
+    }
+}
+
 /// Why a process is no target.
 #[derive(Debug)]
 pub(super) enum Failure {

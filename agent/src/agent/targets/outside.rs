@@ -4,8 +4,8 @@
 //! it keeps them.
 
 use attach::libuv::locate::Located;
-use attach::libuv::observe::Observer;
-use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings};
+use attach::libuv::observe::{Note, Observer};
+use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings, SlowIteration};
 use attach::libuv::tiers::Tiers;
 use attach::target::{Figures, Host, Pid, Process, ProcessError, data_bytes};
 use model::catalogue;
@@ -18,7 +18,7 @@ use super::budget::{Advice, Budget, Costs};
 use super::prober::Prober;
 use super::prom_client::NodeProcess;
 use super::recent::Recent;
-use crate::agent::Names;
+use crate::agent::{Names, slow_log};
 use crate::config::Settings;
 use crate::{clock, console};
 
@@ -115,6 +115,10 @@ impl Outside {
             self.service,
             self.active()
         ));
+        // What the figures of this process leave out; all else that is missing, `loopscope inspect` tells.
+        for note in self.observer.notes(&self.process).iter().filter(|&note| *note == Note::IoUring) {
+            console::line(format_args!("process {} ({}): {note}", self.pid(), self.service));
+        }
     }
 
     /// Takes a reading if one is due, and sees to what the probes cost.
@@ -154,6 +158,17 @@ impl Outside {
         };
         let loops = readings.of(self.attachment.as_ref()?).loops;
         loops.into_iter().find(is_main).map(|measured| measured.lag)
+    }
+
+    /// What to keep of a slow iteration, if it is one of this process.
+    pub(super) fn slow_entry(&self, iteration: &SlowIteration) -> Option<slow_log::Entry> {
+        let attachment = self.attachment.as_ref().filter(|it| it.slot() == iteration.slot)?;
+        Some(slow_log::Entry {
+            service: self.service.clone(),
+            pid: attachment.pid(),
+            loop_name: self.observer.name_of(iteration.loop_address).map(str::to_owned),
+            iteration: iteration.clone(),
+        })
     }
 
     /// Adds everything that is known of the process, by these names.

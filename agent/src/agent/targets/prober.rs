@@ -1,7 +1,7 @@
 //! The BPF programs that all targets share: loaded when the first target asks for probes.
 
 use attach::libuv::locate::Located;
-use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readings};
+use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readings, SlowIteration};
 use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use model::catalogue;
@@ -78,11 +78,13 @@ impl Prober {
         self.probes.as_ref().map_or_else(Costs::default, |probes| probes.hits(attachment))
     }
 
-    /// Makes room for slow iterations, which are counted for each loop and not looked at one by one here.
-    pub(super) fn drain(&mut self) {
+    /// The slow iterations since the last time.
+    pub(super) fn slow_iterations(&mut self) -> Vec<SlowIteration> {
+        let mut taken = Vec::new();
         if let Some(probes) = &mut self.probes {
-            probes.slow_iterations(drop);
+            probes.slow_iterations(|iteration| taken.push(iteration));
         }
+        taken
     }
 
     /// What all probes have measured; `None` where there are none.

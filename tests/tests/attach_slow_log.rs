@@ -1,0 +1,56 @@
+//! The agent tells of each slow iteration: when it was, on which loop, how long, and in which phase.
+
+use std::process::Command;
+
+use loopscope_tests::deadline::{SOON, wait_for};
+use loopscope_tests::loopscope::Agent;
+use loopscope_tests::truth::Truthful;
+use loopscope_tests::{fixture, node, requirement};
+use serde_json::Value;
+
+#[test]
+fn slow_iterations_are_told_one_by_one_with_the_phase_that_took_the_time() {
+    if !requirement::root() {
+        return;
+    }
+    let agent = Agent::start_with(&["--tier", "phases", "--budget", "50%", "--slow", "60ms"]);
+    for node in node::all() {
+        let mut program = Truthful::start(Command::new(&node.program).arg(fixture::path("node/blocks.js")));
+        program.wait_until_measured(&agent, "phases");
+        let told = program.go();
+        let own: Vec<f64> = told["blocks"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(Value::as_f64)
+            .filter(|&ms| ms > 80.0)
+            .collect();
+        let of_program = |entry: &&Value| entry["pid"].as_u64() == program.pid().parse().ok();
+        let listed = wait_for("the blocks to be listed", SOON, || {
+            let answer = agent.get("/slow", ("accept", "application/json"));
+            let list: Value = serde_json::from_str(answer.text()).expect("JSON");
+            let list: Vec<Value> = list["slow_iterations"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .filter(of_program)
+                .cloned()
+                .collect();
+            (list.len() >= own.len()).then_some(list)
+        });
+        // The newest first. The machine may have made another one slow.
+        let last = &listed[0];
+        let (expected, found) =
+            (own[own.len() - 1] / 1e3, last["duration_seconds"].as_f64().expect("a number"));
+        assert!(
+            (expected..expected * 1.05 + 0.02).contains(&found),
+            "{found} s found, {expected} s told: {last}"
+        );
+        assert_eq!((last["loop"].as_str(), last["service"].as_str()), (Some("main"), Some("blocks")));
+        let in_check = last["phase_seconds"]["check"].as_f64().expect("a number");
+        assert!((expected * 0.95..=found).contains(&in_check), "{last}");
+        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock that is set").as_secs_f64();
+        let started = last["started_unix_seconds"].as_f64().expect("a number");
+        assert!((now - 60.0..now).contains(&started), "{started}, now {now}");
+    }
+}
