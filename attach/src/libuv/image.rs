@@ -2,9 +2,15 @@
 //!
 //! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Located::bias). A probe is
 //! placed by its offset in the file.
+//!
+//! Symbols tell, and where a library has only those of public functions, the shape of the code does. Read in this order:
+//! [`symbols`], [`code`], [`points`], [`shape`].
 
+mod code;
+mod frames;
 mod layout;
 mod points;
+mod shape;
 mod symbols;
 mod x86_64;
 
@@ -50,21 +56,27 @@ impl Image {
         if elf.architecture() != object::Architecture::X86_64 {
             return None;
         }
-        let symbols = Symbols::read(&elf);
+        Self::read_with(bytes, &elf, Symbols::read(&elf, true))
+    }
+
+    fn read_with(bytes: &[u8], elf: &Elf<'_>, mut symbols: Symbols) -> Option<Self> {
         let run = symbols.get("uv_run");
         if run.is_none() && symbols.garbage_collections.is_empty() {
             return None;
         }
         let mut missing = Vec::new();
-        let code = points::Code::new(&elf, bytes);
+        let code = code::Code::new(elf, bytes);
         let version = code.version(&symbols);
-        if run.is_some() && version.is_none() {
-            missing.push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
+        if run.is_some() {
+            if version.is_none() {
+                missing.push(Missing {
+                    what: "uv_version",
+                    why: "the version of libuv is unknown".to_owned(),
+                });
+            }
+            shape::complete(&code, &mut symbols, &mut missing);
         }
         let (points, state) = (points::find(&code, &symbols, &mut missing), state(&symbols));
-        if run.is_some() && state.queue.is_none() {
-            missing.push(Missing { what: "wq", why: "the pool's variables have no symbols".to_owned() });
-        }
         Some(Self {
             build_id: elf.build_id().ok().flatten().map(<[u8]>::to_vec),
             version,
@@ -108,7 +120,7 @@ fn state(symbols: &Symbols) -> State {
 pub struct Missing {
     /// The function or variable, by libuv's name.
     pub what: &'static str,
-    /// Why, in a few words: `no symbol, and the code has another shape`.
+    /// Why, in a few words: `it has no symbol, and nothing in the code has its shape`.
     pub why: String,
 }
 

@@ -40,6 +40,20 @@ const WANTED: &[&str] = &[
     "epoll_pwait",
     "uv__epoll_pwait",
     "uv__epoll_wait",
+    "uv_async_init",
+    "uv_cond_signal",
+    "uv_cond_wait",
+    "uv_fs_close",
+    "uv_fs_stat",
+    "uv_fs_unlink",
+    "uv_getaddrinfo",
+    "uv_getnameinfo",
+    "uv_loop_init",
+    "uv_mutex_lock",
+    "uv_once",
+    "uv_random",
+    "uv_timer_again",
+    "uv_timer_stop",
 ];
 
 /// `v8::internal::Heap::PerformGarbageCollection`; its parameters differ between versions.
@@ -80,17 +94,19 @@ pub(super) struct Symbols {
 }
 
 impl Symbols {
-    /// Reads the tables of a file: the full one and the dynamic one.
-    pub(super) fn read(elf: &Elf<'_>) -> Self {
+    /// Reads the tables of a file: the dynamic one, and the full one where it is there and wanted.
+    pub(super) fn read(elf: &Elf<'_>, full: bool) -> Self {
         let mut symbols = Self::default();
         symbols.read_table(elf, elf.elf_dynamic_symbol_table());
-        symbols.read_table(elf, elf.elf_symbol_table());
+        if full {
+            symbols.read_table(elf, elf.elf_symbol_table());
+        }
         symbols.classes.sort_unstable_by_key(|class| class.start);
         symbols.classes.dedup_by_key(|class| class.start);
         symbols
     }
 
-    /// The symbol with one of the [wanted](WANTED) names.
+    /// The symbol with one of the [wanted](WANTED) names, or what was found without one.
     pub(super) fn get(&self, name: &str) -> Option<Symbol> {
         self.named.get(name).copied()
     }
@@ -98,6 +114,11 @@ impl Symbols {
     /// The address of the symbol with one of the wanted names.
     pub(super) fn address(&self, name: &str) -> Option<u64> {
         self.get(name).map(|symbol| symbol.address)
+    }
+
+    /// Adds what was found without a symbol; a symbol would win.
+    pub(super) fn offer(&mut self, name: &'static str, symbol: Symbol) {
+        self.named.entry(name).or_insert(symbol);
     }
 
     fn read_table<'a>(&mut self, elf: &Elf<'a>, table: &Table<'a>) {
@@ -115,9 +136,8 @@ impl Symbols {
             match name.as_bytes() {
                 [b'_', b'Z', ..] => self.offer_cpp(name, symbol),
                 _ => {
-                    let bare = name.split_once('@').map_or(name, |(bare, _)| bare);
-                    if let Ok(position) = wanted().binary_search(&bare) {
-                        self.named.entry(wanted()[position]).or_insert(symbol);
+                    if let Some(name) = wanted(name) {
+                        self.named.entry(name).or_insert(symbol);
                     }
                 }
             }
@@ -145,12 +165,14 @@ impl Symbols {
     }
 }
 
-/// The wanted names, sorted.
-fn wanted() -> &'static [&'static str] {
+/// The wanted name that a symbol has, whatever its version.
+pub(super) fn wanted(name: &str) -> Option<&'static str> {
     static SORTED: std::sync::OnceLock<Vec<&'static str>> = std::sync::OnceLock::new();
-    SORTED.get_or_init(|| {
+    let sorted = SORTED.get_or_init(|| {
         let mut names = WANTED.to_vec();
         names.sort_unstable();
         names
-    })
+    });
+    let bare = name.split_once('@').map_or(name, |(bare, _)| bare);
+    Some(sorted[sorted.binary_search(&bare).ok()?])
 }

@@ -98,6 +98,11 @@ pub(super) fn call_through(instruction: &Instruction) -> Option<(Register, i32)>
     Some((Register(register), i32::try_from(instruction.memory_displacement64() as i64).ok()?))
 }
 
+/// Whether an instruction only makes the first argument of a call.
+pub(super) fn writes_first_argument(instruction: &Instruction) -> bool {
+    matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Mov) && instruction.op0_register() == Name::RDI
+}
+
 /// A jump through a slot in memory.
 pub(super) struct JumpThrough {
     pub(super) address: u64,

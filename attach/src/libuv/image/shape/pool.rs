@@ -1,0 +1,220 @@
+//! The thread pool: how tasks come into it, what its threads run, and its variables.
+
+use iced_x86::{Instruction, Mnemonic, OpKind, Register as Name};
+
+use super::super::layout;
+use super::super::symbols::Symbol;
+use super::super::x86_64;
+use super::values::{Access, Call, Function};
+use super::{NOTHING, SEVERAL, Search, Unfound, only};
+
+/// Public functions that hand a task to the pool, and the function that the task runs.
+const SUBMITTERS: &[(&str, &str)] = &[
+    ("uv_fs_stat", "uv__fs_work"),
+    ("uv_fs_close", "uv__fs_work"),
+    ("uv_fs_unlink", "uv__fs_work"),
+    ("uv_getaddrinfo", "uv__getaddrinfo_work"),
+    ("uv_getnameinfo", "uv__getnameinfo_work"),
+    ("uv_random", "uv__random_work"),
+];
+
+/// Functions that are looked at on the way from the pool's initialization to the function of its threads.
+const REACHED_MAX: usize = 64;
+
+/// A list's head or node.
+const NODE_BYTES: u64 = 16;
+
+pub(super) fn find(search: &mut Search<'_, '_>) {
+    let submissions = submissions(search);
+    let submit = only(submissions.iter().map(|&(_, call)| call.target));
+    let submit = submit.and_then(|address| search.function_at(address).ok_or(NOTHING));
+    search.offer("uv__work_submit", submit);
+    for name in ["uv__fs_work", "uv__getaddrinfo_work", "uv__getnameinfo_work", "uv__random_work"] {
+        let works = submissions.iter().filter(|(of, _)| *of == name).map(|(_, call)| call.arguments[3]);
+        let work = only(works).and_then(|work| code_at(search, work));
+        search.offer(name, work);
+    }
+    let done = search.named("uv_loop_init").map(|function| function.calls()).unwrap_or_default();
+    let done = done.iter().filter(|call| search.leads_to(Some(call.target), "uv_async_init"));
+    let done = only(done.map(|call| call.arguments[2])).and_then(|done| code_at(search, done));
+    search.offer("uv__work_done", done);
+    let (Some(submit), Some(queue)) = (search.named("uv__work_submit"), search.named("uv_queue_work")) else {
+        return search.offer("wq", Err(NOTHING));
+    };
+    let queued = queued(search, &queue);
+    search.offer("uv__queue_work", queued);
+    let worker = worker(search, &submit);
+    search.offer("worker", worker);
+    let variables = match search.named("worker") {
+        Some(worker) => Variables::find(search, &submit, &queue, &worker),
+        None => Variables::default(),
+    };
+    search.offer_variable("wq", variables.queue, NODE_BYTES);
+    search.offer_variable("slow_io_pending_wq", variables.slow_queue, NODE_BYTES);
+    search.offer_variable("run_slow_work_message", variables.slow_message, NODE_BYTES);
+    search.offer_variable("exit_message", variables.exit_message, NODE_BYTES);
+    search.offer_variable("idle_threads", variables.idle_threads, 4);
+    search.offer_variable("nthreads", variables.threads, 4);
+}
+
+/// A function that an argument points to.
+fn code_at(search: &Search<'_, '_>, address: Option<u64>) -> Result<Symbol, Unfound> {
+    search.code.function_at(address.ok_or(NOTHING)?).ok_or(NOTHING)
+}
+
+/// The calls of public functions that pass two functions as the fourth and fifth argument.
+fn submissions(search: &Search<'_, '_>) -> Vec<(&'static str, Call)> {
+    let mut found = Vec::new();
+    for &(submitter, work) in SUBMITTERS {
+        let calls = search.named(submitter).map(|function| function.calls()).unwrap_or_default();
+        let passes = |call: &Call, at: usize| code_at(search, call.arguments[at]).is_ok();
+        let calls = calls.into_iter().filter(|call| passes(call, 3) && passes(call, 4));
+        found.extend(calls.map(|call| (work, call)));
+    }
+    found
+}
+
+/// `uv__queue_work`: either what `uv_queue_work` passes on, or, where it holds a copy of `uv__work_submit`, the function that it
+/// writes into the task, which calls the request's own.
+fn queued(search: &Search<'_, '_>, queue: &Function) -> Result<Symbol, Unfound> {
+    let submit = search.symbols.address("uv__work_submit");
+    let calls = queue.calls();
+    if let Some(call) = calls.iter().find(|call| Some(call.target) == submit) {
+        return code_at(search, call.arguments[3]);
+    }
+    let once = calls.iter().filter(|call| search.leads_to(Some(call.target), "uv_once"));
+    let once: Vec<u64> = once.filter_map(|call| call.arguments[1]).collect();
+    let candidates = queue.mentions().into_iter().filter(|address| !once.contains(address));
+    let functions = candidates.filter_map(|address| search.function_at(address));
+    only(functions.filter(|&function| runs_request(&search.code.function(function))))
+}
+
+/// Whether code jumps to what `uv_work_t.work_cb` tells, seen from the task in the request, and leaves `after_work_cb` alone.
+fn runs_request(body: &[Instruction]) -> bool {
+    let field = |offset: i64| {
+        let distance = offset - i64::from(layout::of((1, 45, 0)).work_request_work);
+        body.iter().any(|it| {
+            (0..it.op_count()).any(|at| it.op_kind(at) == OpKind::Memory)
+                && !matches!(it.memory_base(), Name::RIP | Name::RBP | Name::RSP)
+                && it.memory_displacement64() as i64 == distance
+        })
+    };
+    field(72) && !field(80)
+}
+
+/// `worker`, which calls a task that it knows by its node: on the way from the pool's initialization.
+fn worker(search: &Search<'_, '_>, submit: &Function) -> Result<Symbol, Unfound> {
+    let once = submit.calls().into_iter().filter(|call| search.leads_to(Some(call.target), "uv_once"));
+    let begin = code_at(search, only(once.map(|call| call.arguments[1]))?)?;
+    let mut reached = vec![begin];
+    let mut looked_at = 0;
+    while looked_at < reached.len() {
+        let body = search.code.function(reached[looked_at]);
+        looked_at += 1;
+        let function = Function::new(body, search.code.is_fixed());
+        let targets = function.calls().into_iter().map(|call| call.target);
+        for function in function.mentions().into_iter().chain(targets).filter_map(|to| search.function_at(to)) {
+            if reached.len() < REACHED_MAX && !reached.contains(&function) {
+                reached.push(function);
+            }
+        }
+    }
+    only(reached.into_iter().filter(|&function| runs_task(&search.code.function(function))))
+}
+
+/// `lea -24(R),%rdi; call *-24(R)`.
+fn runs_task(body: &[Instruction]) -> bool {
+    let node = -i64::from(layout::of((1, 45, 0)).work_queue_node);
+    body.windows(2).any(|pair| {
+        let is_argument = pair[0].mnemonic() == Mnemonic::Lea
+            && pair[0].op0_register() == Name::RDI
+            && pair[0].memory_base() == pair[1].memory_base()
+            && pair[0].memory_displacement64() as i64 == node;
+        is_argument && x86_64::call_through(&pair[1]).is_some_and(|(_, from)| i64::from(from) == node)
+    })
+}
+
+/// The pool's variables.
+struct Variables {
+    queue: Result<u64, Unfound>,
+    slow_queue: Result<u64, Unfound>,
+    slow_message: Result<u64, Unfound>,
+    exit_message: Result<u64, Unfound>,
+    idle_threads: Result<u64, Unfound>,
+    threads: Result<u64, Unfound>,
+}
+
+impl Default for Variables {
+    fn default() -> Self {
+        let unknown = Err(NOTHING);
+        Self {
+            queue: unknown,
+            slow_queue: unknown,
+            slow_message: unknown,
+            exit_message: unknown,
+            idle_threads: unknown,
+            threads: unknown,
+        }
+    }
+}
+
+impl Variables {
+    fn find(search: &Search<'_, '_>, submit: &Function, queue: &Function, worker: &Function) -> Self {
+        let lists_of = |function: &Function| {
+            let shared = locks(search, function);
+            let mut mentions = function.mentions();
+            mentions.retain(|&at| search.code.may_hold_variable(at, NODE_BYTES, 8) && !shared.contains(&at));
+            mentions
+        };
+        let (of_worker, of_submit, of_queue) = (lists_of(worker), lists_of(submit), lists_of(queue));
+        let (by_submit, by_worker) = (submit.accesses(), worker.accesses());
+        let is = |access: &Access, address: u64, bytes: usize| access.address == address && access.bytes == bytes;
+
+        // A task that is slow is put into its own queue; the message for it is put into the other if it is in none yet, which
+        // is seen from its first word. Of both queues only the second word is used here.
+        let first_is_read = |at: u64| by_submit.iter().any(|it| it.reads && is(it, at, 8));
+        let appended = |at: u64| by_submit.iter().any(|it| it.writes && is(it, at.wrapping_add(8), 8));
+        let slow_message = only(of_submit.iter().copied().filter(|&at| first_is_read(at)));
+        // The one queue that the message is ever put into.
+        let queue = slow_message.and_then(|message| {
+            let stored = by_worker.iter().filter(|it| it.writes && is(it, message, 8));
+            let queues = stored.filter_map(|it| it.stored).filter(|&at| at != message);
+            only(queues.filter(|at| of_submit.contains(at) && appended(*at)))
+        });
+        // A copy of `uv__work_submit` in `uv_queue_work` knows no other.
+        let queue = queue.and_then(|at| {
+            if of_queue.is_empty() || of_queue == [at] { Ok(at) } else { Err(SEVERAL) }
+        });
+        let slow_queue = queue.and_then(|queue| {
+            let others = of_submit.iter().copied().filter(|&at| at != queue && Ok(at) != slow_message);
+            only(others.filter(|&at| appended(at)))
+        });
+        // Only compared with what was taken from the queue.
+        let known = [queue, slow_queue, slow_message];
+        let others = of_worker.iter().copied().filter(|&at| !known.contains(&Ok(at)));
+        let used = |at: u64| by_worker.iter().any(|it| it.address.wrapping_sub(at) < NODE_BYTES);
+        let exit_message = only(others.filter(|&at| !of_submit.contains(&at) && !used(at)));
+
+        let counts = |accesses: &[Access]| -> Vec<Access> {
+            let counts = accesses.iter().copied().filter(|it| it.bytes == 4);
+            counts.filter(|it| search.code.may_hold_variable(it.address, 4, 4)).collect()
+        };
+        let of_worker = counts(&by_worker);
+        let is_written = |at: u64| of_worker.iter().any(|it| it.writes && it.address == at);
+        // Who submits a task looks whether a thread waits, and threads count themselves.
+        let asked = counts(&by_submit).into_iter().filter(|it| it.reads).map(|it| it.address);
+        let idle_threads = only(asked.filter(|&at| is_written(at)));
+        // Threads only read how many they are.
+        let read = of_worker.iter().filter(|it| it.reads && !is_written(it.address));
+        let threads = only(read.map(|it| it.address));
+        Self { queue, slow_queue, slow_message, exit_message, idle_threads, threads }
+    }
+}
+
+/// The addresses that a function locks, signals, waits for or initializes by.
+fn locks(search: &Search<'_, '_>, function: &Function) -> Vec<u64> {
+    let names = ["uv_mutex_lock", "uv_mutex_unlock", "uv_cond_wait", "uv_cond_signal", "uv_once"];
+    let calls = function.calls().into_iter();
+    let calls = calls.filter(|call| names.iter().any(|name| search.leads_to(Some(call.target), name)));
+    calls.flat_map(|call| [call.arguments[0], call.arguments[1]]).flatten().collect()
+}

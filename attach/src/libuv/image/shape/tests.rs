@@ -1,0 +1,113 @@
+//! The search by shape gives what symbols give, on every Node.js that there is; and everything, on a library without symbols.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use object::read::Object;
+
+use super::super::symbols::Symbols;
+use super::super::{Elf, Image, TaskSite};
+
+/// Where distributions keep the shared library.
+const LIBRARIES: &[&str] = &["/usr/lib/x86_64-linux-gnu/libuv.so.1", "/usr/lib64/libuv.so.1", "/usr/lib/libuv.so.1"];
+
+/// A search may take no longer; it takes a tenth of this on an idle machine.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
+
+/// Reads a binary as if it had only the symbols of public functions.
+fn by_shape(bytes: &[u8]) -> Image {
+    let elf = Elf::parse(bytes).unwrap();
+    let began = Instant::now();
+    let image = Image::read_with(bytes, &elf, Symbols::read(&elf, false)).unwrap();
+    assert!(began.elapsed() < PATIENCE, "it took {:?}", began.elapsed());
+    image
+}
+
+fn nodes() -> Vec<PathBuf> {
+    let named = std::env::var_os("LOOPSCOPE_NODES").unwrap_or_default();
+    let named: Vec<PathBuf> = std::env::split_paths(&named).filter(|path| path.is_file()).collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join("node")).find(|node| node.is_file()).into_iter().collect()
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skip(what: &str) {
+    eprintln!("SKIPPED: {what}");
+}
+
+/// Expects that the shape told everything that symbols tell.
+fn expect_same(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    let is_x86_64 = Elf::parse(&*bytes).is_ok_and(|elf| elf.architecture() == object::Architecture::X86_64);
+    let Some(told) = Image::read(&bytes).filter(|image| is_x86_64 && image.has_libuv) else {
+        return skip(&format!("{} holds no libuv", path.display()));
+    };
+    if told.points.run_idle.is_none() {
+        return skip(&format!("{} has no symbols itself", path.display()));
+    }
+    let found = by_shape(&bytes);
+    let what = path.display();
+    assert_eq!(found.missing, told.missing, "{what}");
+    assert_eq!(found.state, told.state, "{what}");
+    let points = |image: &Image| {
+        let points = image.points.clone();
+        let loops = (points.io_poll, points.run_timers, points.run_idle, points.run_prepare, points.run_check);
+        let pool = (points.work_submit, points.queue_work, points.task_end, points.work_done, points.work_taken);
+        (loops, pool, points.poll_returns, points.check_returns, points.work_functions)
+    };
+    assert_eq!(points(&found), points(&told), "{what}");
+    expect_starts(&found, &told);
+}
+
+/// Expects tasks' starts to be the same, but for what only symbols of Node.js tell.
+fn expect_starts(found: &Image, told: &Image) {
+    if found.points.task_starts == told.points.task_starts {
+        return;
+    }
+    let end = found.points.task_end.unwrap();
+    let [TaskSite { site, register, displacement }] = found.points.task_starts[..] else {
+        panic!("one place where all tasks are seen: {:?}", found.points.task_starts);
+    };
+    assert_eq!((register, displacement), (end.register, end.displacement));
+    assert!((1..64).contains(&end.site.address.wrapping_sub(site.address)), "close before the end");
+}
+
+#[test]
+fn shape_tells_what_symbols_tell() {
+    let nodes = nodes();
+    if nodes.is_empty() {
+        skip("no Node.js is installed");
+    }
+    for node in &nodes {
+        expect_same(node);
+    }
+}
+
+#[test]
+fn everything_is_found_in_a_library_without_symbols() {
+    let Some(library) = LIBRARIES.iter().find(|path| Path::new(path).is_file()) else {
+        return skip("no shared libuv is installed");
+    };
+    let image = by_shape(&fs::read(library).unwrap());
+    assert_eq!(image.missing, []);
+    let state = image.state;
+    let all = [
+        state.default_loop,
+        state.queue,
+        state.slow_queue,
+        state.slow_message,
+        state.exit_message,
+        state.idle_threads,
+        state.threads,
+    ];
+    assert!(all.iter().all(Option::is_some), "{state:?}");
+    let functions = image.points.work_functions;
+    let all = [functions.fs, functions.getaddrinfo, functions.getnameinfo, functions.random, functions.queue_work];
+    assert!(all.iter().all(Option::is_some), "{functions:?}");
+    assert!(!image.points.poll_returns.is_empty() && !image.points.check_returns.is_empty());
+    assert!(!image.points.task_starts.is_empty() && !image.points.work_taken.is_empty());
+}
