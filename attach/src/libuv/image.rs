@@ -69,10 +69,8 @@ impl Image {
         let version = code.version(&symbols);
         if run.is_some() {
             if version.is_none() {
-                missing.push(Missing {
-                    what: "uv_version",
-                    why: "the version of libuv is unknown".to_owned(),
-                });
+                missing
+                    .push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
             }
             shape::complete(&code, &mut symbols, &mut missing);
         }

@@ -54,6 +54,12 @@ impl Part {
 }
 
 impl Located {
+    /// The binary whose C++ classes are those of tasks: that of Node.js.
+    pub(super) fn classes(&self) -> &Part {
+        let has_classes = |part: &&Part| !part.image.points.classes.is_empty();
+        self.engine.as_ref().filter(has_classes).unwrap_or(&self.libuv)
+    }
+
     /// Whether this is Node.js.
     pub fn is_node(&self) -> bool {
         self.engine.is_some() || self.libuv.image.is_node

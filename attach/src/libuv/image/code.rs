@@ -35,7 +35,8 @@ impl<'a> Code<'a> {
             let loads = loads().filter(move |load| load.p_flags(endian) & flag == flag);
             loads.map(|load| (load.p_vaddr(endian), load.p_memsz(endian))).collect()
         };
-        let segments = loads().map(|load| (load.p_vaddr(endian), load.p_filesz(endian), load.p_offset(endian)));
+        let segments =
+            loads().map(|load| (load.p_vaddr(endian), load.p_filesz(endian), load.p_offset(endian)));
         Self {
             bytes,
             segments: segments.collect(),
@@ -58,7 +59,10 @@ impl<'a> Code<'a> {
     /// Whether a variable of so many bytes may lie at an address.
     pub(super) fn may_hold_variable(&self, address: u64, bytes: u64, align: u64) -> bool {
         let holds = |&(start, length): &(u64, u64)| {
-            address.checked_sub(start).and_then(|offset| offset.checked_add(bytes)).is_some_and(|end| end <= length)
+            address
+                .checked_sub(start)
+                .and_then(|offset| offset.checked_add(bytes))
+                .is_some_and(|end| end <= length)
         };
         address.is_multiple_of(align) && self.writable.iter().any(holds)
     }

@@ -27,7 +27,11 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
     };
     if symbols.get("uv_run").is_none() {
         let garbage_collections = garbage_collections(code, symbols);
-        return Points { garbage_collections, classes: symbols.classes.as_slice().into(), ..Points::default() };
+        return Points {
+            garbage_collections,
+            classes: symbols.classes.as_slice().into(),
+            ..Points::default()
+        };
     }
     let mut points = Points {
         io_poll: entry("uv__io_poll"),
@@ -114,8 +118,7 @@ fn task_starts(code: &Code<'_>, symbols: &Symbols) -> Vec<TaskSite> {
         Some(TaskSite { site, register: x86_64::FIRST_ARGUMENT, displacement })
     };
     let own = ["uv__fs_work", "uv__getaddrinfo_work", "uv__getnameinfo_work", "uv__random_work"];
-    let mut starts: Vec<Option<TaskSite>> =
-        own.iter().map(|name| at_entry(symbols.get(name), 0)).collect();
+    let mut starts: Vec<Option<TaskSite>> = own.iter().map(|name| at_entry(symbols.get(name), 0)).collect();
     starts.push(at_entry(symbols.get("uv__queue_work"), 0).or_else(|| {
         let work = super::layout::of((1, 45, 0)).work_request_work as i32;
         at_entry(symbols.node_task, work)

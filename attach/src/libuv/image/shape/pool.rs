@@ -113,7 +113,8 @@ fn worker(search: &Search<'_, '_>, submit: &Function) -> Result<Symbol, Unfound>
         looked_at += 1;
         let function = Function::new(body, search.code.is_fixed());
         let targets = function.calls().into_iter().map(|call| call.target);
-        for function in function.mentions().into_iter().chain(targets).filter_map(|to| search.function_at(to)) {
+        for function in function.mentions().into_iter().chain(targets).filter_map(|to| search.function_at(to))
+        {
             if reached.len() < REACHED_MAX && !reached.contains(&function) {
                 reached.push(function);
             }
@@ -168,7 +169,8 @@ impl Variables {
         };
         let (of_worker, of_submit, of_queue) = (lists_of(worker), lists_of(submit), lists_of(queue));
         let (by_submit, by_worker) = (submit.accesses(), worker.accesses());
-        let is = |access: &Access, address: u64, bytes: usize| access.address == address && access.bytes == bytes;
+        let is =
+            |access: &Access, address: u64, bytes: usize| access.address == address && access.bytes == bytes;
 
         // A task that is slow is put into its own queue; the message for it is put into the other if it is in none yet, which
         // is seen from its first word. Of both queues only the second word is used here.
@@ -182,9 +184,8 @@ impl Variables {
             only(queues.filter(|at| of_submit.contains(at) && appended(*at)))
         });
         // A copy of `uv__work_submit` in `uv_queue_work` knows no other.
-        let queue = queue.and_then(|at| {
-            if of_queue.is_empty() || of_queue == [at] { Ok(at) } else { Err(SEVERAL) }
-        });
+        let queue =
+            queue.and_then(|at| if of_queue.is_empty() || of_queue == [at] { Ok(at) } else { Err(SEVERAL) });
         let slow_queue = queue.and_then(|queue| {
             let others = of_submit.iter().copied().filter(|&at| at != queue && Ok(at) != slow_message);
             only(others.filter(|&at| appended(at)))

@@ -10,7 +10,8 @@ use super::super::symbols::Symbols;
 use super::super::{Elf, Image, TaskSite};
 
 /// Where distributions keep the shared library.
-const LIBRARIES: &[&str] = &["/usr/lib/x86_64-linux-gnu/libuv.so.1", "/usr/lib64/libuv.so.1", "/usr/lib/libuv.so.1"];
+const LIBRARIES: &[&str] =
+    &["/usr/lib/x86_64-linux-gnu/libuv.so.1", "/usr/lib64/libuv.so.1", "/usr/lib/libuv.so.1"];
 
 /// A search may take no longer; it takes a tenth of this on an idle machine.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
@@ -31,7 +32,11 @@ fn nodes() -> Vec<PathBuf> {
         return named;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join("node")).find(|node| node.is_file()).into_iter().collect()
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("node"))
+        .find(|node| node.is_file())
+        .into_iter()
+        .collect()
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
@@ -55,8 +60,10 @@ fn expect_same(path: &Path) {
     assert_eq!(found.state, told.state, "{what}");
     let points = |image: &Image| {
         let points = image.points.clone();
-        let loops = (points.io_poll, points.run_timers, points.run_idle, points.run_prepare, points.run_check);
-        let pool = (points.work_submit, points.queue_work, points.task_end, points.work_done, points.work_taken);
+        let loops =
+            (points.io_poll, points.run_timers, points.run_idle, points.run_prepare, points.run_check);
+        let pool =
+            (points.work_submit, points.queue_work, points.task_end, points.work_done, points.work_taken);
         (loops, pool, points.poll_returns, points.check_returns, points.work_functions)
     };
     assert_eq!(points(&found), points(&told), "{what}");
@@ -106,7 +113,8 @@ fn everything_is_found_in_a_library_without_symbols() {
     ];
     assert!(all.iter().all(Option::is_some), "{state:?}");
     let functions = image.points.work_functions;
-    let all = [functions.fs, functions.getaddrinfo, functions.getnameinfo, functions.random, functions.queue_work];
+    let all =
+        [functions.fs, functions.getaddrinfo, functions.getnameinfo, functions.random, functions.queue_work];
     assert!(all.iter().all(Option::is_some), "{functions:?}");
     assert!(!image.points.poll_returns.is_empty() && !image.points.check_returns.is_empty());
     assert!(!image.points.task_starts.is_empty() && !image.points.work_taken.is_empty());

@@ -20,17 +20,8 @@ type State = [Option<u64>; 16];
 const ARGUMENTS: [Name; 6] = [Name::RDI, Name::RSI, Name::RDX, Name::RCX, Name::R8, Name::R9];
 
 /// What a function may leave anything in.
-const SCRATCH: [Name; 9] = [
-    Name::RAX,
-    Name::RCX,
-    Name::RDX,
-    Name::RSI,
-    Name::RDI,
-    Name::R8,
-    Name::R9,
-    Name::R10,
-    Name::R11,
-];
+const SCRATCH: [Name; 9] =
+    [Name::RAX, Name::RCX, Name::RDX, Name::RSI, Name::RDI, Name::R8, Name::R9, Name::R10, Name::R11];
 
 /// A function's instructions, and what registers hold before each.
 pub(super) struct Function {
@@ -195,7 +186,8 @@ impl Function {
         let mut accesses = Vec::new();
         for (instruction, state) in self.states() {
             let operands = 0..instruction.op_count();
-            let Some(operand) = operands.into_iter().find(|&at| instruction.op_kind(at) == OpKind::Memory) else {
+            let Some(operand) = operands.into_iter().find(|&at| instruction.op_kind(at) == OpKind::Memory)
+            else {
                 continue;
             };
             let access = factory.info(instruction).op_access(operand);
