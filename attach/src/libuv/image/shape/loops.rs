@@ -53,9 +53,12 @@ fn handle_lists(search: &Search<'_, '_>, callees: &[Symbol]) -> [Result<Symbol, 
         calls_back(body) && bodies.iter().filter(|other| same(body, other)).count() == 3
     };
     let layout = layout::of((1, 45, 0));
-    [layout.loop_idle_handles, layout.loop_prepare_handles, layout.loop_check_handles].map(|list| {
+    let lists = [layout.loop_idle_handles, layout.loop_prepare_handles, layout.loop_check_handles];
+    lists.map(|list| {
+        let uses_only =
+            |body: &[Instruction]| lists.iter().all(|&other| uses(body, other.into()) == (other == list));
         let found = callees.iter().zip(&bodies);
-        let found = found.filter(|(_, body)| is_one_of_three(body) && uses(body, list.into()));
+        let found = found.filter(|(_, body)| is_one_of_three(body) && uses_only(body));
         let mut found = found.map(|(&callee, _)| callee);
         match (found.next(), found.next()) {
             (Some(callee), None) => Ok(callee),

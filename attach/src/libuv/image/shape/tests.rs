@@ -99,7 +99,16 @@ fn everything_is_found_in_a_library_without_symbols() {
     let Some(library) = LIBRARIES.iter().find(|path| Path::new(path).is_file()) else {
         return skip("no shared libuv is installed");
     };
-    let image = by_shape(&fs::read(library).unwrap());
+    expect_everything(&by_shape(&fs::read(library).unwrap()));
+}
+
+/// A small library with the outlines of libuv, without symbols but those of public functions.
+fn small() -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/libuv_image/stripped"))
+        .expect("a seed")
+}
+
+fn expect_everything(image: &Image) {
     assert_eq!(image.missing, []);
     let state = image.state;
     let all = [
@@ -118,4 +127,46 @@ fn everything_is_found_in_a_library_without_symbols() {
     assert!(all.iter().all(Option::is_some), "{functions:?}");
     assert!(!image.points.poll_returns.is_empty() && !image.points.check_returns.is_empty());
     assert!(!image.points.task_starts.is_empty() && !image.points.work_taken.is_empty());
+}
+
+#[test]
+fn everything_is_found_in_a_small_library() {
+    expect_everything(&by_shape(&small()));
+}
+
+#[test]
+fn what_is_there_twice_is_not_found() {
+    let whole = small();
+    let image = by_shape(&whole);
+    // Prepare handles get the list of idle ones, wherever the code names it.
+    let prepare = image.points.run_prepare.unwrap().offset as usize;
+    let mut bytes = whole.clone();
+    let mut changed = 0;
+    for at in prepare..prepare + 128 {
+        if bytes[at..at + 4] == 384u32.to_le_bytes() {
+            bytes[at..at + 4].copy_from_slice(&416u32.to_le_bytes());
+            changed += 1;
+        }
+    }
+    assert!(changed > 0, "the list is named");
+    let image = by_shape(&bytes);
+    assert_eq!((image.points.run_idle, image.points.run_prepare), (None, None));
+    assert!(image.points.run_check.is_some());
+    let whys: Vec<_> = image.missing.iter().map(|missing| (missing.what, missing.why.as_str())).collect();
+    assert_eq!(whys, [("uv__run_idle", super::SEVERAL), ("uv__run_prepare", super::NOTHING)]);
+}
+
+#[test]
+fn broken_files_are_read_as_far_as_they_go() {
+    let whole = small();
+    for length in (0..whole.len()).step_by(32) {
+        let _ = Image::read(&whole[..length]);
+    }
+    for at in (0..whole.len()).step_by(11) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let _ = Image::read(&bytes);
+        bytes[at] = 0xff;
+        let _ = Image::read(&bytes);
+    }
 }
