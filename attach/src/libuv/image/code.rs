@@ -104,7 +104,7 @@ impl<'a> Code<'a> {
 
     /// Whether a call or jump to `target` comes to one of the [wanted] functions, directly or by a stub.
     pub(super) fn leads_to(&self, symbols: &Symbols, target: u64, name: &str) -> bool {
-        symbols.address(name) == Some(target) || self.stubs.iter().any(|&stub| stub == (target, name))
+        symbols.address(name) == Some(target) || self.stubs.contains(&(target, name))
     }
 
     /// The version that `uv_version` returns.

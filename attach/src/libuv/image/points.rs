@@ -136,7 +136,7 @@ fn unlocked_start(code: &Code<'_>, symbols: &Symbols) -> Option<TaskSite> {
     let unlock = before.iter().rev().find(|it| x86_64::call(it).is_some())?;
     let site = code.site(unlock).filter(|_| unlocks(code, symbols, unlock))?;
     let behind = before.iter().skip_while(|it| it.ip() <= unlock.ip());
-    let keeps = behind.into_iter().all(|it| x86_64::writes_first_argument(it));
+    let keeps = behind.into_iter().all(x86_64::writes_first_argument);
     keeps.then_some(TaskSite { site, register, displacement })
 }
 
