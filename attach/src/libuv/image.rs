@@ -4,15 +4,15 @@
 //! placed by its offset in the file.
 //!
 //! Symbols tell, and where a library has only those of public functions, the shape of the code does. Read in this order:
-//! [`symbols`], [`code`], [`points`], [`shape`].
+//! [`symbols`], [`machine`], [`code`], [`points`], [`shape`].
 
 mod code;
 mod frames;
 mod layout;
+mod machine;
 mod points;
 mod shape;
 mod symbols;
-mod x86_64;
 
 use std::sync::Arc;
 
@@ -22,12 +22,14 @@ use object::read::elf::ElfFile64;
 
 use symbols::Symbols;
 
-/// An ELF file of this machine's kind: 64 bits, little endian.
+/// An ELF file of the kinds that are understood: 64 bits, little endian.
 type Elf<'a> = ElfFile64<'a, LittleEndian, &'a [u8]>;
 
 /// What is known of libuv in one binary. What could not be found is absent, and [`Image::missing`] says so.
 #[derive(Clone, Debug)]
 pub struct Image {
+    /// The machine that it is for.
+    pub machine: Machine,
     /// The GNU build id.
     pub build_id: Option<Vec<u8>>,
     /// The version of libuv, as `uv_version` would give it: major, minor, patch.
@@ -53,19 +55,21 @@ impl Image {
     /// that is understood. Nothing in the file is trusted: what lies outside of it is not found.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let elf = Elf::parse(bytes).ok()?;
-        if elf.architecture() != object::Architecture::X86_64 {
-            return None;
-        }
         Self::read_with(bytes, &elf, Symbols::read(&elf, true))
     }
 
     fn read_with(bytes: &[u8], elf: &Elf<'_>, mut symbols: Symbols) -> Option<Self> {
+        let machine = match elf.architecture() {
+            object::Architecture::X86_64 => Machine::X86_64,
+            object::Architecture::Aarch64 => Machine::Aarch64,
+            _ => return None,
+        };
         let run = symbols.get("uv_run");
         if run.is_none() && symbols.garbage_collections.is_empty() {
             return None;
         }
         let mut missing = Vec::new();
-        let code = code::Code::new(elf, bytes);
+        let code = code::Code::new(machine, elf, bytes);
         let version = code.version(&symbols);
         if run.is_some() {
             if version.is_none() {
@@ -81,7 +85,12 @@ impl Image {
             segments: code.segments().to_vec(),
             has_libuv: run.is_some(),
             is_node: symbols.node_task.is_some() || !symbols.garbage_collections.is_empty(),
-            layout: layout::of(version.unwrap_or((1, 45, 0))),
+            layout: layout::on(
+                machine,
+                version.unwrap_or((1, 45, 0)),
+                code.returned_constant(&symbols, "uv_loop_size"),
+            ),
+            machine,
             state,
             points,
             missing,
@@ -110,6 +119,28 @@ fn state(symbols: &Symbols) -> State {
         exit_message: symbols.address("exit_message"),
         idle_threads: symbols.address("idle_threads"),
         threads: symbols.address("nthreads"),
+    }
+}
+
+/// A type of machine whose code is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// x86-64.
+    X86_64,
+    /// arm64.
+    Aarch64,
+}
+
+impl Machine {
+    /// The one that this program runs on.
+    pub const fn native() -> Option<Self> {
+        if cfg!(target_arch = "x86_64") {
+            Some(Self::X86_64)
+        } else if cfg!(target_arch = "aarch64") {
+            Some(Self::Aarch64)
+        } else {
+            None
+        }
     }
 }
 
@@ -186,8 +217,8 @@ pub struct State {
     pub threads: Option<u64>,
 }
 
-/// An instruction on which a probe may be placed: one that the kernel emulates, so that a hit costs a microsecond and not
-/// twenty.
+/// An instruction on which a probe may be placed: on x86-64 one that the kernel emulates, so that a hit costs a microsecond and not
+/// twenty; on arm64, if there is none, one that it executes out of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
     /// Its address in the file's own terms.

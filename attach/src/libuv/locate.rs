@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use model::label::TargetError;
 
-use super::image::Image;
+use super::image::{Image, Machine};
 use crate::sys::file;
 use crate::target::{Pid, Process, ProcessError};
 
@@ -225,7 +225,9 @@ fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
     if file.metadata()?.len() == 0 {
         return Ok(None);
     }
-    Ok(Image::read(&file::map(file)?).map(Arc::new))
+    // Code of another machine, which an emulator may have mapped, is none that runs here.
+    let image = Image::read(&file::map(file)?).filter(|image| Some(image.machine) == Machine::native());
+    Ok(image.map(Arc::new))
 }
 
 #[cfg(test)]

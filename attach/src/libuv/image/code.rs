@@ -1,19 +1,23 @@
 //! The code of a file, by address.
 
-use iced_x86::{Instruction, Mnemonic};
 use object::elf::{ET_EXEC, PF_W, PF_X, PT_LOAD, ProgramFlags};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::read::{Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationTarget};
 
 use super::frames::Frames;
+use super::machine::{self, Instruction, x86_64};
 use super::symbols::{Symbol, Symbols, wanted};
-use super::{Elf, Site, x86_64};
+use super::{Elf, Machine, Site};
 
 /// Where the size of a function is not told, no more of it is read.
 const UNSIZED_BYTES: u64 = 4096;
 
+/// A function longer than this is read in part.
+const FUNCTION_BYTES_MAX: u64 = 256 << 10;
+
 /// The code of a file, by address.
 pub(super) struct Code<'a> {
+    machine: Machine,
     bytes: &'a [u8],
     /// Address, length in the file, offset in the file.
     segments: Vec<(u64, u64, u64)>,
@@ -28,7 +32,7 @@ pub(super) struct Code<'a> {
 }
 
 impl<'a> Code<'a> {
-    pub(super) fn new(elf: &Elf<'a>, bytes: &'a [u8]) -> Self {
+    pub(super) fn new(machine: Machine, elf: &Elf<'a>, bytes: &'a [u8]) -> Self {
         let endian = elf.endian();
         let loads = || elf.elf_program_headers().iter().filter(|header| header.p_type(endian) == PT_LOAD);
         let with = |flag: ProgramFlags| {
@@ -38,12 +42,13 @@ impl<'a> Code<'a> {
         let segments =
             loads().map(|load| (load.p_vaddr(endian), load.p_filesz(endian), load.p_offset(endian)));
         Self {
+            machine,
             bytes,
             segments: segments.collect(),
             executable: with(PF_X),
             writable: with(PF_W),
             is_fixed: elf.elf_header().e_type(endian) == ET_EXEC,
-            stubs: stubs(elf),
+            stubs: stubs(machine, elf),
             frames: Frames::new(elf, bytes),
         }
     }
@@ -76,14 +81,21 @@ impl<'a> Code<'a> {
 
     /// The instructions of a function.
     pub(super) fn function(&self, symbol: Symbol) -> Vec<Instruction> {
+        self.bytes_of(symbol).map_or_else(Vec::new, |code| self.machine.decode(code, symbol.address))
+    }
+
+    /// Likewise, in full: of x86-64.
+    pub(super) fn function_x86_64(&self, symbol: Symbol) -> Vec<iced_x86::Instruction> {
+        self.bytes_of(symbol).map_or_else(Vec::new, |code| x86_64::decode(code, symbol.address))
+    }
+
+    fn bytes_of(&self, symbol: Symbol) -> Option<&'a [u8]> {
         let told = (symbol.size > 0).then_some(symbol.size);
         let size = told.or_else(|| Some(self.function_at(symbol.address)?.size)).unwrap_or(UNSIZED_BYTES);
-        let code = self.offset(symbol.address).and_then(|offset| {
-            let start = usize::try_from(offset).ok()?;
-            let end = start.checked_add(usize::try_from(size).ok()?)?.min(self.bytes.len());
-            self.bytes.get(start..end)
-        });
-        code.map_or_else(Vec::new, |code| x86_64::decode(code, symbol.address))
+        let start = usize::try_from(self.offset(symbol.address)?).ok()?;
+        let end =
+            start.checked_add(usize::try_from(size.min(FUNCTION_BYTES_MAX)).ok()?)?.min(self.bytes.len());
+        self.bytes.get(start..end)
     }
 
     fn offset(&self, address: u64) -> Option<u64> {
@@ -93,13 +105,13 @@ impl<'a> Code<'a> {
     }
 
     pub(super) fn site(&self, instruction: &Instruction) -> Option<Site> {
-        let address = instruction.ip();
+        let address = instruction.address;
         Some(Site { address, offset: self.offset(address)? })
     }
 
     /// Where a function's beginning can be probed.
     pub(super) fn entry(&self, symbol: Symbol) -> Option<Site> {
-        self.site(x86_64::entry(&self.function(symbol))?)
+        self.site(machine::entry(&self.function(symbol))?)
     }
 
     /// Whether a call or jump to `target` comes to one of the [wanted] functions, directly or by a stub.
@@ -109,14 +121,23 @@ impl<'a> Code<'a> {
 
     /// The version that `uv_version` returns.
     pub(super) fn version(&self, symbols: &Symbols) -> Option<(u8, u8, u8)> {
-        let number = x86_64::returned_constant(&self.function(symbols.get("uv_version")?))?;
-        let [_, major, minor, patch] = number.to_be_bytes();
+        let [_, major, minor, patch] = self.returned_constant(symbols, "uv_version")?.to_be_bytes();
         Some((major, minor, patch))
+    }
+
+    /// The number that a function returns, whatever it is called with.
+    pub(super) fn returned_constant(&self, symbols: &Symbols, name: &str) -> Option<u32> {
+        let symbol = symbols.get(name)?;
+        self.machine.returned_constant(self.bytes_of(symbol)?, symbol.address)
+    }
+
+    pub(super) fn machine(&self) -> Machine {
+        self.machine
     }
 }
 
 /// The stubs by which wanted functions are called.
-fn stubs(elf: &Elf<'_>) -> Vec<(u64, &'static str)> {
+fn stubs(machine: Machine, elf: &Elf<'_>) -> Vec<(u64, &'static str)> {
     let name_of = |target| {
         let RelocationTarget::Symbol(index) = target else { return None };
         let symbol = elf.dynamic_symbol_table()?.symbol_by_index(index).ok()?;
@@ -128,16 +149,9 @@ fn stubs(elf: &Elf<'_>) -> Vec<(u64, &'static str)> {
     let mut stubs = Vec::new();
     for section in [".plt", ".plt.sec", ".plt.got"].iter().filter_map(|name| elf.section_by_name(name)) {
         let Ok(code) = section.data() else { continue };
-        let code = x86_64::decode(code, section.address());
-        for (position, instruction) in code.iter().enumerate() {
-            let Some(jump) = x86_64::jump_through(instruction) else { continue };
-            let Some(&(_, name)) = slots.iter().find(|&&(slot, _)| slot == jump.slot) else { continue };
-            stubs.push((jump.address, name));
-            // Or the stub begins with the mark of an indirect branch's target.
-            let before = position.checked_sub(1).map(|before| &code[before]);
-            if let Some(mark) = before.filter(|before| before.mnemonic() == Mnemonic::Endbr64) {
-                stubs.push((mark.ip(), name));
-            }
+        for stub in machine.stubs(code, section.address()) {
+            let name = slots.iter().find(|&&(slot, _)| slot == stub.slot).map(|&(_, name)| name);
+            stubs.extend(name.map(|name| (stub.address, name)));
         }
     }
     stubs

@@ -1,10 +1,9 @@
 //! Finding the instructions that carry probes.
 
-use iced_x86::Instruction;
-
 use super::code::Code;
+use super::machine::{self, Instruction};
 use super::symbols::{Symbol, Symbols};
-use super::{Missing, Points, Register, Site, TaskSite, WorkFunctions, x86_64};
+use super::{Missing, Points, Site, TaskSite, WorkFunctions};
 
 /// Finds every point that there is, and notes what was not found.
 pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing>) -> Points {
@@ -73,11 +72,11 @@ fn poll_returns(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
     let Some(poll) = symbols.get("uv__io_poll") else { return Vec::new() };
     let names = ["epoll_pwait", "epoll_wait", "uv__epoll_pwait", "uv__epoll_wait"];
     let waits = |it: &Instruction| {
-        x86_64::call(it).is_some_and(|to| names.iter().any(|name| code.leads_to(symbols, to, name)))
+        it.call().is_some_and(|to| names.iter().any(|name| code.leads_to(symbols, to, name)))
     };
     let body = code.function(poll);
     let calls = body.iter().enumerate().filter(|(_, it)| waits(it));
-    calls.filter_map(|(position, _)| code.site(x86_64::behind(&body, position)?)).collect()
+    calls.filter_map(|(position, _)| code.site(machine::behind(&body, position)?)).collect()
 }
 
 /// Behind the call of `uv__run_check` in `uv_run`.
@@ -86,8 +85,8 @@ fn check_returns(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
         return Vec::new();
     };
     let body = code.function(run);
-    let calls = body.iter().enumerate().filter(|(_, it)| x86_64::call(it) == Some(check));
-    calls.filter_map(|(position, _)| code.site(x86_64::behind(&body, position)?)).collect()
+    let calls = body.iter().enumerate().filter(|(_, it)| it.call() == Some(check));
+    calls.filter_map(|(position, _)| code.site(machine::behind(&body, position)?)).collect()
 }
 
 fn garbage_collections(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
@@ -105,8 +104,8 @@ fn work_taken(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
 fn queue_work(code: &Code<'_>, symbols: &Symbols) -> Option<Site> {
     let (queue_work, submit) = (symbols.get("uv_queue_work")?, symbols.address("uv__work_submit"));
     let body = code.function(queue_work);
-    let calls_submit = submit.is_some() && body.iter().any(|it| x86_64::target(it) == submit);
-    if calls_submit { None } else { code.site(x86_64::entry(&body)?) }
+    let calls_submit = submit.is_some() && body.iter().any(|it| it.target() == submit);
+    if calls_submit { None } else { code.site(machine::entry(&body)?) }
 }
 
 /// Where every task passes exactly once, outside the pool's lock: libuv's own functions, and for what is given to
@@ -115,7 +114,7 @@ fn queue_work(code: &Code<'_>, symbols: &Symbols) -> Option<Site> {
 fn task_starts(code: &Code<'_>, symbols: &Symbols) -> Vec<TaskSite> {
     let at_entry = |symbol: Option<Symbol>, displacement| {
         let site = code.entry(symbol?)?;
-        Some(TaskSite { site, register: x86_64::FIRST_ARGUMENT, displacement })
+        Some(TaskSite { site, register: code.machine().first_argument(), displacement })
     };
     let own = ["uv__fs_work", "uv__getaddrinfo_work", "uv__getnameinfo_work", "uv__random_work"];
     let mut starts: Vec<Option<TaskSite>> = own.iter().map(|name| at_entry(symbols.get(name), 0)).collect();
@@ -130,29 +129,24 @@ fn task_starts(code: &Code<'_>, symbols: &Symbols) -> Vec<TaskSite> {
 /// In `worker`, the call of `uv_mutex_unlock` before the call of the task.
 fn unlocked_start(code: &Code<'_>, symbols: &Symbols) -> Option<TaskSite> {
     let body = code.function(symbols.get("worker")?);
-    let (position, (register, displacement)) = task_call(&body)?;
+    let (position, register, displacement) = machine::call_through(&body)?;
     // Between the two only the task's argument is made: an instruction or two.
     let before = body.get(position.checked_sub(4)?..position)?;
-    let unlock = before.iter().rev().find(|it| x86_64::call(it).is_some())?;
+    let unlock = before.iter().rev().find(|it| it.call().is_some())?;
     let site = code.site(unlock).filter(|_| unlocks(code, symbols, unlock))?;
-    let behind = before.iter().skip_while(|it| it.ip() <= unlock.ip());
-    let keeps = behind.into_iter().all(x86_64::writes_first_argument);
+    let behind = before.iter().skip_while(|it| it.address <= unlock.address);
+    let keeps = behind.into_iter().all(|it| it.makes_arguments);
     keeps.then_some(TaskSite { site, register, displacement })
 }
 
 fn unlocks(code: &Code<'_>, symbols: &Symbols, instruction: &Instruction) -> bool {
-    x86_64::call(instruction).is_some_and(|to| code.leads_to(symbols, to, "uv_mutex_unlock"))
-}
-
-/// In `worker`, the call of the task.
-fn task_call(body: &[Instruction]) -> Option<(usize, (Register, i32))> {
-    body.iter().enumerate().find_map(|(position, it)| Some((position, x86_64::call_through(it)?)))
+    instruction.call().is_some_and(|to| code.leads_to(symbols, to, "uv_mutex_unlock"))
 }
 
 /// In `worker`, the call of `uv_mutex_lock` that follows the call of the task.
 fn task_end(code: &Code<'_>, symbols: &Symbols) -> Option<TaskSite> {
     let body = code.function(symbols.get("worker")?);
-    let (position, (register, displacement)) = task_call(&body)?;
-    let site = code.site(x86_64::behind(&body, position)?)?;
+    let (position, register, displacement) = machine::call_through(&body)?;
+    let site = code.site(machine::behind(&body, position)?)?;
     Some(TaskSite { site, register, displacement })
 }

@@ -5,7 +5,7 @@
 //! by its distance from something else, or by its bytes: compilers do as they like with these. What has no candidate, or more
 //! than one, stays unknown.
 //!
-//! This is the code of x86-64. [`values`] follows constants through a function, [`loops`] finds what belongs to the event loop,
+//! Only code of x86-64 is understood. [`values`] follows constants through a function, [`loops`] finds what belongs to the event loop,
 //! [`pool`] what belongs to the thread pool.
 
 mod loops;
@@ -15,8 +15,9 @@ mod tests;
 mod values;
 
 use super::code::Code;
+use super::machine::x86_64;
 use super::symbols::{Symbol, Symbols};
-use super::{Missing, x86_64};
+use super::{Machine, Missing};
 use values::Function;
 
 /// A function of libuv that is longer is none that is looked for.
@@ -54,7 +55,7 @@ const SEVERAL: Unfound = "it has no symbol, and more than one place in the code 
 
 /// Adds what is found to the symbols of a binary that has libuv's public functions. What has a symbol is not looked for.
 pub(super) fn complete(code: &Code<'_>, symbols: &mut Symbols, missing: &mut Vec<Missing>) {
-    if NAMES.iter().all(|name| symbols.get(name).is_some()) {
+    if code.machine() != Machine::X86_64 || NAMES.iter().all(|name| symbols.get(name).is_some()) {
         return;
     }
     let mut search = Search { code, symbols, missing };
@@ -86,12 +87,12 @@ impl Search<'_, '_> {
     }
 
     fn analysed(&self, symbol: Symbol) -> Function {
-        Function::new(self.code.function(symbol), self.code.is_fixed())
+        Function::new(self.code.function_x86_64(symbol), self.code.is_fixed())
     }
 
     /// Whether a function calls another one, which has a name, or jumps to it.
     fn calls(&self, function: Symbol, names: &[&str]) -> bool {
-        let body = self.code.function(function);
+        let body = self.code.function_x86_64(function);
         let mut targets = body.iter().filter_map(x86_64::target);
         targets.any(|target| names.iter().any(|name| self.leads_to(Some(target), name)))
     }

@@ -49,6 +49,7 @@ const WANTED: &[&str] = &[
     "uv_getaddrinfo",
     "uv_getnameinfo",
     "uv_loop_init",
+    "uv_loop_size",
     "uv_mutex_lock",
     "uv_once",
     "uv_random",

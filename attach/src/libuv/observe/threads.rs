@@ -26,6 +26,9 @@ const THREADS_MAX: usize = 4096;
 const AGAIN_NS: u64 = 1_500_000_000;
 const AGAIN_MAX_NS: u64 = 60_000_000_000;
 
+/// Addresses of processes lie below; on x86-64 even below half of it.
+const ADDRESS_MAX: u64 = 1 << 48;
+
 /// The calls that wait for events: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
 #[cfg(target_arch = "x86_64")]
 const POLLS: &[u64] = &[232, 281, 441];
@@ -122,7 +125,7 @@ impl Threads {
         let mut tried = Vec::new();
         for word in stack.chunks_exact(8) {
             let address = u64::from_ne_bytes(word.try_into().expect("chunks of eight"));
-            let is_address = address > 0xffff && address < 1 << 47 && address.is_multiple_of(8);
+            let is_address = address > 0xffff && address < ADDRESS_MAX && address.is_multiple_of(8);
             if !is_address || tried.contains(&address) {
                 continue;
             }

@@ -3,8 +3,8 @@
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
 use super::super::layout;
+use super::super::machine::x86_64;
 use super::super::symbols::Symbol;
-use super::super::x86_64;
 use super::{NOTHING, SEVERAL, Search, only};
 
 /// `uv_run` calls fewer functions.
@@ -34,7 +34,7 @@ pub(super) fn find(search: &mut Search<'_, '_>) {
 /// The functions that a function calls, each once, in the order of the calls.
 fn callees(search: &Search<'_, '_>, function: Symbol) -> Vec<Symbol> {
     let mut found: Vec<Symbol> = Vec::new();
-    for target in search.code.function(function).iter().filter_map(x86_64::call) {
+    for target in search.code.function_x86_64(function).iter().filter_map(x86_64::call) {
         if found.iter().all(|callee| callee.address != target) && found.len() < CALLEES_MAX {
             found.extend(search.function_at(target));
         }
@@ -45,7 +45,8 @@ fn callees(search: &Search<'_, '_>, function: Symbol) -> Vec<Symbol> {
 /// The functions that run idle, prepare and check handles: libuv makes them of one macro, so they consist of the same
 /// instructions, and each uses its own list of the loop.
 fn handle_lists(search: &Search<'_, '_>, callees: &[Symbol]) -> [Result<Symbol, &'static str>; 3] {
-    let bodies: Vec<Vec<Instruction>> = callees.iter().map(|&callee| search.code.function(callee)).collect();
+    let bodies: Vec<Vec<Instruction>> =
+        callees.iter().map(|&callee| search.code.function_x86_64(callee)).collect();
     let same = |one: &[Instruction], other: &[Instruction]| {
         one.iter().map(Instruction::mnemonic).eq(other.iter().map(Instruction::mnemonic))
     };

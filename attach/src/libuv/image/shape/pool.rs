@@ -3,8 +3,8 @@
 use iced_x86::{Instruction, Mnemonic, OpKind, Register as Name};
 
 use super::super::layout;
+use super::super::machine::x86_64;
 use super::super::symbols::Symbol;
-use super::super::x86_64;
 use super::values::{Access, Call, Function};
 use super::{NOTHING, SEVERAL, Search, Unfound, only};
 
@@ -86,7 +86,7 @@ fn queued(search: &Search<'_, '_>, queue: &Function) -> Result<Symbol, Unfound> 
     let once: Vec<u64> = once.filter_map(|call| call.arguments[1]).collect();
     let candidates = queue.mentions().into_iter().filter(|address| !once.contains(address));
     let functions = candidates.filter_map(|address| search.function_at(address));
-    only(functions.filter(|&function| runs_request(&search.code.function(function))))
+    only(functions.filter(|&function| runs_request(&search.code.function_x86_64(function))))
 }
 
 /// Whether code jumps to what `uv_work_t.work_cb` tells, seen from the task in the request, and leaves `after_work_cb` alone.
@@ -109,7 +109,7 @@ fn worker(search: &Search<'_, '_>, submit: &Function) -> Result<Symbol, Unfound>
     let mut reached = vec![begin];
     let mut looked_at = 0;
     while looked_at < reached.len() {
-        let body = search.code.function(reached[looked_at]);
+        let body = search.code.function_x86_64(reached[looked_at]);
         looked_at += 1;
         let function = Function::new(body, search.code.is_fixed());
         let targets = function.calls().into_iter().map(|call| call.target);
@@ -120,7 +120,7 @@ fn worker(search: &Search<'_, '_>, submit: &Function) -> Result<Symbol, Unfound>
             }
         }
     }
-    only(reached.into_iter().filter(|&function| runs_task(&search.code.function(function))))
+    only(reached.into_iter().filter(|&function| runs_task(&search.code.function_x86_64(function))))
 }
 
 /// `lea -24(R),%rdi; call *-24(R)`.

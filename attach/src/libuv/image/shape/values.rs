@@ -8,7 +8,7 @@ use iced_x86::{
     FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register as Name,
 };
 
-use super::super::x86_64;
+use super::super::machine::x86_64;
 
 /// A function of more instructions is not looked at.
 const INSTRUCTIONS_MAX: usize = 4096;
