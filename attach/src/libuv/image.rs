@@ -79,6 +79,9 @@ impl Image {
             shape::complete(&code, &mut symbols, &mut missing);
         }
         let (points, state) = (points::find(&code, &symbols, &mut missing), state(&symbols));
+        if run.is_some() && state.queue.is_none() && missing.iter().all(|missing| missing.what != "wq") {
+            missing.push(Missing { what: "wq", why: "the pool's variables have no symbols".to_owned() });
+        }
         Some(Self {
             build_id: elf.build_id().ok().flatten().map(<[u8]>::to_vec),
             version,

@@ -129,7 +129,7 @@ impl Registers {
                     0 => (None, at),
                     3 => {
                         self.set(from, at, None);
-                        (None, at)
+                        (None, self.value[from as usize])
                     }
                     _ => {
                         self.set(from, None, None);
@@ -150,15 +150,18 @@ impl Registers {
     }
 
     fn set(&mut self, register: u32, value: Made, loaded: Made) {
-        // A kept register that was written is another value from here on.
-        let is_kept_anew = KEPT.contains(&register);
-        if is_kept_anew {
-            for other in self.value.iter_mut().chain(&mut self.loaded) {
-                *other = other.filter(|(base, _)| *base != register);
+        let other = |made: Made| made.filter(|(base, _)| *base != register);
+        let (mut value, mut loaded) = (value, loaded);
+        if KEPT.contains(&register) {
+            // What was made from it was made from what it held before; from here on it holds something of its own.
+            for made in self.value.iter_mut().chain(&mut self.loaded) {
+                *made = other(*made);
             }
+            value = other(value).or(Some((register, 0)));
+            loaded = other(loaded);
         }
-        self.value[register as usize] = if is_kept_anew { Some((register, 0)) } else { value };
-        self.loaded[register as usize] = loaded.filter(|(base, _)| *base != register || !is_kept_anew);
+        self.value[register as usize] = value;
+        self.loaded[register as usize] = loaded;
     }
 
     /// A store may move its address.
@@ -253,3 +256,6 @@ fn immediate_12(word: u32) -> i64 {
 fn signed(bits: u32, count: u32) -> i64 {
     i64::from(((bits << (32 - count)) as i32) >> (32 - count))
 }
+
+#[cfg(test)]
+mod tests;
