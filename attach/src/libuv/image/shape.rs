@@ -6,13 +6,14 @@
 //! than one, stays unknown.
 //!
 //! Only code of x86-64 is understood. [`values`] follows constants through a function, [`loops`] finds what belongs to the event loop,
-//! [`pool`] what belongs to the thread pool.
+//! [`pool`] what belongs to the thread pool, [`variables`] what it keeps.
 
 mod loops;
 mod pool;
 #[cfg(test)]
 mod tests;
 mod values;
+mod variables;
 
 use super::code::Code;
 use super::machine::x86_64;

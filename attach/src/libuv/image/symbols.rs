@@ -75,6 +75,9 @@ const CLASSES_MAX: usize = 4096;
 
 type Table<'a> = SymbolTable<'a, FileHeader64<LittleEndian>, &'a [u8]>;
 
+/// More public functions than libuv has, in two tables.
+const PUBLIC_MAX: usize = 4096;
+
 /// A function has no more copies than this.
 const COPIES_MAX: usize = 8;
 
@@ -89,6 +92,8 @@ pub(super) struct Symbol {
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     named: HashMap<&'static str, Symbol>,
+    /// The addresses of libuv's public functions, sorted.
+    public: Vec<u64>,
     pub(super) garbage_collections: Vec<Symbol>,
     pub(super) node_task: Option<Symbol>,
     pub(super) classes: Vec<Class>,
@@ -102,6 +107,7 @@ impl Symbols {
         if full {
             symbols.read_table(elf, elf.elf_symbol_table());
         }
+        symbols.public.sort_unstable();
         symbols.classes.sort_unstable_by_key(|class| class.start);
         symbols.classes.dedup_by_key(|class| class.start);
         symbols
@@ -115,6 +121,11 @@ impl Symbols {
     /// The address of the symbol with one of the wanted names.
     pub(super) fn address(&self, name: &str) -> Option<u64> {
         self.get(name).map(|symbol| symbol.address)
+    }
+
+    /// Whether a public function of libuv begins at an address.
+    pub(super) fn is_public(&self, address: u64) -> bool {
+        self.public.binary_search(&address).is_ok()
     }
 
     /// Adds what was found without a symbol; a symbol would win.
@@ -137,6 +148,10 @@ impl Symbols {
             match name.as_bytes() {
                 [b'_', b'Z', ..] => self.offer_cpp(name, symbol),
                 _ => {
+                    let is_public = name.starts_with("uv_") && !name.starts_with("uv__");
+                    if is_public && self.public.len() < PUBLIC_MAX {
+                        self.public.push(symbol.address);
+                    }
                     if let Some(name) = wanted(name) {
                         self.named.entry(name).or_insert(symbol);
                     }

@@ -1,12 +1,13 @@
-//! The thread pool: how tasks come into it, what its threads run, and its variables.
+//! The thread pool: how tasks come into it, and what its threads run.
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register as Name};
 
 use super::super::layout;
 use super::super::machine::x86_64;
 use super::super::symbols::Symbol;
-use super::values::{Access, Call, Function};
-use super::{NOTHING, SEVERAL, Search, Unfound, only};
+use super::values::{Call, Function};
+use super::variables::{NODE_BYTES, Variables};
+use super::{NOTHING, Search, Unfound, only};
 
 /// Public functions that hand a task to the pool, and the function that the task runs.
 const SUBMITTERS: &[(&str, &str)] = &[
@@ -20,9 +21,6 @@ const SUBMITTERS: &[(&str, &str)] = &[
 
 /// Functions that are looked at on the way from the pool's initialization to the function of its threads.
 const REACHED_MAX: usize = 64;
-
-/// A list's head or node.
-const NODE_BYTES: u64 = 16;
 
 pub(super) fn find(search: &mut Search<'_, '_>) {
     let submissions = submissions(search);
@@ -46,7 +44,7 @@ pub(super) fn find(search: &mut Search<'_, '_>) {
     let worker = worker(search, &submit);
     search.offer("worker", worker);
     let variables = match search.named("worker") {
-        Some(worker) => Variables::find(search, &submit, &queue, &worker),
+        Some(worker) => Variables::find(search, [submit, queue, worker]),
         None => Variables::default(),
     };
     search.offer_variable("wq", variables.queue, NODE_BYTES);
@@ -133,89 +131,4 @@ fn runs_task(body: &[Instruction]) -> bool {
             && pair[0].memory_displacement64() as i64 == node;
         is_argument && x86_64::call_through(&pair[1]).is_some_and(|(_, from)| i64::from(from) == node)
     })
-}
-
-/// The pool's variables.
-struct Variables {
-    queue: Result<u64, Unfound>,
-    slow_queue: Result<u64, Unfound>,
-    slow_message: Result<u64, Unfound>,
-    exit_message: Result<u64, Unfound>,
-    idle_threads: Result<u64, Unfound>,
-    threads: Result<u64, Unfound>,
-}
-
-impl Default for Variables {
-    fn default() -> Self {
-        let unknown = Err(NOTHING);
-        Self {
-            queue: unknown,
-            slow_queue: unknown,
-            slow_message: unknown,
-            exit_message: unknown,
-            idle_threads: unknown,
-            threads: unknown,
-        }
-    }
-}
-
-impl Variables {
-    fn find(search: &Search<'_, '_>, submit: &Function, queue: &Function, worker: &Function) -> Self {
-        let lists_of = |function: &Function| {
-            let shared = locks(search, function);
-            let mut mentions = function.mentions();
-            mentions.retain(|&at| search.code.may_hold_variable(at, NODE_BYTES, 8) && !shared.contains(&at));
-            mentions
-        };
-        let (of_worker, of_submit, of_queue) = (lists_of(worker), lists_of(submit), lists_of(queue));
-        let (by_submit, by_worker) = (submit.accesses(), worker.accesses());
-        let is =
-            |access: &Access, address: u64, bytes: usize| access.address == address && access.bytes == bytes;
-
-        // A task that is slow is put into its own queue; the message for it is put into the other if it is in none yet, which
-        // is seen from its first word. Of both queues only the second word is used here.
-        let first_is_read = |at: u64| by_submit.iter().any(|it| it.reads && is(it, at, 8));
-        let appended = |at: u64| by_submit.iter().any(|it| it.writes && is(it, at.wrapping_add(8), 8));
-        let slow_message = only(of_submit.iter().copied().filter(|&at| first_is_read(at)));
-        // The one queue that the message is ever put into.
-        let queue = slow_message.and_then(|message| {
-            let stored = by_worker.iter().filter(|it| it.writes && is(it, message, 8));
-            let queues = stored.filter_map(|it| it.stored).filter(|&at| at != message);
-            only(queues.filter(|at| of_submit.contains(at) && appended(*at)))
-        });
-        // A copy of `uv__work_submit` in `uv_queue_work` knows no other.
-        let queue =
-            queue.and_then(|at| if of_queue.is_empty() || of_queue == [at] { Ok(at) } else { Err(SEVERAL) });
-        let slow_queue = queue.and_then(|queue| {
-            let others = of_submit.iter().copied().filter(|&at| at != queue && Ok(at) != slow_message);
-            only(others.filter(|&at| appended(at)))
-        });
-        // Only compared with what was taken from the queue.
-        let known = [queue, slow_queue, slow_message];
-        let others = of_worker.iter().copied().filter(|&at| !known.contains(&Ok(at)));
-        let used = |at: u64| by_worker.iter().any(|it| it.address.wrapping_sub(at) < NODE_BYTES);
-        let exit_message = only(others.filter(|&at| !of_submit.contains(&at) && !used(at)));
-
-        let counts = |accesses: &[Access]| -> Vec<Access> {
-            let counts = accesses.iter().copied().filter(|it| it.bytes == 4);
-            counts.filter(|it| search.code.may_hold_variable(it.address, 4, 4)).collect()
-        };
-        let of_worker = counts(&by_worker);
-        let is_written = |at: u64| of_worker.iter().any(|it| it.writes && it.address == at);
-        // Who submits a task looks whether a thread waits, and threads count themselves.
-        let asked = counts(&by_submit).into_iter().filter(|it| it.reads).map(|it| it.address);
-        let idle_threads = only(asked.filter(|&at| is_written(at)));
-        // Threads only read how many they are.
-        let read = of_worker.iter().filter(|it| it.reads && !is_written(it.address));
-        let threads = only(read.map(|it| it.address));
-        Self { queue, slow_queue, slow_message, exit_message, idle_threads, threads }
-    }
-}
-
-/// The addresses that a function locks, signals, waits for or initializes by.
-fn locks(search: &Search<'_, '_>, function: &Function) -> Vec<u64> {
-    let names = ["uv_mutex_lock", "uv_mutex_unlock", "uv_cond_wait", "uv_cond_signal", "uv_once"];
-    let calls = function.calls().into_iter();
-    let calls = calls.filter(|call| names.iter().any(|name| search.leads_to(Some(call.target), name)));
-    calls.flat_map(|call| [call.arguments[0], call.arguments[1]]).flatten().collect()
 }

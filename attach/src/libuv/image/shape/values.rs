@@ -45,8 +45,6 @@ pub(super) struct Access {
     pub(super) bytes: usize,
     pub(super) reads: bool,
     pub(super) writes: bool,
-    /// The constant that is stored.
-    pub(super) stored: Option<u64>,
 }
 
 impl Function {
@@ -183,34 +181,47 @@ impl Function {
     /// The uses of memory at constant addresses.
     pub(super) fn accesses(&self) -> Vec<Access> {
         let mut factory = InstructionInfoFactory::new();
-        let mut accesses = Vec::new();
-        for (instruction, state) in self.states() {
-            let operands = 0..instruction.op_count();
-            let Some(operand) = operands.into_iter().find(|&at| instruction.op_kind(at) == OpKind::Memory)
-            else {
+        self.states()
+            .filter_map(|(instruction, state)| self.access(instruction, state, &mut factory))
+            .collect()
+    }
+
+    fn access(
+        &self,
+        instruction: &Instruction,
+        state: &State,
+        factory: &mut InstructionInfoFactory,
+    ) -> Option<Access> {
+        let mut operands = 0..instruction.op_count();
+        let operand = operands.find(|&at| instruction.op_kind(at) == OpKind::Memory)?;
+        let (reads, writes) = match factory.info(instruction).op_access(operand) {
+            OpAccess::Read | OpAccess::CondRead => (true, false),
+            OpAccess::Write | OpAccess::CondWrite => (false, true),
+            OpAccess::ReadWrite | OpAccess::ReadCondWrite => (true, true),
+            _ => return None,
+        };
+        let address = self.memory(instruction, state)?;
+        Some(Access { address, bytes: instruction.memory_size().size(), reads, writes })
+    }
+
+    /// Which of some addresses of words is read first, on every way from the function's beginning.
+    pub(super) fn reads_first(&self, words: &[u64]) -> Vec<u64> {
+        let mut factory = InstructionInfoFactory::new();
+        let mut seen = vec![false; self.body.len()];
+        let mut waiting: Vec<usize> = (0..self.body.len().min(1)).collect();
+        let mut first = Vec::new();
+        while let Some(position) = waiting.pop() {
+            if std::mem::replace(&mut seen[position], true) {
                 continue;
-            };
-            let access = factory.info(instruction).op_access(operand);
-            let reads = matches!(
-                access,
-                OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-            );
-            let writes = matches!(
-                access,
-                OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-            );
-            let Some(address) = self.memory(instruction, state).filter(|_| reads || writes) else { continue };
-            let stored = match (instruction.mnemonic(), instruction.op1_kind()) {
-                (Mnemonic::Mov, OpKind::Register) if operand == 0 => {
-                    number(instruction.op1_register()).and_then(|at| state[at])
-                }
-                (Mnemonic::Mov, _) if operand == 0 => self.immediate(instruction),
-                _ => None,
-            };
-            let bytes = instruction.memory_size().size();
-            accesses.push(Access { address, bytes, reads, writes, stored });
+            }
+            let Some(state) = &self.before[position] else { continue };
+            let access = self.access(&self.body[position], state, &mut factory);
+            match access.filter(|it| it.reads && it.bytes == 8 && words.contains(&it.address)) {
+                Some(access) => first.push(access.address),
+                None => waiting.extend(self.next(position).into_iter().flatten()),
+            }
         }
-        accesses
+        first
     }
 
     /// The addresses that stand in the code as values, each once.
