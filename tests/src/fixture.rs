@@ -24,6 +24,8 @@ pub enum Program {
     Templates,
     /// Says that it is libuv, and lies about it. C.
     Lies,
+    /// Blocks phases of libuv's loop and gives its pool work, as it tells itself. C, on the shared library of the distribution.
+    Phases,
     /// A release binary: generics, recursion, trait objects, the standard library. Rust.
     Service,
 }
@@ -37,6 +39,7 @@ impl Program {
             Self::Forks => "forks",
             Self::Templates => "templates",
             Self::Lies => "lies",
+            Self::Phases => "phases",
             Self::Service => "service",
         }
     }
@@ -49,11 +52,14 @@ impl Program {
     pub fn build(self) -> Option<PathBuf> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let (compiler, extension) = match self {
-            Self::Leaves | Self::Threads | Self::Forks | Self::Lies => ("gcc", "c"),
+            Self::Leaves | Self::Threads | Self::Forks | Self::Lies | Self::Phases => ("gcc", "c"),
             Self::Templates => ("g++", "cpp"),
             Self::Service => ("rustc", "rs"),
         };
         let compiler = requirement::program(compiler)?;
+        if self == Self::Phases {
+            requirement::header("uv.h")?;
+        }
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
         let source = path("programs").join(self.name()).with_extension(extension);
         let program = scratch().join("programs").join(self.name());
@@ -62,7 +68,7 @@ impl Program {
             // Another process may run the old one, or build it too: the new one takes its place in one step.
             let new = program.with_extension(std::process::id().to_string());
             let mut command = Command::new(compiler);
-            command.args(self.flags()).arg("-o").arg(&new).arg(source);
+            command.args(self.flags()).arg("-o").arg(&new).arg(source).args(self.libraries());
             run(&mut command, Duration::from_secs(120));
             fs::rename(new, &program).expect("the new program takes the old one's place");
         }
@@ -71,12 +77,16 @@ impl Program {
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Leaves | Self::Forks | Self::Lies | Self::Templates => {
+            Self::Leaves | Self::Forks | Self::Lies | Self::Phases | Self::Templates => {
                 &["-O2", "-g1", "-fomit-frame-pointer"]
             }
             Self::Threads => &["-O2", "-g1", "-fomit-frame-pointer", "-pthread"],
             Self::Service => &["--edition=2024", "-O", "-Cdebuginfo=line-tables-only"],
         }
+    }
+
+    fn libraries(self) -> &'static [&'static str] {
+        if self == Self::Phases { &["-luv"] } else { &[] }
     }
 }
 

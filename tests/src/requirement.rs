@@ -17,6 +17,20 @@ pub fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// Where a C header of the system lies; `None` after saying that the story is skipped.
+///
+/// # Panics
+/// With `CI=true`, if there is none.
+#[track_caller]
+pub fn header(name: &str) -> Option<PathBuf> {
+    let folders = ["/usr/include", "/usr/local/include"].map(PathBuf::from);
+    let found = folders.into_iter().map(|folder| folder.join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        skip(&format!("the header {name} is missing; `cargo xtask test` installs it"));
+    }
+    found
+}
+
 /// Whether we may do everything; says that the story is skipped if not.
 ///
 /// # Panics

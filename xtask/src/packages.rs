@@ -12,6 +12,7 @@ use crate::command::{Error, run, say};
 
 /// A program, the packages that bring it, and what the tests want it for.
 struct Tool {
+    /// Its name, or the path of a file that the packages bring.
     program: &'static str,
     /// The first of them that the machine's package lists know is installed.
     packages: &'static [&'static str],
@@ -27,6 +28,11 @@ const TOOLS: &[Tool] = &[
         program: "perf",
         packages: &["linux-perf", "linux-tools-generic"],
         purpose: "is the profiler that ours is compared with",
+    },
+    Tool {
+        program: "/usr/include/uv.h",
+        packages: &["libuv1-dev"],
+        purpose: "belongs to the shared libuv that a C program runs on",
     },
     Tool { program: "chromium", packages: &["chromium"], purpose: "shows flamegraphs" },
     Tool { program: "chromedriver", packages: &["chromium-driver"], purpose: "clicks in flamegraphs" },
@@ -113,6 +119,7 @@ fn is_known(package: &str) -> bool {
 }
 
 fn is_on_path(program: &str) -> bool {
+    // A whole path is found wherever it is looked for.
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 

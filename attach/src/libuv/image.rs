@@ -2,11 +2,17 @@
 //!
 //! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Located::bias). A probe is
 //! placed by its offset in the file.
+//!
+//! Symbols tell, and where a library has only those of public functions, the shape of the code does. Read in this order:
+//! [`symbols`], [`machine`], [`code`], [`points`], [`shape`].
 
+mod code;
+mod frames;
 mod layout;
+mod machine;
 mod points;
+mod shape;
 mod symbols;
-mod x86_64;
 
 use std::sync::Arc;
 
@@ -16,12 +22,14 @@ use object::read::elf::ElfFile64;
 
 use symbols::Symbols;
 
-/// An ELF file of this machine's kind: 64 bits, little endian.
+/// An ELF file of the kinds that are understood: 64 bits, little endian.
 type Elf<'a> = ElfFile64<'a, LittleEndian, &'a [u8]>;
 
 /// What is known of libuv in one binary. What could not be found is absent, and [`Image::missing`] says so.
 #[derive(Clone, Debug)]
 pub struct Image {
+    /// The machine that it is for.
+    pub machine: Machine,
     /// The GNU build id.
     pub build_id: Option<Vec<u8>>,
     /// The version of libuv, as `uv_version` would give it: major, minor, patch.
@@ -49,23 +57,32 @@ impl Image {
     /// that is understood. Nothing in the file is trusted: what lies outside of it is not found.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let elf = Elf::parse(bytes).ok()?;
-        if elf.architecture() != object::Architecture::X86_64 {
-            return None;
-        }
-        let symbols = Symbols::read(&elf);
+        Self::read_with(bytes, &elf, Symbols::read(&elf, true))
+    }
+
+    fn read_with(bytes: &[u8], elf: &Elf<'_>, mut symbols: Symbols) -> Option<Self> {
+        let machine = match elf.architecture() {
+            object::Architecture::X86_64 => Machine::X86_64,
+            object::Architecture::Aarch64 => Machine::Aarch64,
+            _ => return None,
+        };
         let run = symbols.get("uv_run");
         if run.is_none() && symbols.garbage_collections.is_empty() {
             return None;
         }
         let mut missing = Vec::new();
-        let code = points::Code::new(&elf, bytes);
+        let code = code::Code::new(machine, elf, bytes);
         let version = code.version(&symbols);
         let node_version = code.node_version(&symbols);
-        if run.is_some() && version.is_none() {
-            missing.push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
+        if run.is_some() {
+            if version.is_none() {
+                missing
+                    .push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
+            }
+            shape::complete(&code, &mut symbols, &mut missing);
         }
         let (points, state) = (points::find(&code, &symbols, &mut missing), state(&symbols));
-        if run.is_some() && state.queue.is_none() {
+        if run.is_some() && state.queue.is_none() && missing.iter().all(|missing| missing.what != "wq") {
             missing.push(Missing { what: "wq", why: "the pool's variables have no symbols".to_owned() });
         }
         Some(Self {
@@ -75,7 +92,12 @@ impl Image {
             has_libuv: run.is_some(),
             is_node: symbols.node_task.is_some() || !symbols.garbage_collections.is_empty(),
             node_version,
-            layout: layout::of(version.unwrap_or((1, 45, 0))),
+            layout: layout::on(
+                machine,
+                version.unwrap_or((1, 45, 0)),
+                code.returned_constant(&symbols, "uv_loop_size"),
+            ),
+            machine,
             state,
             points,
             missing,
@@ -107,12 +129,34 @@ fn state(symbols: &Symbols) -> State {
     }
 }
 
+/// A type of machine whose code is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// x86-64.
+    X86_64,
+    /// arm64.
+    Aarch64,
+}
+
+impl Machine {
+    /// The one that this program runs on.
+    pub const fn native() -> Option<Self> {
+        if cfg!(target_arch = "x86_64") {
+            Some(Self::X86_64)
+        } else if cfg!(target_arch = "aarch64") {
+            Some(Self::Aarch64)
+        } else {
+            None
+        }
+    }
+}
+
 /// Something that was not found in a binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// The function or variable, by libuv's name.
     pub what: &'static str,
-    /// Why, in a few words: `no symbol, and the code has another shape`.
+    /// Why, in a few words: `it has no symbol, and nothing in the code has its shape`.
     pub why: String,
 }
 
@@ -180,8 +224,8 @@ pub struct State {
     pub threads: Option<u64>,
 }
 
-/// An instruction on which a probe may be placed: one that the kernel emulates, so that a hit costs a microsecond and not
-/// twenty.
+/// An instruction on which a probe may be placed: on x86-64 one that the kernel emulates, so that a hit costs a microsecond and not
+/// twenty; on arm64, if there is none, one that it executes out of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
     /// Its address in the file's own terms.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use model::label::TargetError;
 
-use super::image::Image;
+use super::image::{Image, Machine};
 use crate::sys::file;
 use crate::target::{Pid, Process, ProcessError};
 
@@ -54,6 +54,12 @@ impl Part {
 }
 
 impl Located {
+    /// The binary whose C++ classes are those of tasks: that of Node.js.
+    pub(super) fn classes(&self) -> &Part {
+        let has_classes = |part: &&Part| !part.image.points.classes.is_empty();
+        self.engine.as_ref().filter(has_classes).unwrap_or(&self.libuv)
+    }
+
     /// Whether this is Node.js.
     pub fn is_node(&self) -> bool {
         self.engine.is_some() || self.libuv.image.is_node
@@ -225,7 +231,9 @@ fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
     if file.metadata()?.len() == 0 {
         return Ok(None);
     }
-    Ok(Image::read(&file::map(file)?).map(Arc::new))
+    // Code of another machine, which an emulator may have mapped, is none that runs here.
+    let image = Image::read(&file::map(file)?).filter(|image| Some(image.machine) == Machine::native());
+    Ok(image.map(Arc::new))
 }
 
 #[cfg(test)]

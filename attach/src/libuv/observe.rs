@@ -81,7 +81,7 @@ pub enum Note {
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::NoPool => "the pool cannot be read: the binary has no symbols of its variables",
+            Self::NoPool => "the pool cannot be read: its variables were not found in the binary",
             Self::NoLoop => "no loop was found yet: none has waited since",
             Self::NoIdleTime => "a loop does not keep its idle time (UV_METRICS_IDLE_TIME), so its utilization needs the tier loop",
             Self::IoUring => "UV_USE_IO_URING is set: file operations may go through io_uring and bypass the pool, whose figures then leave them out",

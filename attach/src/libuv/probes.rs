@@ -142,7 +142,7 @@ impl Probes {
             self.loaded.map("targets").update(&(slot as u32).to_ne_bytes(), bytemuck::bytes_of(&target));
         set.map_err(|source| ProbeError::System { doing: "cannot set up a target", source })?;
         self.slots[slot] = true;
-        let classes = attachment::Classes::new(&located.libuv);
+        let classes = attachment::Classes::new(located.classes());
         let mut attachment = Attachment::new(pid, slot as u32, classes);
         let tiers = if tiers.has(Tier::Phases) { tiers.with(Tier::Loop) } else { tiers };
         for tier in tiers.probes().iter() {
@@ -436,7 +436,8 @@ fn task_site(site: &TaskSite) -> (u64, u64) {
 fn target(located: &Located, slow_ns: u64) -> abi::Target {
     let part = &located.libuv;
     let (layout, functions) = (&part.image.layout, &part.image.points.work_functions);
-    let classes = &part.image.points.classes;
+    let node = located.classes();
+    let classes = &node.image.points.classes;
     let address = |function: Option<u64>| function.map_or(0, |function| part.address(function));
     abi::Target {
         slow_ns,
@@ -445,8 +446,8 @@ fn target(located: &Located, slow_ns: u64) -> abi::Target {
         work_getnameinfo: address(functions.getnameinfo),
         work_random: address(functions.random),
         work_queued: address(functions.queue_work),
-        classes_start: classes.first().map_or(0, |class| part.address(class.start)),
-        classes_end: classes.last().map_or(0, |class| part.address(class.end)),
+        classes_start: classes.first().map_or(0, |class| node.address(class.start)),
+        classes_end: classes.last().map_or(0, |class| node.address(class.end)),
         internal_fields: layout.loop_internal_fields,
         idle_time: layout.metrics_idle_time.unwrap_or(0),
         events: layout.metrics_events.unwrap_or(0),

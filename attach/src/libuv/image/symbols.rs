@@ -40,6 +40,21 @@ const WANTED: &[&str] = &[
     "epoll_pwait",
     "uv__epoll_pwait",
     "uv__epoll_wait",
+    "uv_async_init",
+    "uv_cond_signal",
+    "uv_cond_wait",
+    "uv_fs_close",
+    "uv_fs_stat",
+    "uv_fs_unlink",
+    "uv_getaddrinfo",
+    "uv_getnameinfo",
+    "uv_loop_init",
+    "uv_loop_size",
+    "uv_mutex_lock",
+    "uv_once",
+    "uv_random",
+    "uv_timer_again",
+    "uv_timer_stop",
 ];
 
 /// `v8::internal::Heap::PerformGarbageCollection`; its parameters differ between versions.
@@ -63,6 +78,9 @@ const CLASSES_MAX: usize = 4096;
 
 type Table<'a> = SymbolTable<'a, FileHeader64<LittleEndian>, &'a [u8]>;
 
+/// More public functions than libuv has, in two tables.
+const PUBLIC_MAX: usize = 4096;
+
 /// A function has no more copies than this.
 const COPIES_MAX: usize = 8;
 
@@ -77,6 +95,8 @@ pub(super) struct Symbol {
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     named: HashMap<&'static str, Symbol>,
+    /// The addresses of libuv's public functions, sorted.
+    public: Vec<u64>,
     pub(super) garbage_collections: Vec<Symbol>,
     pub(super) node_task: Option<Symbol>,
     pub(super) node_version: Option<Symbol>,
@@ -84,17 +104,20 @@ pub(super) struct Symbols {
 }
 
 impl Symbols {
-    /// Reads the tables of a file: the full one and the dynamic one.
-    pub(super) fn read(elf: &Elf<'_>) -> Self {
+    /// Reads the tables of a file: the dynamic one, and the full one where it is there and wanted.
+    pub(super) fn read(elf: &Elf<'_>, full: bool) -> Self {
         let mut symbols = Self::default();
         symbols.read_table(elf, elf.elf_dynamic_symbol_table());
-        symbols.read_table(elf, elf.elf_symbol_table());
+        if full {
+            symbols.read_table(elf, elf.elf_symbol_table());
+        }
+        symbols.public.sort_unstable();
         symbols.classes.sort_unstable_by_key(|class| class.start);
         symbols.classes.dedup_by_key(|class| class.start);
         symbols
     }
 
-    /// The symbol with one of the [wanted](WANTED) names.
+    /// The symbol with one of the [wanted](WANTED) names, or what was found without one.
     pub(super) fn get(&self, name: &str) -> Option<Symbol> {
         self.named.get(name).copied()
     }
@@ -102,6 +125,16 @@ impl Symbols {
     /// The address of the symbol with one of the wanted names.
     pub(super) fn address(&self, name: &str) -> Option<u64> {
         self.get(name).map(|symbol| symbol.address)
+    }
+
+    /// Whether a public function of libuv begins at an address.
+    pub(super) fn is_public(&self, address: u64) -> bool {
+        self.public.binary_search(&address).is_ok()
+    }
+
+    /// Adds what was found without a symbol; a symbol would win.
+    pub(super) fn offer(&mut self, name: &'static str, symbol: Symbol) {
+        self.named.entry(name).or_insert(symbol);
     }
 
     fn read_table<'a>(&mut self, elf: &Elf<'a>, table: &Table<'a>) {
@@ -119,9 +152,12 @@ impl Symbols {
             match name.as_bytes() {
                 [b'_', b'Z', ..] => self.offer_cpp(name, symbol),
                 _ => {
-                    let bare = name.split_once('@').map_or(name, |(bare, _)| bare);
-                    if let Ok(position) = wanted().binary_search(&bare) {
-                        self.named.entry(wanted()[position]).or_insert(symbol);
+                    let is_public = name.starts_with("uv_") && !name.starts_with("uv__");
+                    if is_public && self.public.len() < PUBLIC_MAX {
+                        self.public.push(symbol.address);
+                    }
+                    if let Some(name) = wanted(name) {
+                        self.named.entry(name).or_insert(symbol);
                     }
                 }
             }
@@ -151,12 +187,14 @@ impl Symbols {
     }
 }
 
-/// The wanted names, sorted.
-fn wanted() -> &'static [&'static str] {
+/// The wanted name that a symbol has, whatever its version.
+pub(super) fn wanted(name: &str) -> Option<&'static str> {
     static SORTED: std::sync::OnceLock<Vec<&'static str>> = std::sync::OnceLock::new();
-    SORTED.get_or_init(|| {
+    let sorted = SORTED.get_or_init(|| {
         let mut names = WANTED.to_vec();
         names.sort_unstable();
         names
-    })
+    });
+    let bare = name.split_once('@').map_or(name, |(bare, _)| bare);
+    Some(sorted[sorted.binary_search(&bare).ok()?])
 }

@@ -2,14 +2,11 @@
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register as Name};
 
-use super::Register;
-
-/// A function longer than this is read in part.
-const CODE_BYTES_MAX: usize = 256 << 10;
+use super::{Flow, Instruction as Simple, Probing, Stub};
+use crate::libuv::image::Register;
 
 /// The instructions of a piece of code that begins at `address`.
-pub(super) fn decode(code: &[u8], address: u64) -> Vec<Instruction> {
-    let code = &code[..code.len().min(CODE_BYTES_MAX)];
+pub(in super::super) fn decode(code: &[u8], address: u64) -> Vec<Instruction> {
     Decoder::with_ip(64, code, address, DecoderOptions::NONE)
         .into_iter()
         .take_while(|it| !it.is_invalid())
@@ -18,7 +15,7 @@ pub(super) fn decode(code: &[u8], address: u64) -> Vec<Instruction> {
 
 /// Whether the kernel emulates an instruction when a probe stands on it, instead of executing it out of line
 /// (`arch/x86/kernel/uprobes.c`: `branch_setup_xol_ops`, `push_setup_xol_ops`).
-pub(super) fn is_emulated(instruction: &Instruction) -> bool {
+fn is_emulated(instruction: &Instruction) -> bool {
     match instruction.mnemonic() {
         Mnemonic::Push => instruction.op0_kind() == OpKind::Register,
         // A nop with prefixes is refused; one of two bytes (66 90) has one.
@@ -32,7 +29,7 @@ pub(super) fn is_emulated(instruction: &Instruction) -> bool {
 }
 
 /// Where a call or jump leads, if that stands in the instruction.
-pub(super) fn target(instruction: &Instruction) -> Option<u64> {
+pub(in super::super) fn target(instruction: &Instruction) -> Option<u64> {
     match instruction.flow_control() {
         FlowControl::Call | FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
             Some(instruction.near_branch64())
@@ -42,47 +39,42 @@ pub(super) fn target(instruction: &Instruction) -> Option<u64> {
 }
 
 /// Whether an instruction calls, and where to.
-pub(super) fn call(instruction: &Instruction) -> Option<u64> {
+pub(in super::super) fn call(instruction: &Instruction) -> Option<u64> {
     (instruction.flow_control() == FlowControl::Call).then(|| instruction.near_branch64())
 }
 
-/// The first instruction of a straight line that can carry a probe while the arguments are still where the caller
-/// put them.
-pub(super) fn entry(code: &[Instruction]) -> Option<&Instruction> {
-    for instruction in code.iter().take(6) {
-        if is_emulated(instruction) {
-            return Some(instruction);
-        }
+/// Instructions, as far as probes need to understand them. One that the kernel does not emulate is executed step by step, which
+/// was seen to take twenty times as long.
+pub(super) fn simplify(code: &[Instruction]) -> Vec<Simple> {
+    let simple = |instruction: &Instruction| {
+        let flow = match instruction.flow_control() {
+            FlowControl::Next => Flow::Next,
+            FlowControl::Call => Flow::Call(instruction.near_branch64()),
+            FlowControl::UnconditionalBranch => Flow::Jump(instruction.near_branch64()),
+            FlowControl::ConditionalBranch => Flow::Branch(instruction.near_branch64()),
+            _ => call_through(instruction).map_or(Flow::Elsewhere, |(register, displacement)| {
+                Flow::CallThrough(register, displacement)
+            }),
+        };
+        let writes_register = instruction.op0_kind() == OpKind::Register;
         let keeps_arguments = match instruction.mnemonic() {
             Mnemonic::Test | Mnemonic::Cmp | Mnemonic::Endbr64 | Mnemonic::Nop => true,
-            _ => instruction.op0_kind() == OpKind::Register && !is_argument(instruction.op0_register()),
+            _ => writes_register && !is_argument(instruction.op0_register()),
         };
-        if !keeps_arguments || instruction.flow_control() != FlowControl::Next {
-            return None;
-        }
-    }
-    None
+        let makes_arguments = matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Mov)
+            && instruction.op0_register() == Name::RDI;
+        let probing = if is_emulated(instruction) { Probing::Emulated } else { Probing::Refused };
+        Simple { address: instruction.ip(), flow, probing, keeps_arguments, makes_arguments }
+    };
+    code.iter().map(simple).collect()
 }
 
 fn is_argument(register: Name) -> bool {
     matches!(register.full_register(), Name::RDI | Name::RSI | Name::RDX | Name::RCX | Name::R8 | Name::RSP)
 }
 
-/// The first instruction behind one that can carry a probe, on the same straight line.
-pub(super) fn behind(code: &[Instruction], position: usize) -> Option<&Instruction> {
-    for instruction in code.get(position + 1..)?.iter().take(6) {
-        if is_emulated(instruction) {
-            return Some(instruction);
-        }
-        if instruction.flow_control() != FlowControl::Next {
-            return None;
-        }
-    }
-    None
-}
-
 /// `call *displacement(register)`: the register, which keeps its value over the call, and the displacement.
-pub(super) fn call_through(instruction: &Instruction) -> Option<(Register, i32)> {
+pub(in super::super) fn call_through(instruction: &Instruction) -> Option<(Register, i32)> {
     if instruction.flow_control() != FlowControl::IndirectCall || instruction.op0_kind() != OpKind::Memory {
         return None;
     }
@@ -98,18 +90,25 @@ pub(super) fn call_through(instruction: &Instruction) -> Option<(Register, i32)>
     Some((Register(register), i32::try_from(instruction.memory_displacement64() as i64).ok()?))
 }
 
-/// A jump through a slot in memory.
-pub(super) struct JumpThrough {
-    pub(super) address: u64,
-    pub(super) slot: u64,
-}
-
-/// `jmp *slot(%rip)`.
-pub(super) fn jump_through(instruction: &Instruction) -> Option<JumpThrough> {
-    let through = instruction.mnemonic() == Mnemonic::Jmp
-        && instruction.op0_kind() == OpKind::Memory
-        && instruction.is_ip_rel_memory_operand();
-    through.then(|| JumpThrough { address: instruction.ip(), slot: instruction.ip_rel_memory_address() })
+/// The stubs in a table: `jmp *slot(%rip)`, each perhaps behind a mark of a branch's target.
+pub(super) fn stubs(code: &[u8], address: u64) -> Vec<Stub> {
+    let code = decode(code, address);
+    let mut stubs = Vec::new();
+    for (position, instruction) in code.iter().enumerate() {
+        let is_jump = instruction.mnemonic() == Mnemonic::Jmp
+            && instruction.op0_kind() == OpKind::Memory
+            && instruction.is_ip_rel_memory_operand();
+        if !is_jump {
+            continue;
+        }
+        let slot = instruction.ip_rel_memory_address();
+        stubs.push(Stub { address: instruction.ip(), slot });
+        let before = position.checked_sub(1).map(|before| &code[before]);
+        if let Some(mark) = before.filter(|before| before.mnemonic() == Mnemonic::Endbr64) {
+            stubs.push(Stub { address: mark.ip(), slot });
+        }
+    }
+    stubs
 }
 
 /// A number that the code loads into `eax` before it returns: that of `uv_version`.
@@ -119,6 +118,3 @@ pub(super) fn returned_constant(code: &[Instruction]) -> Option<u32> {
     })?;
     (load.op1_kind() == OpKind::Immediate32).then(|| load.immediate32())
 }
-
-/// The register of the first argument.
-pub(super) const FIRST_ARGUMENT: Register = Register(14);

@@ -1,0 +1,189 @@
+//! The search by shape gives what symbols give, on every Node.js that there is; and everything, on a library without symbols.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::super::symbols::Symbols;
+use super::super::{Elf, Image, Machine, TaskSite};
+
+/// Where distributions keep the shared library.
+const LIBRARIES: &[&str] =
+    &["/usr/lib/x86_64-linux-gnu/libuv.so.1", "/usr/lib64/libuv.so.1", "/usr/lib/libuv.so.1"];
+
+/// A search may take no longer; it takes a tenth of this on an idle machine.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
+
+/// Reads a binary as if it had only the symbols of public functions.
+fn by_shape(bytes: &[u8]) -> Image {
+    let elf = Elf::parse(bytes).unwrap();
+    let began = Instant::now();
+    let image = Image::read_with(bytes, &elf, Symbols::read(&elf, false)).unwrap();
+    assert!(began.elapsed() < PATIENCE, "it took {:?}", began.elapsed());
+    image
+}
+
+fn nodes() -> Vec<PathBuf> {
+    let named = std::env::var_os("LOOPSCOPE_NODES").unwrap_or_default();
+    let named: Vec<PathBuf> = std::env::split_paths(&named).filter(|path| path.is_file()).collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("node"))
+        .find(|node| node.is_file())
+        .into_iter()
+        .collect()
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skip(what: &str) {
+    eprintln!("SKIPPED: {what}");
+}
+
+/// Expects that the shape told everything that symbols tell.
+fn expect_same(what: &str, bytes: &[u8]) {
+    let is_libuv = |image: &Image| image.has_libuv && image.machine == Machine::X86_64;
+    let Some(told) = Image::read(bytes).filter(is_libuv) else {
+        return skip(&format!("{what} holds no libuv that is looked through"));
+    };
+    let found = by_shape(bytes);
+    assert_eq!(found.missing, told.missing, "{what}");
+    assert_eq!(found.state, told.state, "{what}");
+    let points = |image: &Image| {
+        let points = image.points.clone();
+        let loops =
+            (points.io_poll, points.run_timers, points.run_idle, points.run_prepare, points.run_check);
+        let pool =
+            (points.work_submit, points.queue_work, points.task_end, points.work_done, points.work_taken);
+        (loops, pool, points.poll_returns, points.check_returns, points.work_functions)
+    };
+    assert_eq!(points(&found), points(&told), "{what}");
+    expect_starts(&found, &told);
+}
+
+/// Expects tasks' starts to be the same, but for what only symbols of Node.js tell.
+fn expect_starts(found: &Image, told: &Image) {
+    if found.points.task_starts == told.points.task_starts {
+        return;
+    }
+    let end = found.points.task_end.unwrap();
+    let [TaskSite { site, register, displacement }] = found.points.task_starts[..] else {
+        panic!("one place where all tasks are seen: {:?}", found.points.task_starts);
+    };
+    assert_eq!((register, displacement), (end.register, end.displacement));
+    assert!((1..64).contains(&end.site.address.wrapping_sub(site.address)), "close before the end");
+}
+
+#[test]
+fn shape_tells_what_symbols_tell() {
+    let nodes = nodes();
+    if nodes.is_empty() {
+        skip("no Node.js is installed");
+    }
+    for node in &nodes {
+        expect_same(&node.display().to_string(), &fs::read(node).unwrap());
+    }
+}
+
+#[test]
+fn everything_is_found_in_a_library_without_symbols() {
+    let Some(library) = LIBRARIES.iter().find(|path| Path::new(path).is_file()) else {
+        return skip("no shared libuv is installed");
+    };
+    expect_everything(&by_shape(&fs::read(library).unwrap()));
+}
+
+/// A small library with the outlines of libuv: `x86_64`, `aarch64`, or `stripped`, with only the symbols of public functions.
+fn small(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/libuv_image").join(name))
+        .expect("a seed")
+}
+
+fn expect_everything(image: &Image) {
+    assert_eq!(image.missing, []);
+    let state = image.state;
+    let all = [
+        state.default_loop,
+        state.queue,
+        state.slow_queue,
+        state.slow_message,
+        state.exit_message,
+        state.idle_threads,
+        state.threads,
+    ];
+    assert!(all.iter().all(Option::is_some), "{state:?}");
+    let functions = image.points.work_functions;
+    let all =
+        [functions.fs, functions.getaddrinfo, functions.getnameinfo, functions.random, functions.queue_work];
+    assert!(all.iter().all(Option::is_some), "{functions:?}");
+    assert!(!image.points.poll_returns.is_empty() && !image.points.check_returns.is_empty());
+    assert!(!image.points.task_starts.is_empty() && !image.points.work_taken.is_empty());
+}
+
+#[test]
+fn a_small_library_with_symbols_tells_the_same_without() {
+    expect_same("x86_64", &small("x86_64"));
+}
+
+#[test]
+fn arm64_needs_symbols_and_has_a_bigger_mutex() {
+    let bytes = small("aarch64");
+    let told = Image::read(&bytes).unwrap();
+    assert_eq!((told.machine, told.version), (Machine::Aarch64, Some((1, 44, 2))));
+    assert_eq!((told.layout.loop_wq_async, told.layout.loop_time), (184, 552));
+    assert_eq!(told.points.task_starts.len(), 5);
+    let found = by_shape(&bytes);
+    assert_eq!((found.points.io_poll, found.state.queue), (None, None));
+    assert!(found.missing.iter().any(|missing| missing.what == "uv__io_poll"), "{:?}", found.missing);
+    assert!(found.missing.iter().any(|missing| missing.what == "wq"), "{:?}", found.missing);
+}
+
+#[test]
+fn everything_is_found_in_a_small_library() {
+    expect_everything(&Image::read(&small("stripped")).unwrap());
+    expect_everything(&Image::read(&small("x86_64")).unwrap());
+    expect_everything(&Image::read(&small("aarch64")).unwrap());
+}
+
+#[test]
+fn what_is_there_twice_is_not_found() {
+    let whole = small("stripped");
+    let image = by_shape(&whole);
+    // Prepare handles get the list of idle ones, wherever the code names it.
+    let prepare = image.points.run_prepare.unwrap().offset as usize;
+    let mut bytes = whole.clone();
+    let mut changed = 0;
+    for at in prepare..prepare + 128 {
+        if bytes[at..at + 4] == 384u32.to_le_bytes() {
+            bytes[at..at + 4].copy_from_slice(&416u32.to_le_bytes());
+            changed += 1;
+        }
+    }
+    assert!(changed > 0, "the list is named");
+    let image = by_shape(&bytes);
+    assert_eq!((image.points.run_idle, image.points.run_prepare), (None, None));
+    assert!(image.points.run_check.is_some());
+    let whys: Vec<_> = image.missing.iter().map(|missing| (missing.what, missing.why.as_str())).collect();
+    assert_eq!(whys, [("uv__run_idle", super::SEVERAL), ("uv__run_prepare", super::NOTHING)]);
+}
+
+#[test]
+fn broken_files_are_read_as_far_as_they_go() {
+    broken(&small("stripped"), 11);
+    broken(&small("aarch64"), 31);
+}
+
+fn broken(whole: &[u8], step: usize) {
+    for length in (0..whole.len()).step_by(32) {
+        let _ = Image::read(&whole[..length]);
+    }
+    for at in (0..whole.len()).step_by(step) {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 1 << (at % 8);
+        let _ = Image::read(&bytes);
+        bytes[at] = 0xff;
+        let _ = Image::read(&bytes);
+    }
+}
