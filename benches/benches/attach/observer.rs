@@ -54,10 +54,21 @@ impl Way {
 #[derive(Debug)]
 pub(crate) enum Observer<'a> {
     Nothing,
-    Agent { process: Child, address: String, pid: u32 },
-    Tracer(Child),
-    Perf { process: Child, events: Vec<String> },
+    Agent { process: Started, address: String, pid: u32 },
+    Tracer(Started),
+    Perf { process: Started, events: Vec<String> },
     Profiler(&'a Server),
+}
+
+/// A process that is interrupted, and so takes its probes away, when this value goes.
+#[derive(Debug)]
+pub(crate) struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = kill_process(rustix::process::Pid::from_child(&self.0), Signal::INT);
+        let _ = self.0.wait();
+    }
 }
 
 impl<'a> Observer<'a> {
@@ -90,7 +101,7 @@ impl<'a> Observer<'a> {
     pub(crate) fn pid(&self) -> Option<u32> {
         match self {
             Self::Agent { process, .. } | Self::Tracer(process) | Self::Perf { process, .. } => {
-                Some(process.id())
+                Some(process.0.id())
             }
             Self::Nothing | Self::Profiler(_) => None,
         }
@@ -99,10 +110,9 @@ impl<'a> Observer<'a> {
     /// Takes everything away again.
     pub(crate) fn detach(self) {
         match self {
-            Self::Nothing => {}
-            Self::Agent { process, .. } | Self::Tracer(process) => end(process),
+            Self::Nothing | Self::Agent { .. } | Self::Tracer(_) => {}
             Self::Perf { process, events } => {
-                end(process);
+                drop(process);
                 for event in events {
                     append_event(&format!("-:{event}"));
                 }
@@ -117,8 +127,8 @@ pub(crate) fn agent(programs: &Programs, tiers: &str, pids: &[u32]) -> Observer<
     let mut command = Command::new(&programs.loopscope);
     // A budget would end what is to be measured.
     command.args(["agent", "--listen", "127.0.0.1:0", "--budget", "100%", "--tier", tiers]);
-    let mut process = command.stderr(Stdio::piped()).spawn().expect("the agent starts");
-    let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+    let mut process = Started(command.stderr(Stdio::piped()).spawn().expect("the agent starts"));
+    let mut lines = BufReader::new(process.0.stderr.take().expect("a pipe")).lines();
     let address = lines.find_map(|line| {
         let line = line.expect("text");
         let (_, address) = line.split_once("http://")?;
@@ -196,11 +206,10 @@ fn bpftrace(tier: &str, pid: u32) -> Option<Observer<'static>> {
     }
     let mut command = Command::new("bpftrace");
     command.args(["--unsafe", "-p", &pid.to_string(), "-e", &script]);
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+    let mut process = Started(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?);
+    let mut lines = BufReader::new(process.0.stdout.take().expect("a pipe")).lines();
     if !lines.any(|line| line.is_ok_and(|line| line == "ready")) {
         eprintln!("left out: bpftrace (it fails here)");
-        end(process);
         return None;
     }
     std::thread::spawn(move || lines.for_each(drop));
@@ -221,7 +230,7 @@ fn perf(tier: &str, pid: u32) -> Option<Observer<'static>> {
     let output: PathBuf = std::env::temp_dir().join(format!("loopscope-bench-{}.data", std::process::id()));
     let mut command = Command::new("perf");
     command.args(["record", "--quiet", "-e", &list.join(","), "-p", &pid.to_string(), "-o"]).arg(&output);
-    let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
+    let process = Started(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?);
     std::thread::sleep(PLACING);
     Some(Observer::Perf { process, events })
 }
@@ -240,12 +249,6 @@ pub(crate) fn prepare() {
             let _ = Command::new("mount").args(["-t", kind, kind, at]).status();
         }
     }
-}
-
-fn end(mut process: Child) {
-    let pid = rustix::process::Pid::from_child(&process);
-    let _ = kill_process(pid, Signal::INT);
-    process.wait().expect("it ends");
 }
 
 fn scrape(address: &str) -> String {
