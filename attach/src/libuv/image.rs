@@ -20,6 +20,7 @@ use object::LittleEndian;
 use object::read::Object;
 use object::read::elf::ElfFile64;
 
+pub use machine::Machine;
 use symbols::Symbols;
 
 /// An ELF file of the kinds that are understood: 64 bits, little endian.
@@ -122,28 +123,6 @@ fn state(symbols: &Symbols) -> State {
         exit_message: symbols.address("exit_message"),
         idle_threads: symbols.address("idle_threads"),
         threads: symbols.address("nthreads"),
-    }
-}
-
-/// A type of machine whose code is understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
-    /// x86-64.
-    X86_64,
-    /// arm64.
-    Aarch64,
-}
-
-impl Machine {
-    /// The one that this program runs on.
-    pub const fn native() -> Option<Self> {
-        if cfg!(target_arch = "x86_64") {
-            Some(Self::X86_64)
-        } else if cfg!(target_arch = "aarch64") {
-            Some(Self::Aarch64)
-        } else {
-            None
-        }
     }
 }
 
