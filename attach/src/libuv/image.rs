@@ -77,7 +77,7 @@ impl Image {
                 missing
                     .push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
             }
-            shape::complete(&code, &mut symbols, &mut missing);
+            shape::complete(elf, &code, &mut symbols, &mut missing);
         }
         let (points, state) = (points::find(&code, &symbols, &mut missing), state(&symbols));
         if run.is_some() && state.queue.is_none() && missing.iter().all(|missing| missing.what != "wq") {
