@@ -4,7 +4,7 @@
 //! placed by its offset in the file.
 //!
 //! Symbols tell, and where a library has only those of public functions, the shape of the code does. Read in this order:
-//! [`symbols`], [`machine`], [`code`], [`points`], [`shape`].
+//! `symbols`, `machine`, `code`, `points`, `shape`.
 
 mod code;
 mod frames;
