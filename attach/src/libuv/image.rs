@@ -1,6 +1,6 @@
 //! Where libuv's functions, state and probe points lie in one binary.
 //!
-//! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Located::bias). A probe is
+//! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Part::bias). A probe is
 //! placed by its offset in the file.
 //!
 //! Symbols tell, and where a library has only those of public functions, the shape of the code does. Read in this order:
