@@ -79,7 +79,7 @@ impl<'a> Observer<'a> {
             Way::Bpftrace(tier) => bpftrace(tier, server.pid())?,
             Way::Perf(tier) => perf(tier, server.pid())?,
             Way::Profiler => {
-                server.ask("/profiler/start");
+                let _ = server.ask("/profiler/start");
                 Self::Profiler(server)
             }
             Way::Nothing | Way::OtherServer | Way::PromClient => Self::Nothing,
@@ -117,7 +117,7 @@ impl<'a> Observer<'a> {
                     append_event(&format!("-:{event}"));
                 }
             }
-            Self::Profiler(server) => server.ask("/profiler/stop"),
+            Self::Profiler(server) => drop(server.ask("/profiler/stop")),
         }
     }
 }
