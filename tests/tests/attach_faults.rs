@@ -119,10 +119,12 @@ fn a_target_that_forks_and_its_child_are_told_apart() {
     };
     wait_for("the child to be measured", SOON, || counted(&agent.scrape(), &child));
     let (before, ticks_before) = (agent.scrape(), number(&parent.go(), "ticks"));
-    wait_for("a hundred ticks", SOON, || {
-        (number(&parent.go(), "ticks") >= ticks_before + 100.0).then_some(())
+    let grown =
+        |after: &Metrics, pid: &str| after.growth(&before, "eventloop_lag_seconds_count", &[("pid", pid)]);
+    let after = wait_for("a hundred ticks of the child", SOON, || {
+        Some(agent.scrape()).filter(|after| grown(after, &child) >= 100.0)
     });
-    let (after, ticks) = (agent.scrape(), number(&parent.go(), "ticks") - ticks_before);
+    let ticks = number(&parent.go(), "ticks") - ticks_before;
     for pid in [parent.pid(), &child] {
         let grown = grown(&after, pid);
         // Each tick is an iteration.
