@@ -64,8 +64,7 @@ struct target {
 	u64 work_fs, work_getaddrinfo, work_getnameinfo, work_random, work_queued;
 	// Where the virtual tables of classes of tasks lie; both zero where none are known.
 	u64 classes_start, classes_end;
-	u32 internal_fields, idle_time, events, done_list, done_async, done_mutex, prepare, check, idle, timer_heap, time, due;
-	u32 task_node, request_task;
+	u32 internal_fields, idle_time, events, done_mutex, prepare, check, idle, timer_heap, due, request_task;
 };
 
 struct thread {
@@ -75,7 +74,7 @@ struct thread {
 	u64 mark;
 	u64 phase_ns[PHASES];
 	u64 gc_began;
-	u64 gc_stack;
+	u64 gc_stack, cancelling;
 	u32 phase, ran, keeps_idle, gc_kind, gc_depth, nested, idle_ran, prepare_ran;
 };
 
@@ -111,9 +110,12 @@ struct task_key {
 
 enum { SUBMITTED, RUNNING, ENDED };
 
-// Tasks of one batch of completions that are looked at, and how many of libuv's list are asked whether they were cancelled.
-// Of more, the rest have no completion delay.
-enum { BATCH_MAX = 64, CANCELLED_MAX = 8, TRIES = 16 };
+// Tasks of one batch of completions that are looked at; of more, the rest have no completion delay.
+enum { BATCH_MAX = 64, TRIES = 16 };
+
+// Types of libuv's requests whose tasks can be cancelled, and where in the request the task lies: part of libuv's binary interface.
+enum { REQUEST_FS = 6, REQUEST_WORK, REQUEST_GETADDRINFO, REQUEST_GETNAMEINFO, REQUEST_RANDOM };
+enum { REQUEST_TYPE = 8, FS_TASK = 336, WORK_TASK = 88, DNS_TASK = 72, RANDOM_TASK = 104 };
 
 struct task {
 	u64 time, class, loop;
@@ -693,24 +695,43 @@ SEC("uprobe/work_taken") int work_taken(struct registers *ctx)
 	return 0;
 }
 
-// uv__work_done(async): a task in libuv's list that never ran was cancelled.
-SEC("uprobe/work_done") int work_done(struct registers *ctx)
+// uv_cancel(request)
+SEC("uprobe/cancel_begin") int cancel_begin(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
-	if (!target)
+	struct thread *thread = thread_of(slot, 1);
+	if (!target || !thread)
 		return 0;
-	struct task_key key = { .slot = slot };
-	u64 head = ctx->word[ARG1] - target->done_async + target->done_list, node = word_at(head);
-	for (int i = 0; i < CANCELLED_MAX && node && node != head; i++) {
-		key.task = node - target->task_node;
-		struct task *task = map_lookup(&tasks, &key);
-		if (task && task->state == SUBMITTED) {
-			record(slot, 0, CANCELLED, task->class, 0, 1);
-			map_delete(&tasks, &key);
-		}
-		node = word_at(node);
-	}
+	u64 request = ctx->word[ARG1];
+	u32 type = (u32)word_at(request + REQUEST_TYPE), task = 0;
+	if (type == REQUEST_FS)
+		task = FS_TASK;
+	else if (type == REQUEST_WORK)
+		task = WORK_TASK;
+	else if (type == REQUEST_GETADDRINFO || type == REQUEST_GETNAMEINFO)
+		task = DNS_TASK;
+	else if (type == REQUEST_RANDOM)
+		task = RANDOM_TASK;
+	thread->cancelling = task ? request + task : 0;
+	return 0;
+}
+
+// It gives zero where the task was still queued.
+SEC("uretprobe/cancel_end") int cancel_end(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_POOL);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !thread->cancelling)
+		return 0;
+	struct task_key key = { .task = thread->cancelling, .slot = slot };
+	thread->cancelling = 0;
+	struct task *task = map_lookup(&tasks, &key);
+	if ((u32)ctx->word[RESULT] || !task || task->state != SUBMITTED)
+		return 0;
+	record(slot, 0, CANCELLED, task->class, 0, 1);
+	map_delete(&tasks, &key);
 	return 0;
 }
 

@@ -56,6 +56,12 @@ fn a_program_on_a_library_without_symbols_is_measured_in_every_tier() {
             assert_eq!(grew(name, &program.process(&[("kind", kind)])), expected, "{name} of {kind}");
         }
     }
+    for kind in ["fs", "work", "dns"] {
+        let cancelled = program.process(&[("kind", kind), ("outcome", "cancelled")]);
+        let expected = number(&told, &format!("cancelled_{kind}"));
+        assert!(expected > 0.0, "the pool was not busy: {told}");
+        assert_eq!(grew("threadpool_tasks_total", &cancelled), expected, "cancelled tasks of {kind}");
+    }
     let run = grew("threadpool_run_seconds_sum", &program.process(&[("kind", "work")]));
     expect_seconds("run time", run, number(&told, "run_work"));
     assert_eq!(after.value("threadpool_threads", &program.process(&[])), Some(4.0));

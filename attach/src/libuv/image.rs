@@ -257,8 +257,8 @@ pub struct Points {
     pub task_starts: Vec<TaskSite>,
     /// On a pool thread, when a task has run.
     pub task_end: Option<TaskSite>,
-    /// The entry of `uv__work_done(async_handle)`: completions begin on the loop.
-    pub work_done: Option<Site>,
+    /// The entry of `uv_cancel(request)`.
+    pub cancel: Option<Site>,
     /// In it, the calls that unlock the loop's list when it has been taken: the mutex is the first argument.
     pub work_taken: Vec<Site>,
     /// The entries of V8's `Heap::PerformGarbageCollection(heap, collector, …)`: compilers may make several of it.

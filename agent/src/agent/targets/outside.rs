@@ -71,7 +71,8 @@ impl Outside {
             program,
             service,
             labels,
-            asked: tiers,
+            // Phases are told within iterations.
+            asked: if tiers.has(Tier::Phases) { tiers.with(Tier::Loop) } else { tiers },
             observer,
             next_reading: now,
             attachment: None,

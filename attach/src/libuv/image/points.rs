@@ -39,7 +39,8 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
         run_prepare: entry("uv__run_prepare"),
         run_check: entry("uv__run_check"),
         work_submit: entry("uv__work_submit"),
-        work_done: entry("uv__work_done"),
+        // A program that never cancels may be linked without it.
+        cancel: symbols.get("uv_cancel").and_then(|cancel| code.entry(cancel)),
         garbage_collections: garbage_collections(code, symbols),
         work_functions: work_functions(symbols),
         classes: symbols.classes.as_slice().into(),
