@@ -16,6 +16,7 @@ mod inspect;
 mod manual;
 mod profile;
 mod top;
+mod web;
 
 use std::process::ExitCode;
 

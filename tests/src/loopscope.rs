@@ -68,6 +68,15 @@ impl Agent {
         self.process.kill();
     }
 
+    /// Sends it a signal, by the name that `kill` knows.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
     /// All metrics, to ask for values.
     ///
     /// # Panics

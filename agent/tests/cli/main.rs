@@ -8,6 +8,7 @@ mod profile;
 mod program;
 #[path = "../../../attach/tests/publisher/mod.rs"]
 mod publisher;
+mod secure;
 mod terminal;
 mod top;
 mod usage;
