@@ -32,6 +32,7 @@ use crate::cli::{Address, AgentOptions};
 use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
+use crate::privileges;
 use crate::top::Source;
 use crate::web::{Ready, Web};
 pub(crate) use background::Background;
@@ -53,8 +54,10 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     let scheme = if web.is_encrypted() { "https" } else { "http" };
     block_on(async {
         let stopped = stop_signal()?;
-        let reload = Some(Reload::on_hangup(options)?);
-        serve(options.listen, settings, web, reload, stopped, |address| {
+        // A configuration may ask for probes later.
+        let probes = settings.rules.ask_for_probes() || options.config.is_some();
+        let alone = Some(Alone { reload: Reload::on_hangup(options)?, probes });
+        serve(options.listen, settings, web, alone, stopped, |address| {
             console::line(format_args!("serving metrics on {scheme}://{address}/metrics"));
         })
         .await?;
@@ -101,12 +104,20 @@ fn block_on(future: impl Future<Output = Result<(), Error>>) -> Result<(), Error
     runtime.block_on(future)
 }
 
+/// What belongs to an agent that is all that its program does.
+struct Alone<'a> {
+    /// Its answer to `SIGHUP`.
+    reload: Reload<'a>,
+    /// Whether it keeps the right to place probes.
+    probes: bool,
+}
+
 /// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
 async fn serve(
     address: Address,
     settings: Settings,
     web: Ready,
-    reload: Option<Reload<'_>>,
+    alone: Option<Alone<'_>>,
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
@@ -114,6 +125,10 @@ async fn serve(
     let listener = TcpListener::bind(address.0).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     raise_descriptor_limit();
+    if let Some(alone) = &alone {
+        // From here on there are other threads, and what must be read or opened by special right has been.
+        privileges::give_up(alone.probes)?;
+    }
     let own = Arc::new(OwnMetrics::new());
     let names = settings.names;
     let slow_log = Arc::new(SlowLog::default());
@@ -123,11 +138,11 @@ async fn serve(
     let web = Arc::new(Web::new(web, move |usable| tells.config_read(ConfigFile::Web, usable)));
     let routes = Arc::new(Routes::new(worker, Arc::clone(&own), slow_log, names));
     let serving = server::serve(listener, Arc::clone(&routes), Arc::clone(&web), stop);
-    match reload {
+    match alone {
         None => serving.await,
-        Some(reload) => tokio::select! {
+        Some(alone) => tokio::select! {
             () = serving => {}
-            () = reload.run(&routes, &web, &own) => {}
+            () = alone.reload.run(&routes, &web, &own) => {}
         },
     }
     Ok(())

@@ -14,6 +14,7 @@ mod demo;
 mod error;
 mod inspect;
 mod manual;
+mod privileges;
 mod profile;
 mod top;
 mod web;

@@ -14,6 +14,7 @@ use crate::folder::target_profile;
 use crate::http::{self, Response};
 use crate::metrics::Metrics;
 use crate::process::{Ended, Guarded, run};
+use crate::requirement;
 
 /// A running `loopscope agent`.
 #[derive(Debug)]
@@ -191,6 +192,16 @@ const PROFILE_END: Duration = Duration::from_secs(120);
 /// A command line that begins with our program.
 pub fn command() -> Command {
     Command::new(program())
+}
+
+/// A command line that begins with our program, run as nobody with these capabilities and no others, such as `+bpf,+perfmon`; `None`
+/// after saying that the story is skipped.
+pub fn as_nobody(capabilities: &str) -> Option<Command> {
+    let mut command = Command::new(requirement::program("setpriv")?);
+    command.args(["--reuid", "65534", "--clear-groups"]);
+    command.arg(format!("--inh-caps=-all,{capabilities}")).arg(format!("--ambient-caps=-all,{capabilities}"));
+    command.arg(program());
+    Some(command)
 }
 
 /// Where our program lies. `LOOPSCOPE` names one that is already built; else it is built beside the tests.
