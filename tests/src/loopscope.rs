@@ -166,11 +166,11 @@ fn serve(command: &mut Command) -> (Guarded, SocketAddr) {
     (process, address)
 }
 
-/// The address in `http://ADDRESS/…`.
+/// The address in `http://ADDRESS/…`, or `https`.
 fn address_in(text: &str) -> Option<SocketAddr> {
     // A line without an end may not be all there yet.
-    let line = text.split_inclusive('\n').find(|line| line.contains("http://") && line.ends_with('\n'))?;
-    let (_, address) = line.split_once("http://")?;
+    let line = text.split_inclusive('\n').find(|line| line.contains(" http") && line.ends_with('\n'))?;
+    let (_, address) = line.split_once("://")?;
     address.split(|c: char| "/,".contains(c) || c.is_whitespace()).next()?.parse().ok()
 }
 

@@ -91,7 +91,14 @@ mod tests {
 
     #[test]
     fn an_empty_file_and_empty_sections_ask_for_nothing() {
-        for text in ["", "# nothing\n", "tls_server_config:\nbasic_auth_users:\nrate_limit:\n", "{}"] {
+        for text in [
+            "",
+            "# nothing\n",
+            "rate_limit: {interval: 0, burst: 0}",
+            "rate_limit:\n  interval: 0s\n",
+            "tls_server_config:\nbasic_auth_users:\nrate_limit:\n",
+            "{}",
+        ] {
             let file = parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
             assert!(file.basic_auth_users.is_none_or(|users| users.is_empty()), "{text:?}");
         }

@@ -1,6 +1,7 @@
 //! The program `loopscope` as its users meet it: the real binary, its answers, its messages, its exit statuses.
 
 mod agent;
+mod certificates;
 mod demo;
 mod http;
 mod inspect;

@@ -1,9 +1,11 @@
 //! Who may scrape, and over what: TLS, clients' certificates, passwords, limits, as curl and openssl see them.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
+use super::certificates::Files;
 use super::http::{get, send};
 use super::program::{PATIENCE, Running, loopscope, run, stderr, stdout, wait_until};
 
@@ -28,80 +30,6 @@ pub(crate) fn has(programs: &[&str]) -> bool {
         eprintln!("SKIPPED: {missing:?} are missing; `cargo xtask test` installs them");
     }
     missing.is_empty()
-}
-
-/// A folder of files, gone at the end.
-pub(crate) struct Files(PathBuf);
-
-impl Files {
-    pub(crate) fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("loopscope-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Writes a file beside its name and then puts it there, so that nobody sees half of it.
-    pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(format!("{path}.new"), text).unwrap();
-        std::fs::rename(format!("{path}.new"), &path).unwrap();
-        path
-    }
-
-    fn openssl(&self, arguments: &[&str]) {
-        let output = Command::new("openssl").args(arguments).current_dir(&self.0).output().unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-    }
-
-    /// An authority of our own, as `NAME.crt` and `NAME.key`.
-    fn authority(&self, name: &str) {
-        let (key, certificate, subject) =
-            (format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}"));
-        let new =
-            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-        self.openssl(&[&new[..], &["-keyout", &key, "-out", &certificate, "-subj", &subject]].concat());
-    }
-
-    /// A certificate for these alternative names that an authority signs, as `NAME.crt` and `NAME.key`.
-    fn certificate(&self, name: &str, authority: &str, alternative_names: &str) {
-        let [key, request, certificate] =
-            ["key", "csr", "crt"].map(|extension| format!("{name}.new.{extension}"));
-        let subject = format!("/CN={name}");
-        let new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        self.openssl(&[&new[..], &["-keyout", &key, "-out", &request, "-subj", &subject]].concat());
-        let extensions = self.write(&format!("{name}.ext"), &format!("subjectAltName={alternative_names}\n"));
-        let [by, by_key] = ["crt", "key"].map(|extension| format!("{authority}.{extension}"));
-        self.openssl(&[
-            "x509",
-            "-req",
-            "-in",
-            &request,
-            "-CA",
-            &by,
-            "-CAkey",
-            &by_key,
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-extfile",
-            &extensions,
-            "-out",
-            &certificate,
-        ]);
-        for (from, to) in [(key, format!("{name}.key")), (certificate, format!("{name}.crt"))] {
-            std::fs::rename(self.path(&from), self.path(&to)).unwrap();
-        }
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// An agent with a web configuration.
@@ -162,6 +90,27 @@ fn a_scrape_over_tls_works_in_both_versions_of_http_and_in_the_clear_it_does_not
     idle.set_read_timeout(Some(PATIENCE)).unwrap();
     let ended = std::io::Read::read(&mut idle, &mut [0; 16]);
     assert!(matches!(ended, Ok(0)), "{ended:?}");
+}
+
+#[test]
+fn a_connection_of_http_2_that_asks_for_nothing_is_closed() {
+    if !has(&["openssl"]) {
+        return;
+    }
+    let files = Files::new("idle");
+    let (_agent, address) = start(&tls(&files, ""));
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-alpn", "h2", "-connect", &address.to_string()]);
+    // Its input stays open, so it ends only when the agent ends the connection.
+    let mut client =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    let ended = || client.try_wait().unwrap().is_some() || began.elapsed() > PATIENCE;
+    wait_until("the connection ends", ended);
+    let is_ended = client.try_wait().unwrap().is_some();
+    let _ = client.kill();
+    let _ = client.wait();
+    assert!(is_ended);
 }
 
 #[test]

@@ -33,8 +33,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(300);
 /// Scrapers come every minute or more often, as a rule.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(65);
-/// Requests at the same time on one connection.
-const STREAMS_MAX: u32 = 16;
+/// Requests at the same time on one connection: as many answers may wait for a client that does not read them.
+const STREAMS_MAX: u32 = 4;
 /// Requests that a client took back before they were answered, and may.
 const RESETS_MAX: usize = 16;
 
@@ -125,7 +125,8 @@ async fn serve_http(
     let _ = timeout(FINISH_TIMEOUT, connection).await;
 }
 
-/// Whether a connection is of use. One thread changes it; the cells are atomic only because a task may move.
+/// Whether a connection is of use. Its requests and its own task share it, all on one thread; tasks ask for atomic cells all the same,
+/// and no order among these matters.
 struct Activity {
     requests: AtomicUsize,
     /// When the last request was let in, in nanoseconds of the monotonic clock; with how long it keeps the connection.

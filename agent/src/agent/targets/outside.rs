@@ -3,11 +3,13 @@
 //! What two tiers could both tell, the cheaper one tells: utilization and iterations come from libuv's own counters where
 //! it keeps them.
 
+mod reconfigure;
+
 use attach::libuv::locate::Located;
 use attach::libuv::observe::{Note, Observer};
 use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings, SlowIteration};
 use attach::libuv::tiers::Tiers;
-use attach::target::{Facts, Figures, Host, Pid, Process, ProcessError, data_bytes};
+use attach::target::{Figures, Host, Pid, Process, ProcessError, data_bytes};
 use model::catalogue;
 use model::histogram::Histogram;
 use model::label::{LabelValue, Tier};
@@ -19,7 +21,7 @@ use super::prober::Prober;
 use super::prom_client::NodeProcess;
 use super::recent::Recent;
 use crate::agent::{Names, slow_log};
-use crate::config::{Decision, Settings};
+use crate::config::Settings;
 use crate::{clock, console};
 
 /// How often the cost of probes is looked at.
@@ -100,52 +102,6 @@ impl Outside {
     /// When to [tend](Outside::tend) it next.
     pub(super) fn due(&self) -> Monotonic {
         if self.attachment.is_some() { self.next_reading.min(self.next_tending) } else { self.next_reading }
-    }
-
-    /// Goes on by other settings: what is measured already goes on where it is, and what is new begins. Whether the process is
-    /// still to be measured.
-    pub(super) fn reconfigure(&mut self, settings: &Settings, prober: &mut Prober) -> bool {
-        // Where it cannot be read any more, it has ended, and its next reading tells so.
-        let Ok(facts) = Facts::read(&self.process) else { return true };
-        let Decision::Measure { tiers, service } = settings.rules.decide(&facts) else { return false };
-        let service = service.unwrap_or(facts.service);
-        let before = (self.asked, self.service.clone());
-        if service != self.service {
-            self.labels = SharedLabels::new([("service", &*service), ("pid", &self.pid().to_string())]);
-            self.service = service;
-        }
-        let slow_ns = settings.slow.as_nanos() as u64;
-        if let (Some(attachment), true) = (&self.attachment, slow_ns != self.slow_ns) {
-            prober.set_slow(attachment, &self.located, slow_ns);
-        }
-        self.slow_ns = slow_ns;
-        self.asked = tiers;
-        self.budget.reconfigure(settings.budget, tiers.with_needed());
-        self.change_probes(prober);
-        if before != (self.asked, self.service.clone()) {
-            self.tell();
-        }
-        true
-    }
-
-    /// Places the probes that are missing for what is asked, and takes away those that nobody asks for.
-    fn change_probes(&mut self, prober: &mut Prober) {
-        let wanted = self.asked.probes().with_needed();
-        if wanted.is_empty() {
-            self.detach(prober);
-            return;
-        }
-        let Some(attachment) = &mut self.attachment else { return self.place_probes(prober) };
-        for &tier in Tier::ALL {
-            let is_refused = attachment.refused().iter().any(|(refused, _)| *refused == tier);
-            match (wanted.has(tier), attachment.tiers().has(tier)) {
-                (true, false) if !is_refused && !self.budget.has_shed(tier) => {
-                    prober.attach_tier(attachment, &self.located, tier);
-                }
-                (false, true) => prober.detach_tier(attachment, tier),
-                _ => {}
-            }
-        }
     }
 
     /// Places the probes that were asked for.
