@@ -3,7 +3,8 @@
 //! The format is that of exporter-toolkit's `web-config.yml`, so that one file serves every exporter of a host. What it says, and the
 //! files that it names, are [read again](Web::current) while the agent runs, at most once a second and only when somebody
 //! connects or asks: a certificate that was renewed is served without a restart. What cannot be read leaves what was
-//! read before, and is told once.
+//! read before, and is told once; so does what asks less of clients, for a file that is being written is empty first. That takes
+//! the operator's word, by [`Web::replace`].
 //!
 //! Read in this order: [`file`] (what may be written), [`access`] (what it means), [`tls`] and [`client`] (connections),
 //! [`passwords`] and [`bucket`] (requests).
@@ -144,7 +145,10 @@ impl Web {
                 }
                 return;
             }
-            Ok(written) => written.understand(),
+            Ok(written) => written.understand().and_then(|access| {
+                access.asks_no_less_than(&state.access)?;
+                Ok(access)
+            }),
             Err(message) => Err(message),
         };
         match understood {

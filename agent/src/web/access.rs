@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use sha2::{Digest, Sha256};
 
 use super::bucket::Bucket;
+use super::client::Verifier;
 use super::file::{self, File, Http};
 use super::passwords::{self, Refusal, Users};
 use super::tls::{self, Texts};
@@ -31,12 +32,19 @@ const HEADERS: &[(&str, &[&str])] = &[
 pub(crate) struct Access {
     tls: Option<Arc<ServerConfig>>,
     clients: &'static str,
+    demands: Demands,
     headers: HeaderMap,
     users: Users,
     bucket: Option<Arc<Mutex<Bucket>>>,
     /// Of all that was read.
     digest: [u8; 32],
 }
+
+/// What clients need, and whether it is asked for.
+type Demands = [bool; DEMANDS.len()];
+
+const DEMANDS: [&str; 5] =
+    ["TLS", "a certificate", "a certificate that is verified", "one of client_allowed_sans", "a password"];
 
 /// The files, read and not yet understood.
 pub(super) struct Written {
@@ -114,8 +122,8 @@ impl Written {
         let http = self.file.http_server_config.unwrap_or_default();
         let tls = self.file.tls_server_config.unwrap_or_default();
         let (tls, clients) = match tls::server(&tls, &self.texts, http.http2.unwrap_or(true))? {
-            Some((config, clients)) => (Some(Arc::new(config)), clients),
-            None => (None, ""),
+            Some(server) => (Some(Arc::new(server.config)), Some(server.clients)),
+            None => (None, None),
         };
         let users = self.file.basic_auth_users.unwrap_or_default();
         passwords::validate(&users)?;
@@ -128,7 +136,16 @@ impl Written {
             }
             _ => None,
         };
-        Ok(Access { tls, clients, headers: headers(&http)?, users, bucket, digest: self.digest })
+        let asks = |of: fn(&Verifier) -> bool| clients.as_ref().is_some_and(of);
+        let demands = [
+            tls.is_some(),
+            asks(|it| it.mandatory),
+            asks(|it| it.verified),
+            asks(|it| it.named),
+            !users.is_empty(),
+        ];
+        let clients = clients.map_or("", |clients| clients.words);
+        Ok(Access { tls, clients, demands, headers: headers(&http)?, users, bucket, digest: self.digest })
     }
 }
 
@@ -181,6 +198,20 @@ impl Access {
         let Some(bucket) = &self.bucket else { return Ok(()) };
         let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(clock::monotonic());
         taken.map_err(Refusal::TooMany)
+    }
+
+    /// What the access before asks for, and this does not: a file that was cut short must not open what was closed.
+    ///
+    /// # Errors
+    /// What it is, and how to have it nevertheless.
+    pub(super) fn asks_no_less_than(&self, before: &Self) -> Result<(), String> {
+        let lost = DEMANDS.iter().zip(before.demands.iter().zip(self.demands));
+        let lost: Vec<_> =
+            lost.filter(|(_, (before, now))| **before && !now).map(|(name, _)| *name).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(format!("it no longer asks for {}; if that is meant, send SIGHUP or restart", lost.join(", ")))
     }
 
     /// Goes on counting requests where the access before did, unless the limit is another.

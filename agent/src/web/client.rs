@@ -29,10 +29,21 @@ const POLICIES: &[(&[&str], bool, bool, &str)] = &[
 /// The policy that asks for nothing.
 const NONE: &str = "NoClientCert";
 
-/// What looks at clients' certificates, if they are asked for, and what it wants of them.
-pub(super) type Verifier = (Option<Arc<dyn ClientCertVerifier>>, &'static str);
+/// What looks at clients' certificates, and what it wants of them.
+pub(super) struct Verifier {
+    /// `None` where no certificate is asked for.
+    pub(super) clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// The policy in words.
+    pub(super) words: &'static str,
+    /// Whether there must be a certificate.
+    pub(super) mandatory: bool,
+    /// Whether its chain is verified.
+    pub(super) verified: bool,
+    /// Whether it must have one of some names.
+    pub(super) named: bool,
+}
 
-/// Makes what looks at clients' certificates, and tells what it wants; `None` where none is asked for.
+/// Makes what looks at clients' certificates.
 ///
 /// # Errors
 /// Where the keys do not go together.
@@ -49,7 +60,8 @@ pub(super) fn verifier(
                 "client_ca_file and client_allowed_sans ask for nothing with client_auth_type {NONE}; give RequireAndVerifyClientCert"
             ))
         } else {
-            Ok((None, "not asked for"))
+            let words = "not asked for";
+            Ok(Verifier { clients: None, words, mandatory: false, verified: false, named: false })
         };
     }
     let Some((_, mandatory, verified, words)) = POLICIES.iter().find(|(names, ..)| names.contains(&asked))
@@ -73,7 +85,9 @@ pub(super) fn verifier(
         }
     };
     let algorithms = provider.signature_verification_algorithms;
-    Ok((Some(Arc::new(Clients { chains, mandatory: *mandatory, allowed_names, algorithms })), words))
+    let (mandatory, verified, named) = (*mandatory, *verified, allowed_names.is_some());
+    let clients = Arc::new(Clients { chains, mandatory, allowed_names, algorithms });
+    Ok(Verifier { clients: Some(clients), words, mandatory, verified, named })
 }
 
 /// Looks at clients' certificates.
@@ -167,7 +181,7 @@ mod tests {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
         let tls = Tls { client_auth_type: Some(name.into()), client_allowed_sans: names, ..Tls::default() };
-        verifier(&tls, None, &provider).map(|(_, words)| words)
+        verifier(&tls, None, &provider).map(|verifier| verifier.words)
     }
 
     #[test]

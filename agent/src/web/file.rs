@@ -21,7 +21,7 @@ pub(super) struct File {
 }
 
 /// Certificates, and what is asked of clients.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Tls {
     pub(super) cert: Option<String>,

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{NamedGroup, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
-use super::client;
+use super::client::{self, Verifier};
 use super::file::Tls;
 
 /// Versions by the format's names, the oldest first.
@@ -33,26 +33,26 @@ pub(super) struct Texts {
     pub(super) client_ca: Option<Vec<u8>>,
 }
 
-/// Makes the server's side of TLS, and tells what it asks of clients; `None` where the file asks for no TLS.
+/// The server's side of TLS.
+pub(super) struct Server {
+    pub(super) config: ServerConfig,
+    /// What it asks of clients' certificates.
+    pub(super) clients: Verifier,
+}
+
+/// Makes the server's side of TLS; `None` where the file says nothing of TLS.
 ///
 /// # Errors
 /// What is wrong, by its key.
-pub(super) fn server(
-    tls: &Tls,
-    texts: &Texts,
-    http2: bool,
-) -> Result<Option<(ServerConfig, &'static str)>, String> {
-    let asks = texts.certificate.is_some()
-        || texts.key.is_some()
-        || texts.client_ca.is_some()
-        || tls.client_auth_type.as_ref().is_some_and(|it| !it.is_empty());
-    if !asks {
+pub(super) fn server(tls: &Tls, texts: &Texts, http2: bool) -> Result<Option<Server>, String> {
+    // Whoever writes anything of TLS does not want to serve in the clear.
+    if *tls == Tls::default() {
         return Ok(None);
     }
     configured(tls, texts, http2).map(Some).map_err(|error| format!("tls_server_config: {error}"))
 }
 
-fn configured(tls: &Tls, texts: &Texts, http2: bool) -> Result<(ServerConfig, &'static str), String> {
+fn configured(tls: &Tls, texts: &Texts, http2: bool) -> Result<Server, String> {
     let certificate = texts.certificate.as_ref().ok_or("cert_file is missing")?;
     let key = texts.key.as_ref().ok_or("key_file is missing")?;
     let chain = certificates("cert_file", certificate)?;
@@ -62,11 +62,11 @@ fn configured(tls: &Tls, texts: &Texts, http2: bool) -> Result<(ServerConfig, &'
     let versions = versions(tls.min_version.as_deref(), tls.max_version.as_deref())?;
     let provider = Arc::new(provider(tls)?);
     let roots = texts.client_ca.as_deref().map(|text| certificates("client_ca_file", text)).transpose()?;
-    let (clients, policy) = client::verifier(tls, roots, &provider)?;
+    let clients = client::verifier(tls, roots, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| format!("cipher_suites, min_version and max_version do not go together: {error}"))?;
-    let builder = match clients {
+    let builder = match clients.clients.clone() {
         Some(clients) => builder.with_client_cert_verifier(clients),
         None => builder.with_no_client_auth(),
     };
@@ -76,7 +76,7 @@ fn configured(tls: &Tls, texts: &Texts, http2: bool) -> Result<(ServerConfig, &'
     config.ignore_client_order = tls.prefer_server_cipher_suites.unwrap_or(true);
     let protocols: &[&str] = if http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
-    Ok((config, policy))
+    Ok(Server { config, clients })
 }
 
 fn certificates(key: &str, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -183,13 +183,16 @@ mod tests {
     fn a_part_of_tls_alone_is_an_error_and_none_of_it_is_none() {
         assert!(server(&Tls::default(), &Texts::default(), true).unwrap().is_none());
         let texts = Texts { certificate: Some(b"x".to_vec()), ..Texts::default() };
-        let error = server(&Tls::default(), &texts, true).err().unwrap();
+        let some = || Tls { cert_file: Some("x".into()), ..Tls::default() };
+        let error = server(&some(), &texts, true).err().unwrap();
         assert!(error.contains("key_file is missing"), "{error}");
+        let version = Tls { min_version: Some("TLS13".into()), ..Tls::default() };
+        assert!(server(&version, &Texts::default(), true).is_err(), "it would serve in the clear");
         let policy = Tls { client_auth_type: Some("RequireAndVerifyClientCert".into()), ..Tls::default() };
         let error = server(&policy, &Texts::default(), true).err().unwrap();
         assert!(error.contains("cert_file is missing"), "{error}");
         let texts = Texts { certificate: Some(b"x".to_vec()), key: Some(b"y".to_vec()), ..Texts::default() };
-        let error = server(&Tls::default(), &texts, true).err().unwrap();
+        let error = server(&some(), &texts, true).err().unwrap();
         assert!(error.contains("no certificate in PEM"), "{error}");
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
+use rustix::process::Signal;
+
 use super::certificates::Files;
 use super::http::{get, send};
 use super::program::{PATIENCE, Running, loopscope, run, stderr, stdout, wait_until};
@@ -207,6 +209,23 @@ fn a_wrong_password_is_refused_and_cannot_hold_up_the_right_one() {
     // A user who is taken out of the file is out.
     files.write("web.yml", &format!("basic_auth_users:\n  eve: {dear}\n"));
     wait_until("alice is refused", || get(address, "/-/healthy", &[RIGHT]).status == 401);
+}
+
+#[test]
+fn a_file_that_was_cut_short_opens_nothing_without_the_operators_word() {
+    let files = Files::new("short");
+    let (mut agent, address) =
+        start(&files.write("web.yml", &format!("basic_auth_users:\n  alice: {HASH_OF_RIGHT}\n")));
+    assert_eq!(get(address, "/metrics", &[RIGHT]).status, 200);
+    files.write("web.yml", "");
+    wait_until("the agent has looked", || {
+        assert_eq!(get(address, "/metrics", &[]).status, 401);
+        get(address, "/metrics", &[RIGHT]).text().contains("loopscope_config_last_reload_successful 0")
+    });
+    assert!(agent.expect_line("stays in use").contains("no longer asks for a password"));
+    agent.signal(Signal::HUP);
+    agent.expect_line("configuration read again: HTTP in the clear, no passwords");
+    wait_until("everybody may ask", || get(address, "/metrics", &[]).status == 200);
 }
 
 #[test]
