@@ -76,6 +76,8 @@ Configuration, in TOML:
   service = 'shop'
   tier = 'all'
 
+SIGHUP makes it read its configuration again, without letting go of what it measures.
+
 Prometheus:
   scrape_configs:
     - job_name: loopscope

@@ -11,6 +11,7 @@ mod program;
 mod publisher;
 mod secure;
 mod terminal;
+mod tls;
 mod top;
 mod usage;
 
