@@ -9,6 +9,7 @@ mod background;
 mod names;
 mod own_metrics;
 mod prom_client;
+mod reload;
 mod routes;
 mod server;
 mod slow_log;
@@ -31,10 +32,14 @@ use crate::cli::{Address, AgentOptions};
 use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
+use crate::privileges;
 use crate::top::Source;
+use crate::web::{Ready, Web};
 pub(crate) use background::Background;
 pub(crate) use names::Names;
-use own_metrics::OwnMetrics;
+use own_metrics::{ConfigFile, OwnMetrics};
+use reload::Reload;
+use routes::Routes;
 use slow_log::SlowLog;
 use targets::Targets;
 use worker::Worker;
@@ -42,13 +47,18 @@ use worker::Worker;
 /// Runs the agent until SIGINT or SIGTERM.
 pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     let settings = Settings::new(options)?;
+    let web = Ready::read(settings.web_config.clone())?;
     if options.check {
-        return check(settings);
+        return check(settings, &web);
     }
+    let scheme = if web.is_encrypted() { "https" } else { "http" };
     block_on(async {
         let stopped = stop_signal()?;
-        serve(options.listen, settings, stopped, |address| {
-            console::line(format_args!("serving metrics on http://{address}/metrics"));
+        // A configuration may ask for probes later.
+        let probes = settings.rules.ask_for_probes() || options.config.is_some();
+        let alone = Some(Alone { reload: Reload::on_hangup(options)?, probes });
+        serve(options.listen, settings, web, alone, stopped, |address| {
+            console::line(format_args!("serving metrics on {scheme}://{address}/metrics"));
         })
         .await?;
         console::line(format_args!("stopped"));
@@ -57,8 +67,8 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
 }
 
 /// Tells what the settings are, and what would be measured now.
-fn check(settings: Settings) -> Result<(), Error> {
-    let understood = settings.to_string();
+fn check(settings: Settings, web: &Ready) -> Result<(), Error> {
+    let understood = format!("{settings}web      {}\n", web.describe());
     let found = understood + "\n" + &targets(settings).describe();
     let written = std::io::Write::write_all(&mut std::io::stdout(), found.as_bytes());
     written.map_err(|source| Error::Stdout { source })
@@ -94,10 +104,20 @@ fn block_on(future: impl Future<Output = Result<(), Error>>) -> Result<(), Error
     runtime.block_on(future)
 }
 
+/// What belongs to an agent that is all that its program does.
+struct Alone<'a> {
+    /// Its answer to `SIGHUP`.
+    reload: Reload<'a>,
+    /// Whether it keeps the right to place probes.
+    probes: bool,
+}
+
 /// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
 async fn serve(
     address: Address,
     settings: Settings,
+    web: Ready,
+    alone: Option<Alone<'_>>,
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
@@ -105,12 +125,26 @@ async fn serve(
     let listener = TcpListener::bind(address.0).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     raise_descriptor_limit();
+    if let Some(alone) = &alone {
+        // From here on there are other threads, and what must be read or opened by special right has been.
+        privileges::give_up(alone.probes)?;
+    }
     let own = Arc::new(OwnMetrics::new());
     let names = settings.names;
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
     listening(bound);
-    server::serve(listener, routes::Routes::new(worker, own, slow_log, names), stop).await;
+    let tells = Arc::clone(&own);
+    let web = Arc::new(Web::new(web, move |usable| tells.config_read(ConfigFile::Web, usable)));
+    let routes = Arc::new(Routes::new(worker, Arc::clone(&own), slow_log, names));
+    let serving = server::serve(listener, Arc::clone(&routes), Arc::clone(&web), stop);
+    match alone {
+        None => serving.await,
+        Some(alone) => tokio::select! {
+            () = serving => {}
+            () = alone.reload.run(&routes, &web, &own) => {}
+        },
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -63,6 +64,7 @@ Examples:
   loopscope agent
   loopscope agent --listen 0.0.0.0:9464
   loopscope agent --tier observe,loop --prom-client
+  loopscope agent --listen 0.0.0.0:9464 --web-config /etc/loopscope/web-config.yml
   curl http://127.0.0.1:9464/metrics
 
 Configuration, in TOML:
@@ -73,6 +75,8 @@ Configuration, in TOML:
   [[rule]]
   service = 'shop'
   tier = 'all'
+
+SIGHUP makes it read its configuration again, without letting go of what it measures.
 
 Prometheus:
   scrape_configs:
@@ -91,25 +95,29 @@ beyond observe need CAP_BPF and CAP_PERFMON; before Linux 6.6, CAP_SYS_ADMIN.";
 #[command(after_help = AGENT_EXAMPLES)]
 pub(crate) struct AgentOptions {
     /// The address to serve on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    #[arg(long, env = "LOOPSCOPE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9464")]
     pub(crate) listen: Address,
     /// How deep to measure processes from outside: a list of observe, loop, phases and pool, or all [default: observe]
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, env = "LOOPSCOPE_TIER", value_name = "LIST")]
     pub(crate) tier: Option<Tiers>,
     /// The share of one core that probes may cost each process [default: 1%]
-    #[arg(long, value_name = "SHARE", value_parser = config::share)]
+    #[arg(long, env = "LOOPSCOPE_BUDGET", value_name = "SHARE", value_parser = config::share)]
     pub(crate) budget: Option<f64>,
     /// How long an iteration is away from the poll to count as slow [default: 50ms]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, env = "LOOPSCOPE_SLOW", value_name = "TIME", value_parser = duration)]
     pub(crate) slow: Option<Duration>,
     /// Tell Node.js processes by prom-client's metric names, too, as dashboards for Node.js expect them
     ///
     /// Without this, one scrape gets them from /metrics?names=prom-client.
-    #[arg(long)]
-    pub(crate) prom_client: bool,
+    #[arg(long, env = "LOOPSCOPE_PROM_CLIENT", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) prom_client: Option<bool>,
     /// Rules for which processes to measure, and how; options given here come before
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "LOOPSCOPE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Who may scrape, and over what: TLS, passwords, a limit of requests, in the format of Prometheus's web-config.yml
+    #[arg(long, env = "LOOPSCOPE_WEB_CONFIG", value_name = "FILE")]
+    pub(crate) web_config: Option<PathBuf>,
     /// Read the configuration, tell how it was understood and what would be measured now, and end
     #[arg(long)]
     pub(crate) check: bool,

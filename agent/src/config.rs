@@ -5,7 +5,7 @@ mod suggestion;
 mod understood;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use attach::libuv::tiers::Tiers;
@@ -17,6 +17,7 @@ use crate::agent::Names;
 use crate::cli::{self, AgentOptions};
 use crate::error::Error;
 pub(crate) use rules::{Decision, Rules};
+pub(crate) use suggestion::with_suggestion;
 
 /// Probes may cost a process one hundredth of a core unless told otherwise.
 const BUDGET: f64 = 0.01;
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) slow: Duration,
     /// The names of a scrape that asks for none.
     pub(crate) names: Names,
+    /// The file that says who may ask.
+    pub(crate) web_config: Option<PathBuf>,
 }
 
 /// The file, as it is written.
@@ -50,6 +53,7 @@ struct File {
     #[serde(deserialize_with = "parsed_duration")]
     slow: Option<Duration>,
     prom_client: bool,
+    web_config: Option<PathBuf>,
     rule: Vec<rules::Written>,
 }
 
@@ -61,6 +65,7 @@ impl Default for Settings {
             budget: BUDGET,
             slow: SLOW,
             names: Names::Loopscope,
+            web_config: None,
         }
     }
 }
@@ -96,13 +101,17 @@ impl Settings {
     /// What a file says; options come before.
     fn of(file: File, options: &AgentOptions) -> Self {
         let tiers = options.tier.or(file.tier).unwrap_or(Tiers::only(Tier::Observe));
-        let prom_client = options.prom_client || file.prom_client;
+        let prom_client = options.prom_client.unwrap_or(file.prom_client);
+        // Named in a file, it lies beside that file, wherever the program was started.
+        let folder = options.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let web_config = options.web_config.clone().or(file.web_config.map(|path| folder.join(path)));
         Self {
             rules: Rules::new(tiers, file.rule),
             only: BTreeSet::new(),
             budget: options.budget.or(file.budget).unwrap_or(BUDGET),
             slow: options.slow.or(file.slow).unwrap_or(SLOW),
             names: if prom_client { Names::Both } else { Names::Loopscope },
+            web_config,
         }
     }
 }
@@ -110,7 +119,7 @@ impl Settings {
 fn parse(path: &Path, text: &str) -> Result<File, Error> {
     toml::from_str(text).map_err(|error| Error::Config {
         path: path.to_owned(),
-        message: suggestion::with_suggestion(&error),
+        message: with_suggestion(&error.to_string()),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `loopscope`: shows what event loops are doing.
 //!
 //! Read in this order: [`cli`] (what can be asked for), then one module a command: [`top`] shows a live table,
-//! [`agent`] serves metrics, [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured.
+//! [`agent`] serves metrics (by the rules of [`web`], with the rights that [`privileges`] leaves), [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured.
 
 #![forbid(unsafe_code)]
 
@@ -14,8 +14,10 @@ mod demo;
 mod error;
 mod inspect;
 mod manual;
+mod privileges;
 mod profile;
 mod top;
+mod web;
 
 use std::process::ExitCode;
 

@@ -227,6 +227,10 @@ catalogue! {
         "Estimate: CPU time that probes added to the target, by hits and the cost of one."
     144 LOOPSCOPE_PROBE_LOSSES "loopscope_probe_losses_total" Counter Count Agent [PROBE_LOSS] "loopscope.probe.losses"
         "Measurements of probes that were lost, by cause."
+    145 LOOPSCOPE_CONFIG_RELOAD_SUCCESSFUL "loopscope_config_last_reload_successful" Gauge Count Agent [] "loopscope.config.last_reload.successful"
+        "One if the configuration and the web configuration could be used when they were last read; zero if what was read before stays in use."
+    146 LOOPSCOPE_CONFIG_RELOAD_TIME "loopscope_config_last_reload_success_timestamp_seconds" Gauge Seconds Agent [] "loopscope.config.last_reload.success.time"
+        "When a configuration was last read that could be used, since unix epoch."
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::folder::target_profile;
 use crate::http::{self, Response};
 use crate::metrics::Metrics;
 use crate::process::{Ended, Guarded, run};
+use crate::requirement;
 
 /// A running `loopscope agent`.
 #[derive(Debug)]
@@ -66,6 +67,15 @@ impl Agent {
     /// Ends it now, as a crash would.
     pub fn kill(self) {
         self.process.kill();
+    }
+
+    /// Sends it a signal, by the name that `kill` knows.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[track_caller]
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// All metrics, to ask for values.
@@ -156,11 +166,11 @@ fn serve(command: &mut Command) -> (Guarded, SocketAddr) {
     (process, address)
 }
 
-/// The address in `http://ADDRESS/…`.
+/// The address in `http://ADDRESS/…`, or `https`.
 fn address_in(text: &str) -> Option<SocketAddr> {
     // A line without an end may not be all there yet.
-    let line = text.split_inclusive('\n').find(|line| line.contains("http://") && line.ends_with('\n'))?;
-    let (_, address) = line.split_once("http://")?;
+    let line = text.split_inclusive('\n').find(|line| line.contains(" http") && line.ends_with('\n'))?;
+    let (_, address) = line.split_once("://")?;
     address.split(|c: char| "/,".contains(c) || c.is_whitespace()).next()?.parse().ok()
 }
 
@@ -182,6 +192,16 @@ const PROFILE_END: Duration = Duration::from_secs(120);
 /// A command line that begins with our program.
 pub fn command() -> Command {
     Command::new(program())
+}
+
+/// A command line that begins with our program, run as nobody with these capabilities and no others, such as `+bpf,+perfmon`; `None`
+/// after saying that the story is skipped.
+pub fn as_nobody(capabilities: &str) -> Option<Command> {
+    let mut command = Command::new(requirement::program("setpriv")?);
+    command.args(["--reuid", "65534", "--clear-groups"]);
+    command.arg(format!("--inh-caps=-all,{capabilities}")).arg(format!("--ambient-caps=-all,{capabilities}"));
+    command.arg(program());
+    Some(command)
 }
 
 /// Where our program lies. `LOOPSCOPE` names one that is already built; else it is built beside the tests.

@@ -46,10 +46,19 @@ impl Server {
     /// If it does not start.
     #[track_caller]
     pub fn start(target: SocketAddr, scrapes: Scrapes) -> Option<Self> {
+        Self::start_with(target, scrapes, "")
+    }
+
+    /// The same, with more of the scrape's configuration, such as `, scheme: https`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_with(target: SocketAddr, scrapes: Scrapes, more: &str) -> Option<Self> {
         let program = requirement::program("prometheus")?;
         let data = Folder::new("prometheus");
         let config = data.file("prometheus.yml");
-        let job = format!(r#"{{job_name: loopscope, static_configs: [{{targets: ["{target}"]}}]}}"#);
+        let job = format!(r#"{{job_name: loopscope, static_configs: [{{targets: ["{target}"]}}]{more}}}"#);
         let text = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: [{job}]\n");
         fs::write(&config, text).expect("a scratch file");
         let mut command = Command::new(program);

@@ -8,7 +8,7 @@ use std::process::Command;
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::fixture::Program;
 use loopscope_tests::folder::Folder;
-use loopscope_tests::loopscope::{self, Agent};
+use loopscope_tests::loopscope::{Agent, as_nobody};
 use loopscope_tests::metrics::Metrics;
 use loopscope_tests::node;
 use loopscope_tests::process::Guarded;
@@ -228,15 +228,6 @@ fn a_target_that_lies_about_its_memory_costs_nobody_anything() {
     let busy = scraped.value("threadpool_threads", &[("pid", &pid), ("state", "busy")]);
     assert!(busy.is_none_or(|busy| busy <= 1024.0), "{busy:?}");
     assert!(scraped.value("eventloop_time_seconds_total", &[("pid", &pid)]).is_none_or(|time| time < 60.0));
-}
-
-/// A command that runs as nobody with these capabilities and no others.
-fn as_nobody(capabilities: &str) -> Option<Command> {
-    let mut command = Command::new(requirement::program("setpriv")?);
-    command.args(["--reuid", "65534", "--clear-groups"]);
-    command.arg(format!("--inh-caps=-all,{capabilities}")).arg(format!("--ambient-caps=-all,{capabilities}"));
-    command.arg(loopscope::program());
-    Some(command)
 }
 
 #[test]

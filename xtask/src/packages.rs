@@ -40,6 +40,10 @@ const TOOLS: &[Tool] = &[
     Tool { program: "python3", packages: &["python3"], purpose: "runs a program on uvloop that is measured" },
     Tool { program: "pip3", packages: &["python3-pip"], purpose: "fetches uvloop" },
     Tool { program: "clang-14", packages: &["clang-14"], purpose: "compiles the BPF programs" },
+    Tool { program: "curl", packages: &["curl"], purpose: "scrapes over TLS" },
+    Tool { program: "openssl", packages: &["openssl"], purpose: "makes certificates" },
+    Tool { program: "systemd-analyze", packages: &["systemd"], purpose: "judges the unit of the agent" },
+    Tool { program: "strace", packages: &["strace"], purpose: "shows which system calls the agent makes" },
     Tool { program: "unshare", packages: &["util-linux"], purpose: "starts programs in other namespaces" },
     Tool { program: "setpriv", packages: &["util-linux"], purpose: "starts programs as another user" },
 ];

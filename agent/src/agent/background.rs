@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::cli::Address;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::web::Ready;
 
 /// An agent that runs until it is stopped.
 pub(crate) struct Background {
@@ -29,7 +30,7 @@ impl Background {
                 let served = super::block_on(async {
                     // Stopped, or whoever could stop it is gone.
                     let stop = async { drop(stopped.await) };
-                    super::serve(listen, Settings::default(), stop, |address| {
+                    super::serve(listen, Settings::default(), Ready::default(), None, stop, |address| {
                         drop(listening.send(Ok(address)))
                     })
                     .await

@@ -1,6 +1,7 @@
 //! What the agent measures of itself: the `loopscope_*` metrics that apply to it.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use attach::target::{Host, Pid, Process};
 use model::catalogue;
@@ -17,6 +18,19 @@ pub(crate) struct OwnMetrics {
     discovery: Histogram,
     scrapes: Vec<Histogram>,
     scrapes_rejected: Counter,
+    /// Whether each file could be used when it was last read, by [`ConfigFile`].
+    config_usable: [AtomicBool; 2],
+    /// When one was last read that could be.
+    config_read_unix_ns: AtomicI64,
+}
+
+/// What tells the agent what to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ConfigFile {
+    /// What to measure.
+    Agent,
+    /// Who may ask.
+    Web,
 }
 
 impl OwnMetrics {
@@ -27,6 +41,8 @@ impl OwnMetrics {
             discovery: histogram(),
             scrapes: ScrapeFormat::ALL.iter().map(|_| histogram()).collect(),
             scrapes_rejected: counter(),
+            config_usable: [AtomicBool::new(true), AtomicBool::new(true)],
+            config_read_unix_ns: AtomicI64::new(unix_ns()),
         }
     }
 
@@ -50,6 +66,14 @@ impl OwnMetrics {
     /// A scrape was refused because too many were under way.
     pub(super) fn scrape_rejected(&self) {
         self.scrapes_rejected.add(1);
+    }
+
+    /// A file was read, and can be used or not.
+    pub(super) fn config_read(&self, file: ConfigFile, usable: bool) {
+        self.config_usable[file as usize].store(usable, Ordering::Relaxed);
+        if usable {
+            self.config_read_unix_ns.store(unix_ns(), Ordering::Relaxed);
+        }
     }
 
     /// Adds the agent's own series to a snapshot.
@@ -80,7 +104,17 @@ impl OwnMetrics {
         }
         let rejected = Value::Counter(self.scrapes_rejected.get());
         snapshot.push(&catalogue::LOOPSCOPE_SCRAPES_REJECTED, &none, &[], rejected);
+        let usable = self.config_usable.iter().all(|usable| usable.load(Ordering::Relaxed));
+        let usable = Value::Gauge(i64::from(usable));
+        snapshot.push(&catalogue::LOOPSCOPE_CONFIG_RELOAD_SUCCESSFUL, &none, &[], usable);
+        let read = Value::Gauge(self.config_read_unix_ns.load(Ordering::Relaxed));
+        snapshot.push(&catalogue::LOOPSCOPE_CONFIG_RELOAD_TIME, &none, &[], read);
     }
+}
+
+fn unix_ns() -> i64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn counter() -> Counter {

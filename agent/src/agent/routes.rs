@@ -1,7 +1,7 @@
 //! What is served: one function a path.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use formats::prometheus;
@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -17,6 +18,8 @@ use super::own_metrics::OwnMetrics;
 use super::slow_log::SlowLog;
 use super::worker::{NoAnswer, Worker};
 use crate::clock;
+use crate::config::Settings;
+use crate::web::Refusal;
 
 const LANDING_PAGE: &str = include_str!("landing.html");
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
@@ -27,14 +30,48 @@ pub(super) struct Routes {
     own: Arc<OwnMetrics>,
     slow_log: Arc<SlowLog>,
     /// The names of a scrape that asks for none.
-    names: Names,
+    names: Mutex<Names>,
 }
 
-type Answer = Response<Full<Bytes>>;
+/// An answer, all there.
+pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Routes {
     pub(super) fn new(worker: Worker, own: Arc<OwnMetrics>, slow_log: Arc<SlowLog>, names: Names) -> Self {
-        Self { worker, own, slow_log, names }
+        Self { worker, own, slow_log, names: Mutex::new(names) }
+    }
+
+    /// Goes on by other settings.
+    pub(super) fn reconfigure(&self, settings: Settings) {
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = settings.names;
+        self.worker.reconfigure(settings);
+    }
+
+    /// The answer to a request that is not let in.
+    pub(super) fn refuse(refusal: Refusal) -> Answer {
+        let (status, body, name, value) = match refusal {
+            Refusal::Unknown => (
+                StatusCode::UNAUTHORIZED,
+                "a user and the right password are needed\n",
+                WWW_AUTHENTICATE,
+                "Basic realm=\"loopscope\", charset=\"UTF-8\"".to_owned(),
+            ),
+            Refusal::TooMany(wait) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests\n",
+                RETRY_AFTER,
+                (wait.as_secs() + 1).to_string(),
+            ),
+            Refusal::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many passwords wait to be checked\n",
+                RETRY_AFTER,
+                "1".to_owned(),
+            ),
+        };
+        let mut answer = text(status, body);
+        answer.headers_mut().insert(name, value.parse().expect("a valid header"));
+        answer
     }
 
     /// Answers one request. Its body, if it has one, is not read.
@@ -46,7 +83,7 @@ impl Routes {
         }
         Ok(match request.uri().path() {
             "/metrics" => match Names::asked(request.uri().query()) {
-                Ok(names) => self.metrics(names.unwrap_or(self.names), request.headers()).await,
+                Ok(names) => self.metrics(names, request.headers()).await,
                 Err(message) => text(StatusCode::BAD_REQUEST, message),
             },
             "/slow" => {
@@ -65,7 +102,8 @@ impl Routes {
         })
     }
 
-    async fn metrics(&self, names: Names, headers: &HeaderMap) -> Answer {
+    async fn metrics(&self, names: Option<Names>, headers: &HeaderMap) -> Answer {
+        let names = names.unwrap_or_else(|| *self.names.lock().unwrap_or_else(PoisonError::into_inner));
         let format = prometheus::negotiate(&joined(headers, ACCEPT));
         let gzip = accepts_gzip(&joined(headers, ACCEPT_ENCODING));
         match self.worker.scrape(names, format, gzip).await {

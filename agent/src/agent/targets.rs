@@ -14,6 +14,7 @@ mod recent;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use attach::libuv::probes::Readings;
 use attach::target::discovery::{Discovery, Scan};
 use attach::target::{Host, Pid};
 use model::label::TargetError;
@@ -67,6 +68,34 @@ impl Targets {
             own,
             slow_log,
         }
+    }
+
+    /// Goes on by other settings. What fits them stays a target, with everything that was measured.
+    pub(super) fn reconfigure(&mut self, settings: Settings) {
+        let now = clock::monotonic();
+        let mut left_out = Vec::new();
+        for (pid, target) in self.discovery.targets_mut() {
+            if let Target::Outside(outside) = target
+                && !outside.reconfigure(&settings, &mut self.prober)
+            {
+                left_out.push(pid);
+            }
+        }
+        for pid in left_out {
+            if let Some(Target::Outside(mut outside)) = self.discovery.forget(pid) {
+                outside.detach(&mut self.prober);
+                console::line(format_args!(
+                    "process {pid}: no longer measured from outside: a rule leaves it out"
+                ));
+            }
+        }
+        if settings.names.has_prom_client() && self.next_keeping.is_none() {
+            let readings = self.prober.collect();
+            self.begin_keeping(now, readings.as_ref());
+        }
+        self.discovery.find_mut().reconfigure(settings);
+        self.discovery.look_again();
+        self.next_scan = now;
     }
 
     /// Does what is due, and tells when to be called again.
@@ -226,14 +255,18 @@ impl Targets {
         }
         if names.has_prom_client() && self.next_keeping.is_none() {
             // From now on somebody asks.
-            self.next_keeping = Some(now.plus_ns(KEEP_EVERY_NS));
-            for (_, target) in self.discovery.targets_mut() {
-                if let (Target::Outside(outside), Some(readings)) = (target, &readings) {
-                    outside.begin_keeping(now, readings);
-                }
-            }
+            self.begin_keeping(now, readings.as_ref());
         }
         snapshot
+    }
+
+    fn begin_keeping(&mut self, now: Monotonic, readings: Option<&Readings>) {
+        self.next_keeping = Some(now.plus_ns(KEEP_EVERY_NS));
+        for (_, target) in self.discovery.targets_mut() {
+            if let (Target::Outside(outside), Some(readings)) = (target, readings) {
+                outside.begin_keeping(now, readings);
+            }
+        }
     }
 
     /// A target could not be read: one that has ended is forgotten, of another it is told once, not each time.

@@ -4,9 +4,9 @@
 //! tends the targets: it looks for new ones, and takes the readings that are due.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flate2::Compression;
@@ -29,8 +29,19 @@ const SCRAPES_WAITING_MAX: usize = 4;
 
 /// The side of the measuring thread that others hold. The thread ends when it is dropped.
 pub(super) struct Worker {
-    queue: SyncSender<Scrape>,
+    queue: SyncSender<Asked>,
     ready: Arc<AtomicBool>,
+    /// Beside the queue, so that scrapes can not keep them out; newer ones take the place of older.
+    new_settings: NewSettings,
+}
+
+type NewSettings = Arc<Mutex<Option<Settings>>>;
+
+/// What the thread is woken for.
+enum Asked {
+    /// Nothing but to look for new settings.
+    Nothing,
+    Scrape(Scrape),
 }
 
 struct Scrape {
@@ -60,14 +71,23 @@ impl Worker {
         let (queue, scrapes) = sync_channel(SCRAPES_WAITING_MAX);
         let ready = Arc::new(AtomicBool::new(false));
         let reports_ready = Arc::clone(&ready);
+        let new_settings = NewSettings::default();
+        let looks_for = Arc::clone(&new_settings);
         std::thread::Builder::new()
             .name("measure".into())
             .spawn(move || {
                 let targets = Targets::new(Arc::clone(&own), slow_log, settings);
-                measure(&scrapes, targets, &own, &reports_ready);
+                measure(&scrapes, targets, &own, &reports_ready, &looks_for);
             })
             .map_err(|source| Error::System { doing: "cannot start a thread", source })?;
-        Ok(Self { queue, ready })
+        Ok(Self { queue, ready, new_settings })
+    }
+
+    /// Goes on by other settings, soon.
+    pub(super) fn reconfigure(&self, settings: Settings) {
+        *self.new_settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+        // Where the queue is full, the thread is awake.
+        let _ = self.queue.try_send(Asked::Nothing);
     }
 
     /// Whether the host's processes have been searched for targets.
@@ -84,7 +104,7 @@ impl Worker {
     ) -> Result<Vec<u8>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         let scrape = Scrape { asked: clock::monotonic(), names, format, gzip, answer };
-        self.queue.try_send(scrape).map_err(|error| match error {
+        self.queue.try_send(Asked::Scrape(scrape)).map_err(|error| match error {
             TrySendError::Full(_) => NoAnswer::Busy,
             TrySendError::Disconnected(_) => NoAnswer::Ended,
         })?;
@@ -92,15 +112,26 @@ impl Worker {
     }
 }
 
-fn measure(scrapes: &Receiver<Scrape>, mut targets: Targets, own: &OwnMetrics, ready: &AtomicBool) {
+fn measure(
+    asked: &Receiver<Asked>,
+    mut targets: Targets,
+    own: &OwnMetrics,
+    ready: &AtomicBool,
+    new_settings: &Mutex<Option<Settings>>,
+) {
     loop {
+        let settings = new_settings.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(settings) = settings {
+            targets.reconfigure(settings);
+        }
         let next = targets.tend();
         ready.store(targets.is_ready(), Ordering::Relaxed);
         let wait = Duration::from_nanos(next.since_ns(clock::monotonic()));
-        match scrapes.recv_timeout(wait) {
+        match asked.recv_timeout(wait) {
+            Ok(Asked::Nothing) => {}
             // Whoever asked may have gone away while the scrape waited.
-            Ok(scrape) if scrape.answer.is_closed() => {}
-            Ok(scrape) => {
+            Ok(Asked::Scrape(scrape)) if scrape.answer.is_closed() => {}
+            Ok(Asked::Scrape(scrape)) => {
                 let answer = encode(&mut targets, scrape.names, scrape.format, scrape.gzip);
                 own.scrape_took(scrape.format, clock::monotonic().since_ns(scrape.asked));
                 // Nobody waits any more: nothing to do.

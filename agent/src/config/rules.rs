@@ -81,6 +81,12 @@ impl Rules {
         self.rules.iter()
     }
 
+    /// Whether some process may be measured by probes.
+    pub(crate) fn ask_for_probes(&self) -> bool {
+        let of_rules = self.rules.iter().filter_map(|rule| rule.tier);
+        of_rules.chain([self.tiers]).any(|tiers| !tiers.probes().is_empty())
+    }
+
     /// Decides about a process.
     pub(crate) fn decide(&self, facts: &Facts) -> Decision {
         match self.rules.iter().find(|rule| rule.fits(facts)) {

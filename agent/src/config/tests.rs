@@ -2,7 +2,7 @@
 
 use super::*;
 use attach::target::Facts;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn options(words: &[&str]) -> AgentOptions {
     let cli = cli::Cli::parse_from([&["loopscope", "agent"], words].concat());
@@ -97,6 +97,21 @@ fn every_key_is_documented_and_every_documented_example_is_understood() {
             assert!(document.contains(&format!("| `{key}` |")), "{key}");
         }
     }
+    let command = cli::Cli::command();
+    let agent = command.find_subcommand("agent").expect("there is one");
+    for option in agent.get_arguments().filter(|it| !matches!(it.get_id().as_str(), "help" | "version")) {
+        let flag = format!("`--{}`", option.get_long().expect("options have names"));
+        assert!(document.contains(&flag), "{flag}");
+        // What is done once and not is set.
+        if option.get_id() == "check" {
+            continue;
+        }
+        let variable = option.get_env().unwrap_or_else(|| panic!("{flag} has no variable")).to_str().unwrap();
+        let row = document.lines().find(|line| line.contains(&flag) && line.starts_with('|'));
+        assert!(row.is_some_and(|row| row.contains(&format!("`{variable}`"))), "{variable}: {row:?}");
+        let expected = flag.trim_matches('`').trim_start_matches('-').to_uppercase().replace('-', "_");
+        assert_eq!(variable, format!("LOOPSCOPE_{expected}"));
+    }
     let examples: Vec<_> = document.split("```toml\n").skip(1).collect();
     assert!(!examples.is_empty());
     for example in examples {
@@ -121,4 +136,24 @@ fn what_the_file_gets_wrong_is_told_with_its_line() {
         let error = parse(Path::new("agent.toml"), text).unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("agent.toml"), "{error}");
     }
+}
+
+#[test]
+fn a_web_configuration_lies_beside_the_file_that_names_it() {
+    let file = |text| parse(Path::new("x.toml"), text).unwrap();
+    let named = |text, words: &[&str]| Settings::of(file(text), &options(words)).web_config;
+    let config = ["--config", "/etc/loopscope/agent.toml"];
+    assert_eq!(named("web_config = 'web.yml'", &config), Some("/etc/loopscope/web.yml".into()));
+    assert_eq!(named("web_config = '/srv/web.yml'", &config), Some("/srv/web.yml".into()));
+    let both = [&config[..], &["--web-config", "own.yml"]].concat();
+    assert_eq!(named("web_config = 'web.yml'", &both), Some("own.yml".into()));
+}
+
+#[test]
+fn an_option_may_take_back_what_the_file_says() {
+    let file = || parse(Path::new("x.toml"), "prom_client = true").unwrap();
+    let names = |words: &[&str]| Settings::of(file(), &options(words)).names;
+    assert_eq!(names(&[]), Names::Both);
+    assert_eq!(names(&["--prom-client=false"]), Names::Loopscope);
+    assert_eq!(names(&["--prom-client"]), Names::Both);
 }

@@ -1,6 +1,7 @@
 //! The program `loopscope` as its users meet it: the real binary, its answers, its messages, its exit statuses.
 
 mod agent;
+mod certificates;
 mod demo;
 mod http;
 mod inspect;
@@ -8,7 +9,9 @@ mod profile;
 mod program;
 #[path = "../../../attach/tests/publisher/mod.rs"]
 mod publisher;
+mod secure;
 mod terminal;
+mod tls;
 mod top;
 mod usage;
 

@@ -144,8 +144,7 @@ impl Probes {
         self.slots[slot] = true;
         let classes = attachment::Classes::new(located.classes());
         let mut attachment = Attachment::new(pid, slot as u32, classes);
-        let tiers = if tiers.has(Tier::Phases) { tiers.with(Tier::Loop) } else { tiers };
-        for tier in tiers.probes().iter() {
+        for tier in tiers.with_needed().probes().iter() {
             if let Err(error) = self.attach_tier(&mut attachment, located, tier) {
                 self.detach(attachment);
                 return Err(error);
@@ -221,6 +220,22 @@ impl Probes {
     /// Takes the probes of one tier away. What they measured stays.
     pub fn detach_tier(&mut self, attachment: &mut Attachment, tier: Tier) {
         attachment.release(tier);
+    }
+
+    /// Sets another time away from the poll from which on an iteration is reported. What was measured stays.
+    ///
+    /// # Errors
+    /// [`ProbeError::System`] where the kernel refuses, which it does not while it works.
+    pub fn set_slow(
+        &mut self,
+        attachment: &Attachment,
+        located: &Located,
+        slow_ns: u64,
+    ) -> Result<(), ProbeError> {
+        let target = target(located, slow_ns);
+        let slot = attachment.slot().to_ne_bytes();
+        let set = self.loaded.map("targets").update(&slot, bytemuck::bytes_of(&target));
+        set.map_err(|source| ProbeError::System { doing: "cannot set up a target", source })
     }
 
     /// Takes all probes of a process away, and forgets what they measured.

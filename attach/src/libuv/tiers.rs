@@ -48,6 +48,12 @@ impl Tiers {
         self.without(Tier::Observe)
     }
 
+    /// These tiers with those that they bring with them: phases are told within iterations.
+    #[must_use]
+    pub const fn with_needed(self) -> Self {
+        if self.has(Tier::Phases) { self.with(Tier::Loop) } else { self }
+    }
+
     /// The tiers of the set, the cheapest first.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Tier> {
         Tier::ALL.iter().copied().filter(move |&tier| self.has(tier))

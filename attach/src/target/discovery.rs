@@ -146,6 +146,14 @@ impl<F: Find> Discovery<F> {
         self.targets.remove(&pid)
     }
 
+    /// Looks at every process again that is no target, at the next scan: what is looked for has changed.
+    pub fn look_again(&mut self) {
+        for look in self.others.values_mut() {
+            look.wait_ns = 0;
+            look.virtual_pages = u64::MAX;
+        }
+    }
+
     fn look_if_due(&mut self, pid: Pid, now: Monotonic, scan: &mut Scan<F>) {
         // A process that has ended since the listing is no failure, and kernel threads have no address space.
         let Some(virtual_pages) = virtual_pages(pid).filter(|&pages| pages > 0) else {
@@ -169,7 +177,8 @@ impl<F: Find> Discovery<F> {
         if result == Miss::Vanished {
             return;
         }
-        let wait_ns = before.map_or(LOOK_WAIT_FIRST_NS, |look| (look.wait_ns * 2).min(LOOK_WAIT_MAX_NS));
+        let longer = |look: &Look| (look.wait_ns * 2).clamp(LOOK_WAIT_FIRST_NS, LOOK_WAIT_MAX_NS);
+        let wait_ns = before.map_or(LOOK_WAIT_FIRST_NS, longer);
         if result != Miss::Absent && before.is_none_or(|look| look.result != result) {
             scan.failures.push(failure);
         }

@@ -3,6 +3,7 @@
 //! The cost is an estimate: hits times the time of one. It is looked at over windows of some seconds, so that a burst
 //! does not end a tier, and a tier that was shed is tried again after a while: load changes.
 
+use attach::libuv::tiers::Tiers;
 use model::label::Tier;
 use model::time::Monotonic;
 
@@ -36,6 +37,17 @@ pub(super) enum Advice {
 impl Budget {
     pub(super) fn new(share: f64) -> Self {
         Self { share, window: None, shed: Vec::new() }
+    }
+
+    /// Goes on with another share, and with these tiers: of others none is tried again.
+    pub(super) fn reconfigure(&mut self, share: f64, tiers: Tiers) {
+        self.share = share;
+        self.shed.retain(|&(tier, _)| tiers.has(tier));
+    }
+
+    /// Whether a tier is away because it cost too much.
+    pub(super) fn has_shed(&self, tier: Tier) -> bool {
+        self.shed.iter().any(|&(shed, _)| shed == tier)
     }
 
     /// Looks at the costs up to now.
@@ -110,6 +122,17 @@ mod tests {
         budget.check(at(0), costs(0, [0; 4]));
         let advice = budget.check(at(5), costs(5, [0, 30, 20, 5]));
         assert!(matches!(advice, Some(Advice::Shed(Tier::Phases, _))), "{advice:?}");
+    }
+
+    #[test]
+    fn a_tier_that_is_no_longer_asked_for_is_not_tried_again() {
+        let mut budget = Budget::new(0.01);
+        budget.check(at(0), costs(0, [0; 4]));
+        budget.check(at(5), costs(5, [0, 0, 0, 50]));
+        assert!(budget.has_shed(Tier::Pool));
+        budget.reconfigure(0.5, Tiers::only(Tier::Loop));
+        assert!(!budget.has_shed(Tier::Pool));
+        assert_eq!(budget.check(at(605), costs(605, [0, 0, 0, 50])), None, "the new share holds");
     }
 
     #[test]

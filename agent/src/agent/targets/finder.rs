@@ -53,6 +53,11 @@ impl Finder {
         Self { publishers: Publishers, images: Images::default(), settings }
     }
 
+    /// Looks by other settings from now on.
+    pub(super) fn reconfigure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     fn find_libuv(&mut self, pid: Pid) -> Result<Target, Failure> {
         let process = Process::open(pid).map_err(Failure::Process)?;
         let Some(located) = self.images.locate(&process).map_err(Failure::Libuv)? else {

@@ -3,6 +3,8 @@
 //! What two tiers could both tell, the cheaper one tells: utilization and iterations come from libuv's own counters where
 //! it keeps them.
 
+mod reconfigure;
+
 use attach::libuv::locate::Located;
 use attach::libuv::observe::{Note, Observer};
 use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings, SlowIteration};
@@ -106,19 +108,28 @@ impl Outside {
         if self.attachment.is_some() { self.next_reading.min(self.next_tending) } else { self.next_reading }
     }
 
-    /// Places the probes that were asked for, and says what is measured.
-    pub(super) fn attach(&mut self, prober: &mut Prober) {
+    /// Places the probes that were asked for.
+    fn place_probes(&mut self, prober: &mut Prober) {
         let wanted = self.asked.probes();
         if !wanted.is_empty() {
             self.attachment = prober.attach(self.pid(), &self.located, wanted, self.slow_ns);
             self.recent_lag.begin(clock::monotonic(), Histogram::default());
         }
+    }
+
+    fn tell(&self) {
         console::line(format_args!(
             "process {} ({}): measured from outside: {}",
             self.pid(),
             self.service,
             self.active()
         ));
+    }
+
+    /// Places the probes that were asked for, and says what is measured.
+    pub(super) fn attach(&mut self, prober: &mut Prober) {
+        self.place_probes(prober);
+        self.tell();
         // What the figures of this process leave out; all else that is missing, `loopscope inspect` tells.
         for note in self.observer.notes(&self.process).iter().filter(|&note| *note == Note::IoUring) {
             console::line(format_args!("process {} ({}): {note}", self.pid(), self.service));
