@@ -1,8 +1,13 @@
-//! What the agent measures of itself: the `loopscope_*` metrics that apply to it.
+//! What the agent measures of itself: the `loopscope_*` metrics that apply to it and, as the command `loopscope agent`, its
+//! event loop and its heap. Beside something else, as in the demo, it leaves those to that.
+//!
+//! The latter it tells like those of any target, of the service `loopscope`, but it is none: it keeps its telemetry to itself
+//! and reads it where it lies, so that neither it nor another agent of the host finds and counts it.
 
 use std::sync::atomic::AtomicU64;
 
 use attach::target::{Host, Pid, Process};
+use loopscope_tokio::process;
 use model::catalogue;
 use model::histogram;
 use model::instrument::{Counter, HISTOGRAM_CELLS, Histogram};
@@ -17,6 +22,16 @@ pub(crate) struct OwnMetrics {
     discovery: Histogram,
     scrapes: Vec<Histogram>,
     scrapes_rejected: Counter,
+    /// Whether there is a loop that measures itself.
+    has_loop: bool,
+}
+
+/// The service that the agent is, as its series name it.
+const SERVICE: &str = "loopscope";
+
+/// From now on nobody else reads what this process measures. Call it before anything measures.
+pub(super) fn keep_to_ourselves() {
+    process::keep_private();
 }
 
 impl OwnMetrics {
@@ -27,7 +42,13 @@ impl OwnMetrics {
             discovery: histogram(),
             scrapes: ScrapeFormat::ALL.iter().map(|_| histogram()).collect(),
             scrapes_rejected: counter(),
+            has_loop: false,
         }
+    }
+
+    /// As [`new`](Self::new), of a process that is an agent and nothing else, and serves on a loop that measures itself.
+    pub(super) fn with_loop() -> Self {
+        Self { has_loop: true, ..Self::new() }
     }
 
     /// A target could not be found or read.
@@ -80,6 +101,10 @@ impl OwnMetrics {
         }
         let rejected = Value::Counter(self.scrapes_rejected.get());
         snapshot.push(&catalogue::LOOPSCOPE_SCRAPES_REJECTED, &none, &[], rejected);
+        if self.has_loop {
+            let pid = std::process::id().to_string();
+            process::contents().add_to(snapshot, &SharedLabels::new([("service", SERVICE), ("pid", &pid)]));
+        }
     }
 }
 
