@@ -110,7 +110,8 @@ impl Builder {
         };
         if !sampler.has(handle.id()) {
             let name = self.name.map_or_else(next_name, |name| cut(&name).to_owned());
-            sampler.add(Published::new(handle, &name, self.probe_every, hooks))?;
+            sampler.begin()?;
+            sampler.add(Published::new(handle, &name, self.probe_every, hooks));
         }
         Ok(())
     }

@@ -109,15 +109,15 @@ impl Hooks {
     /// Says how long each worker has been away; called by the sampler. `never_parked` is how many workers have run since
     /// they began: as many places that nobody has taken yet are theirs.
     pub(crate) fn sample(&self, now: Monotonic, mut never_parked: usize) {
-        for place in self.places.get().into_iter().flat_map(|places| &places.places) {
-            let is_known =
-                place.owner.load(Relaxed) != 0 || self.places.get().is_some_and(|places| places.is_shared);
-            let is_running = is_known || never_parked > 0;
+        let Some(places) = self.places() else { return };
+        for place in &places.places {
+            let is_known = places.is_shared || place.owner.load(Relaxed) != 0;
+            let is_credible = is_known || never_parked > 0;
             if !is_known {
                 never_parked = never_parked.saturating_sub(1);
             }
             place.time.away(match place.state() {
-                State::Away(since) if is_running => now.since_ns(since),
+                State::Away(since) if is_credible => now.since_ns(since),
                 _ => 0,
             });
         }

@@ -19,7 +19,7 @@ use tokio::runtime::Id;
 use crate::error::Error;
 use crate::published::Published;
 
-/// Short enough to see a stall that a person would notice, and a thousandth of a per cent of a CPU.
+/// Short enough to see a stall that a person would notice, for a fortieth of a per cent of a CPU with eight workers.
 const EVERY: Duration = Duration::from_millis(100);
 
 /// As far as a thread's stack goes that calls a few functions.
@@ -54,16 +54,20 @@ impl Sampler {
         self.0.runtimes.iter().any(|runtime| runtime.id() == id && !runtime.has_ended())
     }
 
-    /// Samples a runtime from now on.
-    pub(crate) fn add(&mut self, mut runtime: Published) -> Result<(), Error> {
+    /// Sees to it that there is a thread. It finds what is added before this list is given back.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
         if !self.0.is_sampled {
             let sampler = thread::Builder::new().name("loopscope".to_owned()).stack_size(STACK_BYTES);
             sampler.spawn(sample).map_err(Error::Thread)?;
             self.0.is_sampled = true;
         }
+        Ok(())
+    }
+
+    /// Samples a runtime from now on.
+    pub(crate) fn add(&mut self, mut runtime: Published) {
         let _ = runtime.sample(clock::monotonic());
         self.0.runtimes.push(runtime);
-        Ok(())
     }
 }
 
