@@ -2,7 +2,7 @@
 //!
 //! Two threads. One [measures](worker): it alone knows the targets, answers one scrape after the other, and looks for
 //! targets when nobody asks. The main one [serves HTTP](server) and waits on sockets only, so health checks are
-//! answered at once however long a scrape takes. Refused: a pool of threads that scrape at the same time, which would
+//! answered at once however long a scrape takes. That one's runtime [measures itself](own_metrics). Refused: a pool of threads that scrape at the same time, which would
 //! need locks around the targets and as many times the memory.
 
 mod background;
@@ -26,6 +26,7 @@ use model::snapshot::Snapshot;
 use model::time::Monotonic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Address, AgentOptions};
@@ -52,12 +53,12 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
         return check(settings, &web);
     }
     let scheme = if web.is_encrypted() { "https" } else { "http" };
-    block_on(async {
+    measured_event_loop()?.block_on(async {
         let stopped = stop_signal()?;
         // A configuration may ask for probes later.
         let probes = settings.rules.ask_for_probes() || options.config.is_some();
         let alone = Some(Alone { reload: Reload::on_hangup(options)?, probes });
-        serve(options.listen, settings, web, alone, stopped, |address| {
+        serve(options.listen, settings, web, alone, OwnMetrics::with_loop(), stopped, |address| {
             console::line(format_args!("serving metrics on {scheme}://{address}/metrics"));
         })
         .await?;
@@ -95,13 +96,10 @@ impl Source for Targets {
     }
 }
 
-/// Runs something on an event loop that needs no other thread.
-fn block_on(future: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| Error::System { doing: "cannot start the event loop", source })?;
-    runtime.block_on(future)
+/// An event loop that needs no other thread.
+fn event_loop() -> Result<Runtime, Error> {
+    let mut options = tokio::runtime::Builder::new_current_thread();
+    options.enable_all().build().map_err(|source| Error::System { doing: START, source })
 }
 
 /// What belongs to an agent that is all that its program does.
@@ -112,12 +110,23 @@ struct Alone<'a> {
     probes: bool,
 }
 
+/// An event loop that measures itself.
+fn measured_event_loop() -> Result<Runtime, Error> {
+    own_metrics::keep_to_ourselves();
+    let mut options = tokio::runtime::Builder::new_current_thread();
+    let built = loopscope_tokio::Builder::new().build(options.enable_all());
+    built.map_err(|error| Error::System { doing: START, source: std::io::Error::other(error) })
+}
+
+const START: &str = "cannot start the event loop";
+
 /// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
 async fn serve(
     address: Address,
     settings: Settings,
     web: Ready,
     alone: Option<Alone<'_>>,
+    own: OwnMetrics,
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
@@ -129,7 +138,7 @@ async fn serve(
         // From here on there are other threads, and what must be read or opened by special right has been.
         privileges::give_up(alone.probes)?;
     }
-    let own = Arc::new(OwnMetrics::new());
+    let own = Arc::new(own);
     let names = settings.names;
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;

@@ -26,7 +26,8 @@ use clap::Parser;
 use cli::{Cli, Command};
 use runtime::alloc::CountingAllocator;
 
-/// For the demo, which publishes what its heap does. The other commands make no loop of ours, so they publish nothing.
+/// For the demo, which publishes what its heap does, and for the agent, which tells it itself. The other commands have no loop
+/// that measures itself, so they count without telling.
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::waiting();
 

@@ -8,8 +8,8 @@
 //!
 //! [`prom_client`] holds further names for what is measured, which a scrape can ask for.
 //!
-//! Every series also carries the labels of its target: `service`, `pid` and, where the metric belongs to a loop,
-//! `loop`. They are not listed here.
+//! Every series also carries the labels of its target: `service`, `pid` and, where the metric belongs to a loop or a
+//! runtime, `loop` or `runtime`. They are not listed here.
 
 use crate::label::{self, Label};
 
@@ -42,6 +42,8 @@ pub enum Scope {
     Loop,
     /// The whole target process: its thread pool, its heap, its accounting in the kernel.
     Process,
+    /// One runtime with several loops, such as one of tokio's; its series carry the label `runtime`.
+    Runtime,
     /// The agent itself.
     Agent,
 }
@@ -231,6 +233,50 @@ catalogue! {
         "One if the configuration and the web configuration could be used when they were last read; zero if what was read before stays in use."
     146 LOOPSCOPE_CONFIG_RELOAD_TIME "loopscope_config_last_reload_success_timestamp_seconds" Gauge Seconds Agent [] "loopscope.config.last_reload.success.time"
         "When a configuration was last read that could be used, since unix epoch."
+
+    // A tokio runtime: 192 to 255. From 208 on, what only a build with `--cfg tokio_unstable` tells.
+    192 TOKIO_WORKERS "tokio_workers" Gauge Count Runtime [THREAD_STATE] "tokio.workers"
+        "Worker threads of the runtime, by whether they run tasks or are parked."
+    193 TOKIO_ALIVE_TASKS "tokio_alive_tasks" Gauge Count Runtime [] "tokio.alive_tasks"
+        "Tasks that were spawned and have not ended, without the one by which Loopscope learns of the runtime's end."
+    194 TOKIO_GLOBAL_QUEUE_DEPTH "tokio_global_queue_depth" Gauge Count Runtime [] "tokio.global_queue.depth"
+        "Tasks that wait in the runtime's global queue."
+    195 TOKIO_GLOBAL_QUEUE_DEPTH_MAX "tokio_global_queue_depth_max" Gauge Count Runtime [] "tokio.global_queue.depth.max"
+        "The highest depth of the global queue within the last minute, as far as it was sampled."
+    196 TOKIO_BUSY "tokio_worker_busy_seconds_total" Counter Seconds Runtime [] "tokio.worker.busy"
+        "Time that all workers together spent on tasks, by tokio's own account, which a worker writes when it parks."
+    197 TOKIO_PARKS "tokio_worker_parks_total" Counter Count Runtime [] "tokio.worker.parks"
+        "How often workers parked."
+    198 TOKIO_UNPARKS "tokio_worker_unparks_total" Counter Count Runtime [] "tokio.worker.unparks"
+        "How often workers came back from being parked."
+    199 TOKIO_BLOCKING_PROBE_WAIT "tokio_blocking_probe_wait_seconds" Histogram Seconds Runtime [] "tokio.blocking_probe.wait"
+        "From the submission of an empty job to the blocking pool, one at a time and at a low rate, to its start."
+    208 TOKIO_SPAWNED_TASKS "tokio_spawned_tasks_total" Counter Count Runtime [] "tokio.spawned_tasks"
+        "Tasks spawned, without Loopscope's own."
+    209 TOKIO_POLLS "tokio_polls_total" Counter Count Runtime [] "tokio.polls"
+        "Polls of tasks; one that a worker runs right behind the task that woke it belongs to that one's poll."
+    210 TOKIO_LOCAL_QUEUE_DEPTH "tokio_local_queue_depth" Gauge Count Runtime [] "tokio.local_queue.depth"
+        "Tasks that wait in the queues of all workers together."
+    211 TOKIO_LOCAL_SCHEDULES "tokio_local_schedules_total" Counter Count Runtime [] "tokio.local_schedules"
+        "Tasks that workers put into their own queues."
+    212 TOKIO_REMOTE_SCHEDULES "tokio_remote_schedules_total" Counter Count Runtime [] "tokio.remote_schedules"
+        "Tasks that other threads put into the global queue."
+    213 TOKIO_STOLEN_TASKS "tokio_stolen_tasks_total" Counter Count Runtime [] "tokio.stolen_tasks"
+        "Tasks that workers took from each other's queues."
+    214 TOKIO_STEALS "tokio_steals_total" Counter Count Runtime [] "tokio.steals"
+        "How often a worker took tasks from another's queue."
+    215 TOKIO_OVERFLOWS "tokio_overflows_total" Counter Count Runtime [] "tokio.overflows"
+        "How often a worker's queue was full, and half of it went to the global one."
+    216 TOKIO_NOOPS "tokio_worker_noops_total" Counter Count Runtime [] "tokio.worker.noops"
+        "How often workers came back from being parked, found nothing to do and parked again."
+    217 TOKIO_FORCED_YIELDS "tokio_forced_yields_total" Counter Count Runtime [] "tokio.forced_yields"
+        "How often a task had to yield because it had used up its budget."
+    218 TOKIO_POLL_TIME "tokio_poll_seconds" Histogram Seconds Runtime [] "tokio.poll"
+        "Estimate: duration of polls, each taken as the middle of its bucket in tokio's own histogram, which has to be enabled."
+    219 TOKIO_IO_DESCRIPTORS "tokio_io_descriptors" Gauge Count Runtime [] "tokio.io.descriptors"
+        "Descriptors that are registered with the runtime's I/O driver."
+    220 TOKIO_IO_READY "tokio_io_ready_events_total" Counter Count Runtime [] "tokio.io.ready_events"
+        "Readiness events that the I/O driver processed."
 }
 
 #[cfg(test)]

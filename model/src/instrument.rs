@@ -179,8 +179,14 @@ impl Histogram {
     /// Records one duration.
     #[inline]
     pub fn record_ns(&self, ns: u64) {
-        self.cells[0].fetch_add(ns, Relaxed);
-        self.cells[bucket_cell(ns)].fetch_add(1, Relaxed);
+        self.record_many_ns(ns, 1);
+    }
+
+    /// Records a duration `count` times.
+    #[inline]
+    pub fn record_many_ns(&self, ns: u64, count: u64) {
+        self.cells[0].fetch_add(ns.wrapping_mul(count), Relaxed);
+        self.cells[bucket_cell(ns)].fetch_add(count, Relaxed);
     }
 
     /// What was recorded so far.
@@ -227,6 +233,12 @@ impl PeakGauge {
         // The reading *before* this change may have stood since a window that is long gone: it counts for this one.
         let before = self.cells[0].fetch_sub(1, Relaxed);
         self.note_peak(before, now);
+    }
+
+    /// Sets the reading, for one who only samples: what it was between two calls is not known. One thread at a time.
+    pub fn set(&self, value: u64, now: Monotonic) {
+        let before = self.cells[0].swap(value, Relaxed);
+        self.note_peak(before.max(value), now);
     }
 
     /// The reading.
@@ -335,6 +347,22 @@ mod tests {
         (0..7).for_each(|_| depth.decrement(at_second(101)));
         assert_eq!((depth.get(), depth.peak(at_second(160))), (0, 7));
         assert_eq!(depth.peak(at_second(166)), 0);
+    }
+
+    #[test]
+    fn a_sampled_reading_is_remembered_like_one_that_was_counted() {
+        let depth = PeakGauge::new(cells());
+        depth.set(7, at_second(100));
+        depth.set(2, at_second(101));
+        assert_eq!((depth.get(), depth.peak(at_second(160))), (2, 7));
+        assert_eq!(depth.peak(at_second(166)), 2);
+    }
+
+    #[test]
+    fn a_duration_recorded_many_times_reads_like_as_many_recordings() {
+        let histogram = Histogram::new(cells());
+        histogram.record_many_ns(5_000, 3);
+        assert_eq!(histogram.get(), histogram::Histogram::from_ns([5_000; 3]));
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //!      9            first free word
 //!     10            instruments that did not fit
 //!     16..24        service name: UTF-8, padded with zeros
-//!     24..32        producer, such as "loopscope-runtime 0.1.0"
+//!     24..32        producer, such as "loopscope-telemetry 0.1.0"
 //! scope, 8 words    state (1 opening, 2 open, 3 closed) | kind << 8;  index;  thread id;  reserved;  name (4 words)
 //! entry, 2 words    metric | encoding << 16 | label 1 << 24 | label 2 << 32 | 1 << 40 | shards << 48;
 //!                   offset | stride << 32 | scope << 48
@@ -31,8 +31,8 @@
 //! **Trust.** A reader trusts nothing. Every offset and length is checked against the memory that it was given, the
 //! work is bounded by the segment's size, and what it does not understand is counted, not guessed.
 //!
-//! **Versions.** A reader accepts its own major version. A new metric or label value needs no new version: readers skip
-//! what their catalogue does not know. A new encoding raises the minor version; any other change the major one.
+//! **Versions.** A reader accepts its own major version. A new metric, label value or kind of scope needs no new version:
+//! readers skip what they do not know. A new encoding raises the minor version; any other change the major one.
 
 mod layout;
 mod reader;

@@ -227,6 +227,36 @@ fn every_series_of_a_target_appears_once_even_where_loops_share_a_name_and_pools
     assert_eq!(depths.iter().map(|series| &series.value).collect::<Vec<_>>(), [&Value::Gauge(6)]);
 }
 
+/// A scope that was opened between two steps of a reading once made the whole segment look malformed.
+#[test]
+fn scopes_that_open_while_a_segment_is_read_are_no_failure() {
+    for _ in 0..20 {
+        let (words, writer) = segment(WORDS_MIN + 10_000);
+        let opening = std::thread::spawn(move || {
+            let scopes = (0..400).map(|index| writer.open_scope(ScopeKind::Loop, index, 0, ""));
+            scopes.inspect(|scope| scope.counter(&EVENTLOOP_ITERATIONS, &[]).add(1)).collect::<Vec<_>>()
+        });
+        while !opening.is_finished() {
+            let _ = read(words);
+        }
+        let open = opening.join().unwrap();
+        assert_eq!(read(words).scopes.len(), open.len());
+    }
+}
+
+#[test]
+fn series_of_a_runtime_carry_its_name() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let runtimes =
+        [(1, "tokio"), (2, "io")].map(|(at, name)| writer.open_scope(ScopeKind::Runtime, at, 0, name));
+    runtimes.iter().for_each(|scope| scope.gauge(&TOKIO_ALIVE_TASKS, &[]).set(5));
+    let mut snapshot = Snapshot::default();
+    read(words).add_to(&mut snapshot, &SharedLabels::new([("service", "shop")]));
+    let names: Vec<_> =
+        snapshot.series(&TOKIO_ALIVE_TASKS).iter().map(|series| series.label("runtime")).collect();
+    assert_eq!(names, [Some("tokio"), Some("io")]);
+}
+
 #[test]
 fn a_table_with_more_rows_than_any_writer_makes_is_refused() {
     let (words, _) = segment(WORDS_MIN + 1_000_000);

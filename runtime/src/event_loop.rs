@@ -344,7 +344,7 @@ impl EventLoop {
     pub(crate) fn callback_start(&self) -> Monotonic {
         match self.core.callbacks_in_phase.get() {
             0 => self.core.now.get(),
-            _ => crate::sys::clock::monotonic(),
+            _ => telemetry::clock::monotonic(),
         }
     }
 }

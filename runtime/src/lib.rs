@@ -76,7 +76,6 @@
 
 #![deny(unsafe_code)]
 
-pub mod alloc;
 mod closing;
 mod error;
 mod event_loop;
@@ -106,3 +105,4 @@ pub use immediates::Immediate;
 pub use model::label::TaskKind;
 pub use request::work::{AlreadyStarted, PoolRequest};
 pub use request::{dns, fs};
+pub use telemetry::alloc;

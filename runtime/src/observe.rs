@@ -1,7 +1,12 @@
 //! What the runtime measures of itself, and where it writes it down.
 
 mod loop_instruments;
-pub mod publish;
-mod segment;
+
+/// The process's telemetry segment, which all that measures in a process has in common.
+pub mod publish {
+    pub use telemetry::publish::{
+        Publication, Unpublished, contents, keep_private, publication, service_name, set_service_name,
+    };
+}
 
 pub(crate) use loop_instruments::LoopInstruments;

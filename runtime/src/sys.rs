@@ -4,11 +4,8 @@
 
 #![allow(unsafe_code, reason = "the fence: unsafe code is allowed here and nowhere else in the crate")]
 
-pub(crate) mod clock;
 pub(crate) mod dns;
 pub(crate) mod epoll;
 pub(crate) mod fs;
-pub(crate) mod memfd;
 pub(crate) mod socket;
-pub(crate) mod threads;
 pub(crate) mod wake;

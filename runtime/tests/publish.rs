@@ -76,7 +76,7 @@ fn the_identity_is_the_process_s_own() {
     in_child("the_identity_is_the_process_s_own", &[], || {
         let identity = Reader::open(words_of(&segment_of(process::id()).unwrap())).unwrap().identity();
         assert_eq!(identity.pid, process::id());
-        assert_eq!(identity.producer, format!("loopscope-runtime {}", env!("CARGO_PKG_VERSION")));
+        assert_eq!(identity.producer, format!("loopscope-telemetry {}", env!("CARGO_PKG_VERSION")));
         let executable = env::current_exe().unwrap();
         assert_eq!(identity.service, executable.file_name().unwrap().to_string_lossy());
         let up_ns = sys::monotonic_ns();

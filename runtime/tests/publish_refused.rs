@@ -6,7 +6,7 @@ mod support;
 
 use std::process;
 
-use loopscope_runtime::observe::publish::{Publication, Unpublished, contents, publication};
+use loopscope_runtime::observe::publish::{Publication, Unpublished, contents, keep_private, publication};
 use support::{in_child, segment_of};
 
 /// Makes the segment under a limit of 0, and gives the reason for which it is not shared.
@@ -28,6 +28,15 @@ fn telemetry_can_be_turned_off() {
         let reason = reason_under(sys::Lowered::nothing);
         assert!(matches!(reason, Unpublished::TurnedOff), "{reason:?}");
         assert_eq!(reason.to_string(), "turned off by LOOPSCOPE_TELEMETRY=off");
+    });
+}
+
+#[test]
+fn a_program_can_keep_its_telemetry() {
+    in_child("a_program_can_keep_its_telemetry", &[], || {
+        keep_private();
+        let reason = reason_under(sys::Lowered::nothing);
+        assert!(matches!(reason, Unpublished::Kept), "{reason:?}");
     });
 }
 

@@ -41,6 +41,11 @@ fn metrics_page() -> String {
     let sections = [
         ("Event loop", Scope::Loop, "One series a loop."),
         ("Process", Scope::Process, "Thread pool, native heap, and the kernel's accounting of the process."),
+        (
+            "Runtime",
+            Scope::Runtime,
+            "One series a runtime of [tokio](tokio.md), with the label `runtime`: its name.",
+        ),
         ("Agent", Scope::Agent, "The agent on itself, without the labels of a target."),
     ];
     for (title, scope, note) in sections {

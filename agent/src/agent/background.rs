@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use super::own_metrics::OwnMetrics;
 use crate::cli::Address;
 use crate::config::Settings;
 use crate::error::Error;
@@ -27,13 +28,21 @@ impl Background {
             .name("agent".into())
             .spawn(move || {
                 let listening = tell.clone();
-                let served = super::block_on(async {
-                    // Stopped, or whoever could stop it is gone.
-                    let stop = async { drop(stopped.await) };
-                    super::serve(listen, Settings::default(), Ready::default(), None, stop, |address| {
-                        drop(listening.send(Ok(address)))
+                let served = super::event_loop().and_then(|event_loop| {
+                    event_loop.block_on(async {
+                        // Stopped, or whoever could stop it is gone.
+                        let stop = async { drop(stopped.await) };
+                        super::serve(
+                            listen,
+                            Settings::default(),
+                            Ready::default(),
+                            None,
+                            OwnMetrics::new(),
+                            stop,
+                            |address| drop(listening.send(Ok(address))),
+                        )
+                        .await
                     })
-                    .await
                 });
                 if let Err(error) = served {
                     // After it has listened, serving does not fail any more.

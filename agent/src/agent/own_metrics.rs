@@ -1,9 +1,14 @@
-//! What the agent measures of itself: the `loopscope_*` metrics that apply to it.
+//! What the agent measures of itself: the `loopscope_*` metrics that apply to it and, as the command `loopscope agent`, its
+//! event loop and its heap. Beside something else, as in the demo, it leaves those to that.
+//!
+//! The latter it tells like those of any target, of the service `loopscope`, but it is none: it keeps its telemetry to itself
+//! and reads it where it lies, so that neither it nor another agent of the host finds and counts it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use attach::target::{Host, Pid, Process};
+use loopscope_tokio::process;
 use model::catalogue;
 use model::histogram;
 use model::instrument::{Counter, HISTOGRAM_CELLS, Histogram};
@@ -22,6 +27,8 @@ pub(crate) struct OwnMetrics {
     config_usable: [AtomicBool; 2],
     /// When one was last read that could be.
     config_read_unix_ns: AtomicI64,
+    /// Whether there is a loop that measures itself.
+    has_loop: bool,
 }
 
 /// What tells the agent what to do.
@@ -31,6 +38,14 @@ pub(crate) enum ConfigFile {
     Agent,
     /// Who may ask.
     Web,
+}
+
+/// The service that the agent is, as its series name it.
+const SERVICE: &str = "loopscope";
+
+/// From now on nobody else reads what this process measures. Call it before anything measures.
+pub(super) fn keep_to_ourselves() {
+    process::keep_private();
 }
 
 impl OwnMetrics {
@@ -43,7 +58,13 @@ impl OwnMetrics {
             scrapes_rejected: counter(),
             config_usable: [AtomicBool::new(true), AtomicBool::new(true)],
             config_read_unix_ns: AtomicI64::new(unix_ns()),
+            has_loop: false,
         }
+    }
+
+    /// As [`new`](Self::new), of a process that is an agent and nothing else, and serves on a loop that measures itself.
+    pub(super) fn with_loop() -> Self {
+        Self { has_loop: true, ..Self::new() }
     }
 
     /// A target could not be found or read.
@@ -109,6 +130,10 @@ impl OwnMetrics {
         snapshot.push(&catalogue::LOOPSCOPE_CONFIG_RELOAD_SUCCESSFUL, &none, &[], usable);
         let read = Value::Gauge(self.config_read_unix_ns.load(Ordering::Relaxed));
         snapshot.push(&catalogue::LOOPSCOPE_CONFIG_RELOAD_TIME, &none, &[], read);
+        if self.has_loop {
+            let pid = std::process::id().to_string();
+            process::contents().add_to(snapshot, &SharedLabels::new([("service", SERVICE), ("pid", &pid)]));
+        }
     }
 }
 

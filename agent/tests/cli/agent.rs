@@ -69,6 +69,23 @@ fn a_target_appears_and_disappears_with_its_process() {
 }
 
 #[test]
+fn the_agent_tells_of_its_own_loop_and_heap_and_is_no_target() {
+    let (agent, address) = start_agent();
+    let labels = format!("service=\"loopscope\",pid=\"{}\"", agent.pid());
+    let first = scrape(address);
+    let iterations = format!("eventloop_iterations_total{{{labels},loop=\"worker-0\"}}");
+    assert!(value(&first, &format!("eventloop_lag_seconds_count{{{labels},loop=\"worker-0\"}}")).is_some());
+    assert!(value(&first, &format!("tokio_alive_tasks{{{labels},runtime=\"tokio\"}}")).is_some());
+    assert!(value(&first, &format!("heap_live_bytes{{{labels}}}")).unwrap() > 0.0);
+    let before = value(&first, &iterations).unwrap();
+    wait_until("it has served more", || value(&scrape(address), &iterations).unwrap() > before);
+    // Another agent of the host does not find it.
+    let (_other, other) = start_agent();
+    assert!(!scrape(other).contains(&labels));
+    assert!(!first.contains(&format!("process_cpu_seconds_total{{{labels}}}")));
+}
+
+#[test]
 fn every_family_is_described_once_and_every_series_told_once() {
     let (_agent, address) = start_agent();
     let both = [1, 2].map(|number| Publisher::that_does(Command::Publish, &format!("twin-{number}")));

@@ -61,11 +61,13 @@ pub enum ScopeKind {
     Process = 1,
     /// One event loop.
     Loop = 2,
+    /// A runtime that has several loops, such as one of tokio's.
+    Runtime = 3,
 }
 
 impl ScopeKind {
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        [Self::Process, Self::Loop].into_iter().find(|kind| *kind as u8 == code)
+        [Self::Process, Self::Loop, Self::Runtime].into_iter().find(|kind| *kind as u8 == code)
     }
 }
 

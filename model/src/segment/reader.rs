@@ -96,14 +96,16 @@ pub struct Contents {
 impl Contents {
     /// Adds all readings to a snapshot, each series once. `target` holds the labels of the process; readings of a loop
     /// also get `loop`: its name, or its index where it has none. Of loops with the same name all but the first also
-    /// get their index. What several scopes of the process measure (two pools) adds up.
+    /// get their index. Those of a runtime get `runtime` in the same way. What several scopes of the process measure (two pools) adds up.
     pub fn add_to(self, snapshot: &mut Snapshot, target: &SharedLabels) {
         let labels: Vec<_> = self.scopes.iter().map(|scope| self.labels_of(scope, target)).collect();
         let mut of_process = Vec::new();
         for (scope, labels) in self.scopes.into_iter().zip(labels) {
             for reading in scope.readings {
                 match scope.kind {
-                    ScopeKind::Loop => snapshot.push(reading.metric, &labels, &reading.labels, reading.value),
+                    ScopeKind::Loop | ScopeKind::Runtime => {
+                        snapshot.push(reading.metric, &labels, &reading.labels, reading.value)
+                    }
                     ScopeKind::Process => add_reading(&mut of_process, reading),
                 }
             }
@@ -116,11 +118,15 @@ impl Contents {
     fn labels_of(&self, scope: &ScopeReading, target: &SharedLabels) -> SharedLabels {
         let is_namesake = |other: &ScopeReading| other.kind == scope.kind && other.name == scope.name;
         let is_first = || !self.scopes.iter().any(|other| is_namesake(other) && other.index < scope.index);
-        match (scope.kind, scope.name.as_str()) {
-            (ScopeKind::Process, _) => target.clone(),
-            (ScopeKind::Loop, "") => target.with("loop", &scope.index.to_string()),
-            (ScopeKind::Loop, name) if is_first() => target.with("loop", name),
-            (ScopeKind::Loop, name) => target.with("loop", &format!("{name}-{}", scope.index)),
+        let label = match scope.kind {
+            ScopeKind::Process => return target.clone(),
+            ScopeKind::Loop => "loop",
+            ScopeKind::Runtime => "runtime",
+        };
+        match scope.name.as_str() {
+            "" => target.with(label, &scope.index.to_string()),
+            name if is_first() => target.with(label, name),
+            name => target.with(label, &format!("{name}-{}", scope.index)),
         }
     }
 }
@@ -183,6 +189,10 @@ impl<'a> Reader<'a> {
                 continue;
             };
             let Some(scope) = scopes.get_mut(usize::from(entry.scope)) else {
+                // Opened, and filled, since the table of scopes was read: for the next reading.
+                if usize::from(entry.scope) < self.scope_rows()?.count() {
+                    continue;
+                }
                 return Err(SegmentError::Malformed {
                     what: "an entry of no scope",
                     found: entry.scope.into(),

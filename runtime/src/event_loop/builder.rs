@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::{Core, EventLoop};
 use crate::error::Error;
-use crate::observe::{LoopInstruments, publish};
+use crate::observe::LoopInstruments;
 use crate::pool::Pool;
+use telemetry::publish;
 
 /// Options for a new loop.
 ///

@@ -17,9 +17,9 @@ use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::request::Parking;
 use crate::signals::Signals;
-use crate::sys::clock;
 use crate::ticks::JobQueue;
 use crate::timers::Timers;
+use telemetry::clock;
 
 /// Something whose callbacks were put off to the phase `pending`.
 pub(crate) trait Pending {

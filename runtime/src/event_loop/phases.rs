@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::EventLoop;
 use crate::poller::{Event, Watcher};
-use crate::sys::clock;
 use crate::sys::epoll::{Readiness, Wait};
+use telemetry::clock;
 
 /// Callbacks of due timers.
 #[inline(never)]

@@ -14,7 +14,7 @@ use model::label::{LabelValue, Outcome, TaskKind, ThreadState};
 use model::segment::Scope;
 use model::time::Monotonic;
 
-use crate::observe::publish;
+use telemetry::publish;
 
 pub(super) struct Instruments {
     busy: Gauge,

@@ -13,7 +13,7 @@ use model::time::Monotonic;
 use super::dispatch::{Call, Dispatch, From, LINGER_NS, Next, TaskNumber};
 use super::instruments::Instruments;
 use super::{Task, TaskError};
-use crate::sys::clock;
+use telemetry::clock;
 
 /// As tools show it, which cut names off at 15 bytes.
 const THREAD_NAME: &str = "loopscope-pool";

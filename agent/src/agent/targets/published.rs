@@ -30,7 +30,7 @@ pub(super) fn read(
 /// its measuring, is not the target's to say.
 fn drop_foreign_metrics(contents: &mut Contents) {
     let accounting = catalogue::PROCESS_CPU.id..=catalogue::PROCESS_START_TIME.id;
-    let of_the_agent = catalogue::LOOPSCOPE_BUILD_INFO.id..;
+    let of_the_agent = catalogue::LOOPSCOPE_BUILD_INFO.id..catalogue::TOKIO_WORKERS.id;
     let is_own = |metric: &Metric| {
         metric.scope != Scope::Agent && !accounting.contains(&metric.id) && !of_the_agent.contains(&metric.id)
     };

@@ -5,7 +5,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Reads the clock.
 #[inline]
-pub(crate) fn monotonic() -> Monotonic {
+pub fn monotonic() -> Monotonic {
     let reading = clock_gettime(ClockId::Monotonic);
     Monotonic::from_ns(reading.tv_sec as u64 * 1_000_000_000 + reading.tv_nsec as u64)
 }

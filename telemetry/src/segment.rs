@@ -3,7 +3,7 @@
 //! Everything that measures works on either. The difference is only whether another process can read along.
 
 use std::ffi::CStr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::{env, fmt, io};
 
 use model::segment::{Identity, WORDS_DEFAULT, WORDS_MIN, Writer};
@@ -22,6 +22,9 @@ const WORDS_PRIVATE: usize = WORDS_MIN + 256 * 1024;
 
 static PRIVATE: [AtomicU64; WORDS_PRIVATE] = [const { AtomicU64::new(0) }; WORDS_PRIVATE];
 
+/// Whether the program keeps its telemetry to itself.
+pub(crate) static KEEPS: AtomicBool = AtomicBool::new(false);
+
 /// Whether other processes, above all the agent, can read what this one measures.
 #[derive(Debug)]
 pub enum Publication {
@@ -30,7 +33,7 @@ pub enum Publication {
         /// The length of the segment. Only what is written to takes memory.
         bytes: usize,
     },
-    /// They cannot. This process can: see [`super::publish::contents`].
+    /// They cannot. This process can: see [`crate::publish::contents`].
     Unpublished(Unpublished),
 }
 
@@ -39,6 +42,8 @@ pub enum Publication {
 pub enum Unpublished {
     /// The environment variable `LOOPSCOPE_TELEMETRY` is `off`.
     TurnedOff,
+    /// The program keeps it to itself: see [`crate::publish::keep_private`].
+    Kept,
     /// The process may not make a file that is long enough (`RLIMIT_FSIZE`, `ulimit -f`).
     FileSizeLimit {
         /// The limit, in bytes.
@@ -61,6 +66,7 @@ impl fmt::Display for Unpublished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TurnedOff => write!(f, "turned off by {SWITCH}=off"),
+            Self::Kept => f.write_str("kept by the program, which tells it in another way"),
             Self::Forked => f.write_str("a process that was forked has to exec before it can publish"),
             Self::FileSizeLimit { limit, needed } => {
                 write!(
@@ -77,13 +83,13 @@ impl std::error::Error for Unpublished {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Refused { error, .. } => Some(error),
-            Self::TurnedOff | Self::Forked | Self::FileSizeLimit { .. } => None,
+            Self::TurnedOff | Self::Kept | Self::Forked | Self::FileSizeLimit { .. } => None,
         }
     }
 }
 
 /// Makes the segment of this process. Call once.
-pub(super) fn make(identity: &Identity) -> (&'static [AtomicU64], Writer, Publication) {
+pub(crate) fn make(identity: &Identity) -> (&'static [AtomicU64], Writer, Publication) {
     share(identity).unwrap_or_else(|reason| {
         (&PRIVATE, Writer::create(&PRIVATE, identity), Publication::Unpublished(reason))
     })
@@ -92,6 +98,9 @@ pub(super) fn make(identity: &Identity) -> (&'static [AtomicU64], Writer, Public
 fn share(identity: &Identity) -> Result<(&'static [AtomicU64], Writer, Publication), Unpublished> {
     if env::var_os(SWITCH).is_some_and(|value| value == "off") {
         return Err(Unpublished::TurnedOff);
+    }
+    if KEEPS.load(Ordering::Relaxed) {
+        return Err(Unpublished::Kept);
     }
     let bytes = WORDS_DEFAULT * size_of::<AtomicU64>();
     // Asked first, for the kernel answers a length beyond it with a signal that kills.

@@ -13,14 +13,15 @@ use std::{env, process};
 
 use model::segment::{Contents, Identity, Reader, Scope, ScopeKind, Writer};
 
-use super::segment;
-pub use super::segment::{Publication, Unpublished};
-use crate::sys::{clock, memfd, threads};
+use crate::clock;
+use crate::segment;
+pub use crate::segment::{Publication, Unpublished};
+use crate::sys::{memfd, threads};
 
 static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
 static BEING_MADE: AtomicBool = AtomicBool::new(false);
 
-const PRODUCER: &str = concat!("loopscope-runtime ", env!("CARGO_PKG_VERSION"));
+const PRODUCER: &str = concat!("loopscope-telemetry ", env!("CARGO_PKG_VERSION"));
 
 /// Names the service by OpenTelemetry's convention, over any name that the program gives.
 const SERVICE: &str = "OTEL_SERVICE_NAME";
@@ -32,12 +33,13 @@ struct Telemetry {
     process: Scope,
     publication: Publication,
     next_loop: AtomicU64,
+    next_part: AtomicU64,
 }
 
 /// Whether other processes can read the telemetry of this one, and if not, why.
 ///
 /// ```
-/// use loopscope_runtime::observe::publish::{Publication, publication};
+/// use loopscope_telemetry::publish::{Publication, publication};
 ///
 /// if let Publication::Unpublished(reason) = publication() {
 ///     eprintln!("telemetry stays in this process: {reason}");
@@ -46,6 +48,12 @@ struct Telemetry {
 pub fn publication() -> &'static Publication {
     static FORKED: Publication = Publication::Unpublished(Unpublished::Forked);
     if memfd::is_in_forked_child() { &FORKED } else { &telemetry().publication }
+}
+
+/// Keeps telemetry to this process, for a program that reads its own [`contents`] and tells them in a way of its own. Call
+/// it before anything measures: what is published already stays so.
+pub fn keep_private() {
+    segment::KEEPS.store(true, Ordering::Relaxed);
 }
 
 /// What this process has measured so far: its own segment, read as the agent would read it.
@@ -70,7 +78,7 @@ pub fn set_service_name(name: &str) {
 }
 
 /// The scope of the process: its thread pools, its heap.
-pub(crate) fn process_scope() -> &'static Scope {
+pub fn process_scope() -> &'static Scope {
     &telemetry().process
 }
 
@@ -87,10 +95,35 @@ pub(crate) fn existing_process_scope() -> Option<&'static Scope> {
 
 /// Opens the scope of a new loop that belongs to the calling thread. `name` may be empty: the loop is then told from
 /// others by its number.
-pub(crate) fn loop_scope(name: &str) -> Scope {
+pub fn loop_scope(name: &str) -> Scope {
+    open_loop(name, threads::current_id())
+}
+
+/// As [`loop_scope`], of a loop that belongs to no thread in particular.
+pub fn moving_loop_scope(name: &str) -> Scope {
+    open_loop(name, 0)
+}
+
+/// Opens the scope of a runtime that has several loops.
+pub fn runtime_scope(name: &str) -> Scope {
+    open_part(ScopeKind::Runtime, name)
+}
+
+/// Opens one more scope of the process, for a part of it that ends before it does: readers add such scopes up.
+pub fn process_part_scope() -> Scope {
+    open_part(ScopeKind::Process, "")
+}
+
+fn open_loop(name: &str, thread_id: u64) -> Scope {
     let telemetry = telemetry();
     let index = telemetry.next_loop.fetch_add(1, Ordering::Relaxed);
-    telemetry.writer.open_scope(ScopeKind::Loop, index, threads::current_id(), name)
+    telemetry.writer.open_scope(ScopeKind::Loop, index, thread_id, name)
+}
+
+fn open_part(kind: ScopeKind, name: &str) -> Scope {
+    let telemetry = telemetry();
+    let index = telemetry.next_part.fetch_add(1, Ordering::Relaxed);
+    telemetry.writer.open_scope(kind, index, 0, name)
 }
 
 fn telemetry() -> &'static Telemetry {
@@ -114,7 +147,14 @@ impl Telemetry {
         };
         let (words, writer, publication) = segment::make(&identity);
         let process = writer.open_scope(ScopeKind::Process, 0, 0, "");
-        Self { words, writer, process, publication, next_loop: AtomicU64::new(0) }
+        Self {
+            words,
+            writer,
+            process,
+            publication,
+            next_loop: AtomicU64::new(0),
+            next_part: AtomicU64::new(1),
+        }
     }
 }
 

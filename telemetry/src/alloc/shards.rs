@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use model::segment::AllocationCells;
 
 use super::claims::Claims;
-use crate::observe::publish;
+use crate::publish;
 use crate::sys::threads::AtThreadExit;
 
 /// Shards, and so threads that can count at a time without disturbing each other: 64 KiB of the segment, of which only

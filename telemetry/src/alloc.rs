@@ -1,7 +1,7 @@
 //! A global allocator that counts: how much the program allocates, frees and holds.
 //!
 //! ```
-//! use loopscope_runtime::alloc::CountingAllocator;
+//! use loopscope_telemetry::alloc::CountingAllocator;
 //!
 //! #[global_allocator]
 //! static ALLOCATOR: CountingAllocator = CountingAllocator::new();

@@ -47,7 +47,7 @@ impl<const WORDS: usize> Claims<WORDS> {
     }
 }
 
-/// Run with `RUSTFLAGS="--cfg loom" cargo test -p loopscope-runtime --lib claims`.
+/// Run with `RUSTFLAGS="--cfg loom" cargo test -p loopscope-telemetry --lib claims`.
 #[cfg(all(test, loom))]
 mod tests {
     use super::*;

@@ -1,0 +1,8 @@
+//! The operating system: every system call of this crate, one a function, with owned descriptors.
+//!
+//! Linux only today. Another system is another file beside each of these, with the same functions.
+
+#![allow(unsafe_code, reason = "the fence: unsafe code is allowed here and nowhere else in the crate")]
+
+pub(crate) mod memfd;
+pub(crate) mod threads;
