@@ -2,11 +2,12 @@
 //!
 //! Two threads. One [measures](worker): it alone knows the targets, answers one scrape after the other, and looks for
 //! targets when nobody asks. The main one [serves HTTP](server) and waits on sockets only, so health checks are
-//! answered at once however long a scrape takes. Refused: a pool of threads that scrape at the same time, which would
+//! answered at once however long a scrape takes. A third one [exports](otlp), where there is a receiver to export to. Refused: a pool of threads that scrape at the same time, which would
 //! need locks around the targets and as many times the memory.
 
 mod background;
 mod names;
+mod otlp;
 mod own_metrics;
 mod prom_client;
 mod routes;
@@ -34,6 +35,7 @@ use crate::error::Error;
 use crate::top::Source;
 pub(crate) use background::Background;
 pub(crate) use names::Names;
+use otlp::Exporter;
 use own_metrics::OwnMetrics;
 use slow_log::SlowLog;
 use targets::Targets;
@@ -107,10 +109,21 @@ async fn serve(
     raise_descriptor_limit();
     let own = Arc::new(OwnMetrics::new());
     let names = settings.names;
+    let export = settings.export.clone();
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
+    let exporter = export.map(|export| Exporter::start(export, worker.clone(), &own)).transpose()?;
     listening(bound);
+    let stop = async {
+        stop.await;
+        if let Some(exporter) = &exporter {
+            exporter.stop();
+        }
+    };
     server::serve(listener, routes::Routes::new(worker, own, slow_log, names), stop).await;
+    if let Some(exporter) = exporter {
+        exporter.finish();
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The thread that measures.
 //!
-//! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too. Between them it
-//! tends the targets: it looks for new ones, and takes the readings that are due.
+//! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too; what is exported is asked
+//! for in the same way. Between them it tends the targets: it looks for new ones, and takes the readings that are due.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -13,13 +13,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use formats::prometheus;
 use model::label::ScrapeFormat;
+use model::snapshot::Snapshot;
 use model::time::Monotonic;
 use tokio::sync::oneshot;
 
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::slow_log::SlowLog;
-use super::targets::Targets;
+use super::targets::{ProcessNote, Targets};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::Error;
@@ -27,10 +28,26 @@ use crate::error::Error;
 /// Scrapes that may wait while one is under way. A host has one or two Prometheus servers; more than this is a mistake.
 const SCRAPES_WAITING_MAX: usize = 4;
 
-/// The side of the measuring thread that others hold. The thread ends when it is dropped.
+/// The side of the measuring thread that others hold. The thread ends when all are dropped.
+#[derive(Clone)]
 pub(super) struct Worker {
-    queue: SyncSender<Scrape>,
+    queue: SyncSender<Asked>,
     ready: Arc<AtomicBool>,
+}
+
+/// What the thread is asked for.
+enum Asked {
+    Scrape(Scrape),
+    Reading(oneshot::Sender<Reading>),
+}
+
+/// Everything that is measured, for one who encodes it.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The series.
+    pub(super) snapshot: Snapshot,
+    /// What they do not tell of the processes.
+    pub(super) notes: Vec<ProcessNote>,
 }
 
 struct Scrape {
@@ -84,27 +101,43 @@ impl Worker {
     ) -> Result<Vec<u8>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         let scrape = Scrape { asked: clock::monotonic(), names, format, gzip, answer };
-        self.queue.try_send(scrape).map_err(|error| match error {
+        self.ask(Asked::Scrape(scrape))?;
+        answered.await.map_err(|_| NoAnswer::Ended)
+    }
+
+    /// Reads all targets, by the catalogue's names, and gives what was read.
+    pub(super) async fn read(&self) -> Result<Reading, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Asked::Reading(answer))?;
+        answered.await.map_err(|_| NoAnswer::Ended)
+    }
+
+    fn ask(&self, asked: Asked) -> Result<(), NoAnswer> {
+        self.queue.try_send(asked).map_err(|error| match error {
             TrySendError::Full(_) => NoAnswer::Busy,
             TrySendError::Disconnected(_) => NoAnswer::Ended,
-        })?;
-        answered.await.map_err(|_| NoAnswer::Ended)
+        })
     }
 }
 
-fn measure(scrapes: &Receiver<Scrape>, mut targets: Targets, own: &OwnMetrics, ready: &AtomicBool) {
+fn measure(scrapes: &Receiver<Asked>, mut targets: Targets, own: &OwnMetrics, ready: &AtomicBool) {
     loop {
         let next = targets.tend();
         ready.store(targets.is_ready(), Ordering::Relaxed);
         let wait = Duration::from_nanos(next.since_ns(clock::monotonic()));
         match scrapes.recv_timeout(wait) {
             // Whoever asked may have gone away while the scrape waited.
-            Ok(scrape) if scrape.answer.is_closed() => {}
-            Ok(scrape) => {
+            Ok(Asked::Scrape(scrape)) if scrape.answer.is_closed() => {}
+            Ok(Asked::Scrape(scrape)) => {
                 let answer = encode(&mut targets, scrape.names, scrape.format, scrape.gzip);
                 own.scrape_took(scrape.format, clock::monotonic().since_ns(scrape.asked));
                 // Nobody waits any more: nothing to do.
                 let _ = scrape.answer.send(answer);
+            }
+            Ok(Asked::Reading(answer)) if answer.is_closed() => {}
+            Ok(Asked::Reading(answer)) => {
+                let snapshot = targets.read(Names::Loopscope);
+                let _ = answer.send(Reading { snapshot, notes: targets.notes() });
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
