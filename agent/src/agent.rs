@@ -112,8 +112,11 @@ async fn serve(
     let export = settings.export.clone();
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
-    let exporter = export.map(|export| Exporter::start(export, worker.clone(), &own)).transpose()?;
+    let exporter = export.clone().map(|export| Exporter::start(export, worker.clone(), &own)).transpose()?;
     listening(bound);
+    if let Some(export) = export {
+        console::line(format_args!("exporting metrics by {export}"));
+    }
     let stop = async {
         stop.await;
         if let Some(exporter) = &exporter {

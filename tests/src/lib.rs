@@ -19,6 +19,7 @@ pub mod http;
 pub mod loopscope;
 pub mod metrics;
 pub mod node;
+pub mod otlp;
 pub mod perf;
 pub mod process;
 pub mod prometheus;

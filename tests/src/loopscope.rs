@@ -68,6 +68,16 @@ impl Agent {
         self.process.kill();
     }
 
+    /// Asks it to end, as a service manager would, and waits until it has.
+    ///
+    /// # Panics
+    /// If it does not end within `limit`, or not well.
+    #[track_caller]
+    pub fn stop(self, limit: Duration) -> Ended {
+        self.process.signal("TERM");
+        self.process.succeed(limit)
+    }
+
     /// All metrics, to ask for values.
     ///
     /// # Panics

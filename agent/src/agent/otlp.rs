@@ -63,7 +63,6 @@ impl Exporter {
         own.exporting();
         let (stopping, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
-        console::line(format_args!("exporting metrics by {export}"));
         let thread = std::thread::Builder::new()
             .name("export".into())
             .spawn(move || {
@@ -116,7 +115,7 @@ struct Told {
 impl Exporting {
     fn new(export: Export, client: Client, worker: Worker, own: Arc<OwnMetrics>) -> Self {
         Self {
-            batcher: RefCell::new(Batcher::new(export.preference, SystemTime::now())),
+            batcher: RefCell::new(Batcher::new(export.preference)),
             queue: RefCell::new(Queue::new(export.queue_bytes)),
             export,
             client,

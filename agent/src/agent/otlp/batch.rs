@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use attach::target::{Figures, Host, Pid, Process};
 use formats::otlp::{Instrument, Number, Point, ResourceMetrics, Stream, Temporality};
 use model::catalogue::{self, Metric, Unit, semantic};
 use model::label::{LabelValue, LoopState};
@@ -50,10 +51,10 @@ struct Told<'a> {
 }
 
 impl Batcher {
-    /// None has been made by an agent that began to count then.
-    pub(super) fn new(preference: Preference, began: SystemTime) -> Self {
+    /// None has been made.
+    pub(super) fn new(preference: Preference) -> Self {
         Self {
-            sums: Sums::new(preference, unix_ns(began)),
+            sums: Sums::new(preference, own_start_unix_ns()),
             resources: Resources::new(),
             loop_times: HashMap::new(),
         }
@@ -295,6 +296,15 @@ fn number(metric: &Metric, value: &Value) -> Number {
 
 fn seconds(ns: f64) -> Number {
     Number::Double(ns / 1e9)
+}
+
+/// When the agent started, as the kernel tells it. Another clock would tell another time, up to a second apart, and it would be unclear
+/// which processes started after the agent.
+fn own_start_unix_ns() -> u64 {
+    let own = Process::open(Pid::new(std::process::id()));
+    let figures = own.and_then(|own| Figures::read(&own, &Host::read()));
+    let started = figures.ok().and_then(|figures| figures.started_unix_ns);
+    started.unwrap_or_else(|| unix_ns(SystemTime::now()))
 }
 
 fn unix_ns(time: SystemTime) -> u64 {
