@@ -266,6 +266,8 @@ closed_labels! {
         Refused = "refused",
         /// The receiver took the batch without these points.
         Partial = "partial",
+        /// What waited on disk could not be read any more.
+        Corrupt = "corrupt",
         /// The receiver could not be reached before the agent ended.
         Shutdown = "shutdown",
     }

@@ -139,6 +139,15 @@ impl Demo {
         self.process.pid()
     }
 
+    /// Stops it where it is: from now on it counts nothing, and can be read as before.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[track_caller]
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
     /// What it says that it did so far: what metrics have to agree with.
     ///
     /// # Panics

@@ -185,6 +185,47 @@ fn a_full_queue_drops_the_oldest_and_cumulative_sums_are_right_nevertheless() {
     });
 }
 
+#[test]
+fn what_an_agent_kept_on_disk_the_next_one_sends() {
+    let demo = Demo::start(&["--rate", "0"]);
+    let folder = Folder::new("otlp-buffer");
+    let (config, port, buffer) = (folder.file("agent.toml"), free_port(), folder.file("buffer"));
+    let text = format!("[otlp]\nendpoint = 'http://127.0.0.1:{port}'\nbuffer = '{}'\n", buffer.display());
+    fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let agent = Agent::start_by(&mut agent_command(Protocol::Http), &["--config", config]);
+    let kept = || {
+        let files = fs::read_dir(&buffer).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|it| it == "otlp")).collect::<Vec<_>>()
+    };
+    wait_for("batches on the disk", SOON, || (kept().len() >= 4).then_some(()));
+    // A second agent has no business there.
+    let mut second = agent_command(Protocol::Http);
+    let second = second.args(["agent", "--listen", "127.0.0.1:0", "--config", config]).output().unwrap();
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another agent keeps its batches"));
+    assert_eq!(second.status.code(), Some(2));
+    agent.kill();
+    let killed = unix_seconds();
+    let mut files = kept();
+    files.sort();
+    fs::write(&files[1], &fs::read(&files[1]).unwrap()[..100]).unwrap();
+
+    // The next one speaks gRPC, even.
+    let done = hashes(&demo);
+    let Some(receiver) = Receiver::start_at(Protocol::Grpc, port, &[]) else { return };
+    let agent = Agent::start_by(&mut agent_command(Protocol::Grpc), &["--config", config]);
+    assert!(agent.told().contains("1 files in") && agent.told().contains("not whole"), "{}", agent.told());
+    wait_for("the sums at the receiver", SOON, || {
+        (tasks_at(&receiver, demo.pid()) == Some(done)).then_some(())
+    });
+    let requests = receiver.requests();
+    let times: Vec<u64> = requests.iter().map(|request| request.points().next().unwrap().span().1).collect();
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    let early = times.iter().filter(|&&time| (time as f64) < killed * 1e9).count();
+    assert_eq!(early, files.len() - 1);
+    wait_for("the disk to be empty", SOON, || kept().is_empty().then_some(()));
+}
+
 fn the_end_of_the_agent_is_told_what_there_is(protocol: Protocol) {
     let Some(receiver) = Receiver::start(protocol) else { return };
     let demo = Demo::start(&["--rate", "0"]);

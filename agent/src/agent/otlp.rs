@@ -2,7 +2,7 @@
 //! nor the serving.
 //!
 //! At each interval the measuring thread is asked for a [reading](super::worker::Reading), in the bounded way of a scrape. It is
-//! [encoded](batch) right away, and the batches go into a [queue](queue) that is bounded in bytes. One batch at a time is
+//! [encoded](batch) right away, and the batches go into a [queue](queue) that is bounded in bytes, in memory or on [disk](buffer). One batch at a time is
 //! [sent](client), the oldest first, until the receiver has taken or [refused](answer) it; in between, waits [grow](backoff).
 //!
 //! **A newer batch does not replace an older one that waits,** though with cumulative sums it could: an outage would leave a gap in
@@ -15,6 +15,7 @@
 mod answer;
 mod backoff;
 mod batch;
+mod buffer;
 mod client;
 mod queue;
 mod resource;
@@ -39,6 +40,7 @@ use crate::{clock, console};
 use answer::Answer;
 use backoff::Backoff;
 use batch::Batcher;
+use buffer::Buffer;
 use client::Client;
 use queue::Queue;
 
@@ -55,18 +57,19 @@ impl Exporter {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Where the certificates that were named cannot be used.
+    /// Where the certificates or the directory that were named cannot be used.
     pub(super) fn start(export: Export, worker: Worker, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
         let system = |source| Error::System { doing: "cannot start the exporter", source };
         let client = Client::new(&export)?;
         let own = Arc::clone(own);
         own.exporting();
+        let queue = queue(&export, &own)?;
         let (stopping, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         let thread = std::thread::Builder::new()
             .name("export".into())
             .spawn(move || {
-                runtime.block_on(Exporting::new(export, client, worker, own).run(stopped));
+                runtime.block_on(Exporting::new(export, client, queue, worker, own).run(stopped));
                 // A look-up of a name that hangs has a thread that nobody waits for.
                 runtime.shutdown_background();
             })
@@ -86,6 +89,25 @@ impl Exporter {
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+/// The queue, with what an earlier agent has left.
+fn queue(export: &Export, own: &OwnMetrics) -> Result<Queue, Error> {
+    let mut queue = Queue::new(export.queue_bytes);
+    if let Some(folder) = &export.buffer {
+        let opened = Buffer::open(folder);
+        let (buffer, found, torn) =
+            opened.map_err(|message| Error::Export { of: "`buffer` in [otlp]".into(), message })?;
+        if torn > 0 {
+            console::line(format_args!(
+                "export: {torn} files in {} were not whole: they are removed",
+                folder.display()
+            ));
+        }
+        own.points_dropped(ExportLoss::QueueFull, queue.keep_on_disk(buffer, found, export.buffer_bytes));
+        own.export_queue_is(queue.bytes());
+    }
+    Ok(queue)
 }
 
 /// The exporter, on its thread.
@@ -110,13 +132,14 @@ struct Told {
     failing: Option<String>,
     partial: bool,
     full: bool,
+    unwritten: bool,
 }
 
 impl Exporting {
-    fn new(export: Export, client: Client, worker: Worker, own: Arc<OwnMetrics>) -> Self {
+    fn new(export: Export, client: Client, queue: Queue, worker: Worker, own: Arc<OwnMetrics>) -> Self {
         Self {
             batcher: RefCell::new(Batcher::new(export.preference)),
-            queue: RefCell::new(Queue::new(export.queue_bytes)),
+            queue: RefCell::new(queue),
             export,
             client,
             worker,
@@ -145,7 +168,13 @@ impl Exporting {
             tokio::join!(collecting, &mut sending)
         };
         if timeout(self.export.flush, flush).await.is_err() {
-            let lost = self.queue.borrow().points();
+            let (lost, kept) = (self.queue.borrow().points(true), self.queue.borrow().points(false));
+            if let (Some(folder), true) = (&self.export.buffer, kept > 0) {
+                console::line(format_args!(
+                    "export: {kept} points wait in {} for the next start",
+                    folder.display()
+                ));
+            }
             if lost > 0 {
                 self.own.points_dropped(ExportLoss::Shutdown, lost);
                 console::line(format_args!(
@@ -177,8 +206,15 @@ impl Exporting {
         };
         let batches = self.batcher.borrow_mut().batches(&reading, SystemTime::now());
         for batch in batches {
-            let body = self.client.body(&batch.request);
-            let dropped = self.queue.borrow_mut().push(body, batch.points);
+            let payload = self.client.payload(batch.request);
+            let (dropped, written) = self.queue.borrow_mut().push(payload, batch.points);
+            let was_unwritten = std::mem::replace(&mut self.told.borrow_mut().unwritten, written.is_err());
+            if let (Err(error), false, Some(folder)) = (written, was_unwritten, &self.export.buffer) {
+                console::line(format_args!(
+                    "export: cannot keep points in {}: {error}; they wait in memory",
+                    folder.display()
+                ));
+            }
             if dropped > 0 {
                 self.own.points_dropped(ExportLoss::QueueFull, dropped);
                 if !std::mem::replace(&mut self.told.borrow_mut().full, true) {
@@ -197,15 +233,21 @@ impl Exporting {
         let mut backoff = Backoff::default();
         loop {
             let next = self.queue.borrow_mut().next();
-            let Some((id, body)) = next else {
-                if self.is_ending.get() {
-                    return;
+            let (id, payload) = match next {
+                Some(Ok(next)) => next,
+                Some(Err(points)) => {
+                    self.own.points_dropped(ExportLoss::Corrupt, points);
+                    console::line(format_args!("export: {points} points that waited on disk cannot be read"));
+                    continue;
                 }
-                self.woken.notified().await;
-                continue;
+                None if self.is_ending.get() => return,
+                None => {
+                    self.woken.notified().await;
+                    continue;
+                }
             };
             let began = clock::monotonic();
-            let answer = self.client.send(body).await;
+            let answer = self.client.send(payload).await;
             let took_ns = clock::monotonic().since_ns(began);
             let points = self.queue.borrow().points_of(id);
             match answer {

@@ -27,6 +27,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Some hundred exports of a host with some dozens of processes: hours, at the usual interval.
 const QUEUE_BYTES: usize = 16 << 20;
+/// A day or more.
+const BUFFER_BYTES: usize = 256 << 20;
 /// Service managers wait for 10 s or longer before they kill.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -42,8 +44,11 @@ pub(crate) struct Export {
     pub(crate) interval: Duration,
     pub(crate) preference: Preference,
     pub(crate) tls: TlsFiles,
-    /// How much may wait.
+    /// How much may wait in memory.
     pub(crate) queue_bytes: usize,
+    /// The directory where batches wait instead, if any, and how much may wait there.
+    pub(crate) buffer: Option<PathBuf>,
+    pub(crate) buffer_bytes: usize,
     /// How long the agent's end may take for what waits.
     pub(crate) flush: Duration,
 }
@@ -85,6 +90,8 @@ pub(super) struct Written {
     client_certificate: Option<String>,
     client_key: Option<String>,
     queue: Option<String>,
+    buffer: Option<PathBuf>,
+    buffer_size: Option<String>,
     flush: Option<String>,
 }
 
@@ -189,6 +196,7 @@ impl Export {
             client_key: path("CLIENT_KEY", "client_key", &file.client_key),
         };
         let duration = |value: Option<Value>, default| value.map_or(Ok(default), |value| value.duration());
+        let amount = |value: Option<Value>, default| value.map_or(Ok(default), |value| value.parse(bytes));
         Ok(Some(Self {
             endpoint,
             headers,
@@ -197,7 +205,9 @@ impl Export {
             interval: duration(interval, INTERVAL)?,
             preference: preference.map_or(Ok(Preference::Cumulative), |value| value.parse(temporality))?,
             tls,
-            queue_bytes: in_file("queue", &file.queue).map_or(Ok(QUEUE_BYTES), |value| value.parse(bytes))?,
+            queue_bytes: amount(in_file("queue", &file.queue), QUEUE_BYTES)?,
+            buffer: file.buffer.clone(),
+            buffer_bytes: amount(in_file("buffer_size", &file.buffer_size), BUFFER_BYTES)?,
             flush: duration(in_file("flush", &file.flush), FLUSH)?,
         }))
     }
@@ -215,6 +225,9 @@ impl fmt::Display for Export {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         if !names.is_empty() {
             write!(f, ", with {}", names.join(", "))?;
+        }
+        if let Some(folder) = &self.buffer {
+            write!(f, ", kept in {}", folder.display())?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::answer::{self, Answer, GRPC_PREFIX_BYTES};
+use super::buffer::Payload;
 use super::tls;
 use crate::config::{Export, Protocol};
 use crate::error::Error;
@@ -44,33 +45,22 @@ impl Client {
         Ok(Self { export: export.clone() })
     }
 
-    /// The body of a request with this message: compressed if it is to be, and with gRPC's prefix before it.
-    pub(super) fn body(&self, message: &[u8]) -> Bytes {
-        let is_grpc = self.export.endpoint.protocol == Protocol::Grpc;
-        let mut body = Vec::with_capacity(message.len() / 4);
-        if is_grpc {
-            body.resize(GRPC_PREFIX_BYTES, 0);
-        }
-        if self.export.gzip {
-            let mut out = GzEncoder::new(&mut body, Compression::fast());
-            out.write_all(message)
-                .and_then(|()| out.finish().map(drop))
-                .expect("writing to memory cannot fail");
+    /// What is sent of a message: compressed, if it is to be.
+    pub(super) fn payload(&self, message: Vec<u8>) -> Payload {
+        let is_gzip = self.export.gzip;
+        let bytes = if is_gzip {
+            let mut out = GzEncoder::new(Vec::with_capacity(message.len() / 4), Compression::fast());
+            out.write_all(&message).and_then(|()| out.finish()).expect("writing to memory cannot fail")
         } else {
-            body.extend_from_slice(message);
-        }
-        if is_grpc {
-            body[0] = u8::from(self.export.gzip);
-            let length = (body.len() - GRPC_PREFIX_BYTES) as u32;
-            body[1..GRPC_PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
-        }
-        Bytes::from(body)
+            message
+        };
+        Payload { bytes: bytes.into(), is_gzip }
     }
 
     /// Makes one attempt.
-    pub(super) async fn send(&self, body: Bytes) -> Answer {
+    pub(super) async fn send(&self, payload: Payload) -> Answer {
         let limit = self.export.timeout;
-        match tokio::time::timeout(limit, self.attempt(body)).await {
+        match tokio::time::timeout(limit, self.attempt(payload)).await {
             Ok(Ok(answer)) => answer,
             // Whatever breaks on the way may be whole again the next time.
             Ok(Err(why)) => Answer::Retry { after: None, why },
@@ -81,30 +71,30 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, body: Bytes) -> Result<Answer, String> {
+    async fn attempt(&self, payload: Payload) -> Result<Answer, String> {
         let endpoint = &self.export.endpoint;
         let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await;
         let stream = stream.map_err(|error| format!("cannot connect: {error}"))?;
         // Without it the end of a request may wait for the kernel's pleasure.
         let _ = stream.set_nodelay(true);
         if !endpoint.tls {
-            return self.exchange(stream, body).await;
+            return self.exchange(stream, payload).await;
         }
         // Read anew each time: certificates are renewed while the agent runs.
         let connector = TlsConnector::from(tls::config(&self.export.tls, endpoint.protocol)?);
         let name = ServerName::try_from(endpoint.host.clone())
             .map_err(|_| format!("{} is no name that a certificate could have", endpoint.host))?;
         let stream = connector.connect(name, stream).await;
-        self.exchange(stream.map_err(|error| format!("no TLS: {error}"))?, body).await
+        self.exchange(stream.map_err(|error| format!("no TLS: {error}"))?, payload).await
     }
 
-    async fn exchange<S>(&self, stream: S, body: Bytes) -> Result<Answer, String>
+    async fn exchange<S>(&self, stream: S, payload: Payload) -> Result<Answer, String>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let broken = |error: hyper::Error| format!("the connection broke: {}", with_cause(&error));
         let stream = TokioIo::new(stream);
-        let request = self.request(body);
+        let request = self.request(payload);
         let (response, _connection) = match self.export.endpoint.protocol {
             Protocol::Grpc => {
                 let made = http2::handshake(TokioExecutor::new(), stream).await;
@@ -121,10 +111,10 @@ impl Client {
         self.answer(response).await
     }
 
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
+    fn request(&self, payload: Payload) -> Request<Full<Bytes>> {
         let endpoint = &self.export.endpoint;
         let request = Request::builder().method(Method::POST).header(USER_AGENT, AGENT);
-        let mut request = match endpoint.protocol {
+        let request = match endpoint.protocol {
             Protocol::Grpc => {
                 let scheme = if endpoint.tls { "https" } else { "http" };
                 let timeout = format!("{}m", self.export.timeout.as_millis().min(99_999_999));
@@ -133,18 +123,22 @@ impl Client {
                     .header(CONTENT_TYPE, "application/grpc")
                     .header(TE, "trailers")
                     .header("grpc-timeout", timeout);
-                if self.export.gzip { request.header("grpc-encoding", "gzip") } else { request }
+                if payload.is_gzip { request.header("grpc-encoding", "gzip") } else { request }
             }
             Protocol::Http => {
                 let request = request
                     .uri(&endpoint.path)
                     .header(HOST, endpoint.authority())
                     .header(CONTENT_TYPE, "application/x-protobuf");
-                if self.export.gzip { request.header(CONTENT_ENCODING, "gzip") } else { request }
+                if payload.is_gzip { request.header(CONTENT_ENCODING, "gzip") } else { request }
             }
-        }
-        .body(Full::new(body))
-        .expect("the parts were checked when they were read");
+        };
+        let body = match endpoint.protocol {
+            Protocol::Grpc => with_prefix(&payload),
+            Protocol::Http => payload.bytes,
+        };
+        let request = request.body(Full::new(body));
+        let mut request = request.expect("the parts were checked when they were read");
         let headers = self.export.headers.iter().cloned();
         headers.for_each(|(name, value): (_, HeaderValue)| drop(request.headers_mut().insert(name, value)));
         request
@@ -163,6 +157,15 @@ impl Client {
         let trailers = collected.trailers().cloned();
         Ok(answer::grpc(parts.status, &parts.headers, trailers.as_ref(), &collected.to_bytes()))
     }
+}
+
+/// A message of gRPC: whether it is compressed, its length, and itself.
+fn with_prefix(payload: &Payload) -> Bytes {
+    let mut body = Vec::with_capacity(GRPC_PREFIX_BYTES + payload.bytes.len());
+    body.push(u8::from(payload.is_gzip));
+    body.extend_from_slice(&(payload.bytes.len() as u32).to_be_bytes());
+    body.extend_from_slice(&payload.bytes);
+    body.into()
 }
 
 /// A connection that is driven until this is dropped.
