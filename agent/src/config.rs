@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer};
 use crate::agent::Names;
 use crate::cli::{self, AgentOptions};
 use crate::error::Error;
-pub(crate) use export::{Export, Preference, Protocol, TlsFiles, percent_decoded};
+pub(crate) use export::{Endpoint, Export, Preference, Protocol, TlsFiles, percent_decoded};
 pub(crate) use rules::{Decision, Rules};
 
 /// Probes may cost a process one hundredth of a core unless told otherwise.
