@@ -2,11 +2,12 @@
 //!
 //! Two threads. One [measures](worker): it alone knows the targets, answers one scrape after the other, and looks for
 //! targets when nobody asks. The main one [serves HTTP](server) and waits on sockets only, so health checks are
-//! answered at once however long a scrape takes. That one's runtime [measures itself](own_metrics). Refused: a pool of threads that scrape at the same time, which would
+//! answered at once however long a scrape takes. That one's runtime [measures itself](own_metrics). A third one [exports](otlp), where there is a receiver to export to. Refused: a pool of threads that scrape at the same time, which would
 //! need locks around the targets and as many times the memory.
 
 mod background;
 mod names;
+mod otlp;
 mod own_metrics;
 mod prom_client;
 mod reload;
@@ -38,6 +39,7 @@ use crate::top::Source;
 use crate::web::{Ready, Web};
 pub(crate) use background::Background;
 pub(crate) use names::Names;
+use otlp::Exporter;
 use own_metrics::{ConfigFile, OwnMetrics};
 use reload::Reload;
 use routes::Routes;
@@ -140,9 +142,20 @@ async fn serve(
     }
     let own = Arc::new(own);
     let names = settings.names;
+    let export = settings.export.clone();
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
+    let exporter = export.clone().map(|export| Exporter::start(export, worker.clone(), &own)).transpose()?;
     listening(bound);
+    if let Some(export) = export {
+        console::line(format_args!("exporting metrics by {export}"));
+    }
+    let stop = async {
+        stop.await;
+        if let Some(exporter) = &exporter {
+            exporter.stop();
+        }
+    };
     let tells = Arc::clone(&own);
     let web = Arc::new(Web::new(web, move |usable| tells.config_read(ConfigFile::Web, usable)));
     let routes = Arc::new(Routes::new(worker, Arc::clone(&own), slow_log, names));
@@ -153,6 +166,9 @@ async fn serve(
             () = serving => {}
             () = alone.reload.run(&routes, &web, &own) => {}
         },
+    }
+    if let Some(exporter) = exporter {
+        exporter.finish();
     }
     Ok(())
 }

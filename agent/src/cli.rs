@@ -65,6 +65,7 @@ Examples:
   loopscope agent --listen 0.0.0.0:9464
   loopscope agent --tier observe,loop --prom-client
   loopscope agent --listen 0.0.0.0:9464 --web-config /etc/loopscope/web-config.yml
+  loopscope agent --otlp-endpoint http://127.0.0.1:4317
   curl http://127.0.0.1:9464/metrics
 
 Configuration, in TOML:
@@ -112,6 +113,12 @@ pub(crate) struct AgentOptions {
     #[arg(long, env = "LOOPSCOPE_PROM_CLIENT", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) prom_client: Option<bool>,
+    /// Also send the metrics to an OTLP receiver there, such as http://127.0.0.1:4317
+    ///
+    /// Port 4317 is taken for OTLP/gRPC, every other for OTLP/HTTP. What OpenTelemetry has variables for (OTEL_EXPORTER_OTLP_PROTOCOL,
+    /// _HEADERS, _CERTIFICATE, OTEL_METRIC_EXPORT_INTERVAL …) is understood, and so is a table [otlp] in the configuration.
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// Rules for which processes to measure, and how; options given here come before
     #[arg(long, env = "LOOPSCOPE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! The agent's configuration: which processes are measured from outside, and how deep.
 
+mod export;
 mod rules;
 mod suggestion;
 mod understood;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Deserializer};
 use crate::agent::Names;
 use crate::cli::{self, AgentOptions};
 use crate::error::Error;
+pub(crate) use export::{Endpoint, Export, Preference, Protocol, TlsFiles, percent_decoded};
 pub(crate) use rules::{Decision, Rules};
 pub(crate) use suggestion::with_suggestion;
 
@@ -40,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) names: Names,
     /// The file that says who may ask.
     pub(crate) web_config: Option<PathBuf>,
+    /// Where metrics are exported to, if anywhere.
+    pub(crate) export: Option<Export>,
 }
 
 /// The file, as it is written.
@@ -54,6 +58,7 @@ struct File {
     slow: Option<Duration>,
     prom_client: bool,
     web_config: Option<PathBuf>,
+    otlp: export::Written,
     rule: Vec<rules::Written>,
 }
 
@@ -66,6 +71,7 @@ impl Default for Settings {
             slow: SLOW,
             names: Names::Loopscope,
             web_config: None,
+            export: None,
         }
     }
 }
@@ -85,9 +91,10 @@ impl Settings {
     /// The settings that the options and the file that they name make.
     ///
     /// # Errors
-    /// [`Error::Config`] where the file cannot be read or does not say what it should.
+    /// [`Error::Config`] where the file cannot be read or does not say what it should, [`Error::Export`] where what is said of the
+    /// export, wherever it is said, does not make sense.
     pub(crate) fn new(options: &AgentOptions) -> Result<Self, Error> {
-        let file = match &options.config {
+        let mut file = match &options.config {
             None => File::default(),
             Some(path) => {
                 let text = std::fs::read_to_string(path)
@@ -95,10 +102,16 @@ impl Settings {
                 parse(path, &text)?
             }
         };
-        Ok(Self::of(file, options))
+        let given = export::Given {
+            option: options.otlp_endpoint.as_deref(),
+            environment: &|name| std::env::var(name).ok(),
+            file: std::mem::take(&mut file.otlp),
+        };
+        let export = Export::new(given)?;
+        Ok(Self { export, ..Self::of(file, options) })
     }
 
-    /// What a file says; options come before.
+    /// What a file says, but for the export; options come before.
     fn of(file: File, options: &AgentOptions) -> Self {
         let tiers = options.tier.or(file.tier).unwrap_or(Tiers::only(Tier::Observe));
         let prom_client = options.prom_client.unwrap_or(file.prom_client);
@@ -112,6 +125,7 @@ impl Settings {
             slow: options.slow.or(file.slow).unwrap_or(SLOW),
             names: if prom_client { Names::Both } else { Names::Loopscope },
             web_config,
+            export: None,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Error {
     TemporaryFile { path: PathBuf, source: io::Error },
     /// The configuration cannot be read, or does not say what it should.
     Config { path: PathBuf, message: String },
+    /// What is said of the export does not make sense; `of` is the option, the variable or the key.
+    Export { of: String, message: String },
     /// A process cannot be read.
     Process(ProcessError),
     /// The event loop of the demo failed.
@@ -50,7 +52,10 @@ impl Error {
         ExitCode::from(match self {
             Self::Record(attach::Error::CommandNotFound { .. }) => 127,
             Self::Record(attach::Error::CommandNotExecutable { .. }) => 126,
-            Self::UnknownFormat { .. } | Self::FrequencyOffCpu | Self::Config { .. } => 2,
+            Self::UnknownFormat { .. }
+            | Self::FrequencyOffCpu
+            | Self::Config { .. }
+            | Self::Export { .. } => 2,
             _ => 1,
         })
     }
@@ -87,6 +92,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot write {}: {source}; another directory is used with TMPDIR", path.display())
             }
             Self::Config { path, message } => write!(f, "{}: {}", path.display(), message.trim_end()),
+            Self::Export { of, message } => write!(f, "{of}: {message}"),
             Self::Probes(error) => error.fmt(f),
             Self::NoLibuv { pid } => write!(
                 f,
@@ -122,7 +128,10 @@ impl std::error::Error for Error {
             Self::Record(error) => Some(error),
             Self::Probes(error) => Some(error),
             Self::NoLibuv { .. } => None,
-            Self::UnknownFormat { .. } | Self::FrequencyOffCpu | Self::Config { .. } => None,
+            Self::UnknownFormat { .. }
+            | Self::FrequencyOffCpu
+            | Self::Config { .. }
+            | Self::Export { .. } => None,
         }
     }
 }

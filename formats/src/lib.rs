@@ -11,6 +11,7 @@ pub mod aggregate;
 pub mod firefox;
 pub mod flamegraph;
 pub mod folded;
+pub mod otlp;
 pub mod pprof;
 pub mod prometheus;
 pub mod speedscope;

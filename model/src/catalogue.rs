@@ -6,7 +6,8 @@
 //!
 //! Identifiers are part of the segment's layout: give a new metric the next free one of its block, and never reuse one.
 //!
-//! [`prom_client`] holds further names for what is measured, which a scrape can ask for.
+//! [`prom_client`] holds further names for what is measured, which a scrape can ask for, and [`semantic`] those that OpenTelemetry
+//! has for what follows from it.
 //!
 //! Every series also carries the labels of its target: `service`, `pid` and, where the metric belongs to a loop or a
 //! runtime, `loop` or `runtime`. They are not listed here.
@@ -111,6 +112,7 @@ macro_rules! catalogue {
 }
 
 pub mod prom_client;
+pub mod semantic;
 
 catalogue! {
     /// Every metric, by ascending identifier.
@@ -215,12 +217,6 @@ catalogue! {
         "Stack samples taken."
     137 LOOPSCOPE_SAMPLES_LOST "loopscope_samples_lost_total" Counter Count Agent [LOSS_CAUSE] "loopscope.samples.lost"
         "Stack samples lost, by cause."
-    138 LOOPSCOPE_EXPORT_DURATION "loopscope_export_duration_seconds" Histogram Seconds Agent [] "loopscope.export.duration"
-        "Time that one export took, from its encoding to the receiver's answer."
-    139 LOOPSCOPE_EXPORT_QUEUE_ITEMS "loopscope_export_queue_items" Gauge Count Agent [] "loopscope.export.queue.items"
-        "Batches that wait to be exported."
-    140 LOOPSCOPE_EXPORT_QUEUE_CAPACITY "loopscope_export_queue_capacity" Gauge Count Agent [] "loopscope.export.queue.capacity"
-        "Batches that may wait before the oldest is dropped."
     141 LOOPSCOPE_TIER_ACTIVE "loopscope_tier_active" Gauge Count Process [TIER] "loopscope.tier.active"
         "One for a tier that measures the target; zero for one that was asked for and is not possible or was shed."
     142 LOOPSCOPE_PROBE_HITS "loopscope_probe_hits_total" Counter Count Process [TIER] "loopscope.probe.hits"
@@ -233,6 +229,14 @@ catalogue! {
         "One if the configuration and the web configuration could be used when they were last read; zero if what was read before stays in use."
     146 LOOPSCOPE_CONFIG_RELOAD_TIME "loopscope_config_last_reload_success_timestamp_seconds" Gauge Seconds Agent [] "loopscope.config.last_reload.success.time"
         "When a configuration was last read that could be used, since unix epoch."
+    147 LOOPSCOPE_OTLP_EXPORTS "loopscope_otlp_exports_total" Counter Count Agent [EXPORT_OUTCOME] "loopscope.otlp.exports"
+        "Attempts to hand a batch of points to the OTLP receiver, by what came of them."
+    148 LOOPSCOPE_OTLP_EXPORT_DURATION "loopscope_otlp_export_duration_seconds" Histogram Seconds Agent [] "loopscope.otlp.export.duration"
+        "Time that one attempt to export took, from its connection to the receiver's answer or the time-out."
+    149 LOOPSCOPE_OTLP_QUEUE_BYTES "loopscope_otlp_queue_bytes" Gauge Bytes Agent [] "loopscope.otlp.queue"
+        "Encoded batches that wait for the OTLP receiver, the one on its way included."
+    150 LOOPSCOPE_OTLP_DROPPED_POINTS "loopscope_otlp_dropped_points_total" Counter Count Agent [EXPORT_LOSS] "loopscope.otlp.dropped_points"
+        "Points that the OTLP receiver did not get or did not take, by cause."
 
     // A tokio runtime: 192 to 255. From 208 on, what only a build with `--cfg tokio_unstable` tells.
     192 TOKIO_WORKERS "tokio_workers" Gauge Count Runtime [THREAD_STATE] "tokio.workers"

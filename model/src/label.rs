@@ -247,6 +247,30 @@ closed_labels! {
         /// No room for another slow iteration.
         EventsFull = "events_full",
     }
+    /// What came of an attempt to export a batch.
+    ExportOutcome EXPORT_OUTCOME "outcome" {
+        /// The receiver took all of it.
+        Accepted = "accepted",
+        /// The receiver took a part of it.
+        Partial = "partial",
+        /// It failed in a way that may pass; the batch is sent again.
+        Retried = "retried",
+        /// The receiver refused it for good.
+        Refused = "refused",
+    }
+    /// Why points were not exported.
+    ExportLoss EXPORT_LOSS "cause" {
+        /// The queue was full, so the oldest batch made room.
+        QueueFull = "queue_full",
+        /// The receiver refused the batch for good.
+        Refused = "refused",
+        /// The receiver took the batch without these points.
+        Partial = "partial",
+        /// What waited on disk could not be read any more.
+        Corrupt = "corrupt",
+        /// The receiver could not be reached before the agent ended.
+        Shutdown = "shutdown",
+    }
     /// The format of a scrape's answer.
     ScrapeFormat SCRAPE_FORMAT "format" {
         /// The Prometheus text format.

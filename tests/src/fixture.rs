@@ -127,6 +127,34 @@ pub fn uvloop(name: &str) -> Option<Command> {
     Some(command)
 }
 
+/// A command that runs a program for Python with OpenTelemetry's message types and gRPC; `None` after saying that the story is
+/// skipped.
+///
+/// # Panics
+/// With `CI=true`, if they are missing.
+#[track_caller]
+pub fn opentelemetry(name: &str) -> Option<Command> {
+    let python = requirement::program("python3")?;
+    let with_path = |command: &mut Command| {
+        if let Some(folder) = env::var_os("LOOPSCOPE_OPENTELEMETRY") {
+            command.env("PYTHONPATH", folder);
+        }
+    };
+    let mut probe = Command::new(&python);
+    with_path(
+        probe.args(["-c", "import grpc, opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc"]),
+    );
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        requirement::skip(
+            "Python's opentelemetry-proto and grpcio are missing; `cargo xtask test` fetches them",
+        );
+        return None;
+    }
+    let mut command = Command::new(python);
+    with_path(command.arg(path(name)));
+    Some(command)
+}
+
 fn is_older(program: &Path, source: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     modified(program) < modified(source)

@@ -20,6 +20,7 @@ pub mod http;
 pub mod loopscope;
 pub mod metrics;
 pub mod node;
+pub mod otlp;
 pub mod packaging;
 pub mod perf;
 pub mod process;

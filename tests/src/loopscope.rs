@@ -78,6 +78,16 @@ impl Agent {
         self.process.signal(name);
     }
 
+    /// Asks it to end, as a service manager would, and waits until it has.
+    ///
+    /// # Panics
+    /// If it does not end within `limit`, or not well.
+    #[track_caller]
+    pub fn stop(self, limit: Duration) -> Ended {
+        self.process.signal("TERM");
+        self.process.succeed(limit)
+    }
+
     /// All metrics, to ask for values.
     ///
     /// # Panics
@@ -137,6 +147,15 @@ impl Demo {
     /// The process.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Stops it where it is: from now on it counts nothing, and can be read as before.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[track_caller]
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
     }
 
     /// What it says that it did so far: what metrics have to agree with.

@@ -1,5 +1,5 @@
 //! What the tests measure from outside: versions of Node.js, from the npm package that carries the official binaries, and
-//! uvloop for the machine's Python.
+//! uvloop for the machine's Python; and what they send exports to.
 //!
 //! The machine's own `node` is one version; what is measured differs from one to the next. Each is fetched once, into
 //! `target/tools`, and takes its place whole or not at all.
@@ -14,6 +14,12 @@ use crate::command::{Error, run, say};
 const VERSIONS: &[&str] = &["18.20.8", "20.20.2", "22.23.3", "24.21.0", "26.12.1"];
 
 const UVLOOP: &str = "0.23.0";
+
+/// The version of opentelemetry-proto, by which the folder is called, and what it is used with.
+const OPENTELEMETRY: (&str, &[&str]) = (
+    "1.45.2",
+    &["opentelemetry-proto==1.45.2", "grpcio==1.85.3", "protobuf==7.36.2", "typing_extensions==4.16.0"],
+);
 
 /// Fetches what is missing; gives the path of each program, the oldest first.
 pub(crate) fn provide(tools: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -46,6 +52,22 @@ pub(crate) fn provide_uvloop(tools: &Path) -> Result<PathBuf, Error> {
     Ok(home)
 }
 
+/// Fetches what an OTLP receiver is made of if it is missing; gives the folder from which Python can import it.
+pub(crate) fn provide_opentelemetry(tools: &Path) -> Result<PathBuf, Error> {
+    let (version, packages) = OPENTELEMETRY;
+    let home = tools.join("opentelemetry").join(version);
+    provide_whole(
+        &home,
+        "opentelemetry-proto and grpcio, of which the receiver of exports is made",
+        |half| {
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(half);
+            run(pip.args(packages).stdin(Stdio::null()))
+        },
+    )?;
+    Ok(home)
+}
+
 /// Fills a folder that is not there yet: beside it first, so that it takes its place whole.
 fn provide_whole(
     home: &Path,
@@ -55,7 +77,7 @@ fn provide_whole(
     if home.is_dir() {
         return Ok(());
     }
-    say(&format!("missing: {what}, which is measured from outside"));
+    say(&format!("missing: {what}"));
     let failed = |error| Error::File { path: home.to_owned(), error };
     let half = home.with_extension("half");
     // What an earlier, interrupted run left.

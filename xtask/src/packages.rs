@@ -38,7 +38,11 @@ const TOOLS: &[Tool] = &[
     Tool { program: "chromedriver", packages: &["chromium-driver"], purpose: "clicks in flamegraphs" },
     Tool { program: "npm", packages: &["npm"], purpose: "fetches the versions of Node.js that are measured" },
     Tool { program: "python3", packages: &["python3"], purpose: "runs a program on uvloop that is measured" },
-    Tool { program: "pip3", packages: &["python3-pip"], purpose: "fetches uvloop" },
+    Tool {
+        program: "pip3",
+        packages: &["python3-pip"],
+        purpose: "fetches uvloop, and what an OTLP receiver is made of",
+    },
     Tool { program: "clang-14", packages: &["clang-14"], purpose: "compiles the BPF programs" },
     Tool { program: "curl", packages: &["curl"], purpose: "scrapes over TLS" },
     Tool { program: "openssl", packages: &["openssl"], purpose: "makes certificates" },

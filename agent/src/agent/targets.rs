@@ -48,10 +48,25 @@ pub(crate) struct Targets {
     told_of_hidden: bool,
     /// When to keep what probes have measured, for names that tell of the last minute; `None` while nobody asks for them.
     next_keeping: Option<Monotonic>,
+    /// What the last reading tells beside its snapshot.
+    notes: Vec<ProcessNote>,
     /// Targets that could not be read at the last scrape.
     failing: BTreeSet<Pid>,
     own: Arc<OwnMetrics>,
     slow_log: Arc<SlowLog>,
+}
+
+/// What a reading tells of a process besides its series, for those who know more names than the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProcessNote {
+    pub(super) pid: Pid,
+    /// Whether the agent counts what is told of its loops, and not the process itself.
+    pub(super) is_outside: bool,
+    /// Whether it is Node.js.
+    pub(super) is_node: bool,
+    /// The parts of its CPU time, in nanoseconds.
+    pub(super) user_ns: u64,
+    pub(super) system_ns: u64,
 }
 
 impl Targets {
@@ -64,6 +79,7 @@ impl Targets {
             next_scan: clock::monotonic(),
             last_scan: None,
             told_of_hidden: false,
+            notes: Vec::new(),
             failing: BTreeSet::new(),
             own,
             slow_log,
@@ -226,16 +242,18 @@ impl Targets {
         }
         let mut snapshot = Snapshot::default();
         let mut failures = Vec::new();
+        self.notes.clear();
         let readings = self.prober.collect();
         for (pid, target) in self.discovery.targets_mut() {
             let read = match target {
                 // It is no Node.js.
                 Target::Published(_) if !names.has_loopscope() => Ok(()),
-                Target::Published(telemetry) => {
-                    published::read(telemetry, &self.host, now, &mut snapshot).map_err(Failure::Telemetry)
-                }
+                Target::Published(telemetry) => published::read(telemetry, &self.host, now, &mut snapshot)
+                    .map(|note| self.notes.push(note))
+                    .map_err(Failure::Telemetry),
                 Target::Outside(outside) => outside
                     .read(names, &self.host, now, &self.prober, readings.as_ref(), &mut snapshot)
+                    .map(|note| self.notes.push(note))
                     .map_err(Failure::Process),
             };
             if let Err(failure) = read {
@@ -267,6 +285,11 @@ impl Targets {
                 outside.begin_keeping(now, readings);
             }
         }
+    }
+
+    /// What the last reading tells beside its snapshot.
+    pub(super) fn notes(&self) -> Vec<ProcessNote> {
+        self.notes.clone()
     }
 
     /// A target could not be read: one that has ended is forgotten, of another it is told once, not each time.

@@ -1,7 +1,7 @@
 //! The thread that measures.
 //!
-//! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too. Between them it
-//! tends the targets: it looks for new ones, and takes the readings that are due.
+//! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too; what is exported is asked
+//! for in the same way. Between them it tends the targets: it looks for new ones, and takes the readings that are due.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use formats::prometheus;
 use model::label::ScrapeFormat;
+use model::snapshot::Snapshot;
 use model::time::Monotonic;
 use tokio::sync::oneshot;
 
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::slow_log::SlowLog;
-use super::targets::Targets;
+use super::targets::{ProcessNote, Targets};
 use crate::clock;
 use crate::config::Settings;
 use crate::error::Error;
@@ -27,7 +28,8 @@ use crate::error::Error;
 /// Scrapes that may wait while one is under way. A host has one or two Prometheus servers; more than this is a mistake.
 const SCRAPES_WAITING_MAX: usize = 4;
 
-/// The side of the measuring thread that others hold. The thread ends when it is dropped.
+/// The side of the measuring thread that others hold. The thread ends when all are dropped.
+#[derive(Clone)]
 pub(super) struct Worker {
     queue: SyncSender<Asked>,
     ready: Arc<AtomicBool>,
@@ -42,6 +44,16 @@ enum Asked {
     /// Nothing but to look for new settings.
     Nothing,
     Scrape(Scrape),
+    Reading(oneshot::Sender<Reading>),
+}
+
+/// Everything that is measured, for one who encodes it.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The series.
+    pub(super) snapshot: Snapshot,
+    /// What they do not tell of the processes.
+    pub(super) notes: Vec<ProcessNote>,
 }
 
 struct Scrape {
@@ -104,11 +116,22 @@ impl Worker {
     ) -> Result<Vec<u8>, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         let scrape = Scrape { asked: clock::monotonic(), names, format, gzip, answer };
-        self.queue.try_send(Asked::Scrape(scrape)).map_err(|error| match error {
+        self.ask(Asked::Scrape(scrape))?;
+        answered.await.map_err(|_| NoAnswer::Ended)
+    }
+
+    /// Reads all targets, by the catalogue's names, and gives what was read.
+    pub(super) async fn read(&self) -> Result<Reading, NoAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Asked::Reading(answer))?;
+        answered.await.map_err(|_| NoAnswer::Ended)
+    }
+
+    fn ask(&self, asked: Asked) -> Result<(), NoAnswer> {
+        self.queue.try_send(asked).map_err(|error| match error {
             TrySendError::Full(_) => NoAnswer::Busy,
             TrySendError::Disconnected(_) => NoAnswer::Ended,
-        })?;
-        answered.await.map_err(|_| NoAnswer::Ended)
+        })
     }
 }
 
@@ -136,6 +159,11 @@ fn measure(
                 own.scrape_took(scrape.format, clock::monotonic().since_ns(scrape.asked));
                 // Nobody waits any more: nothing to do.
                 let _ = scrape.answer.send(answer);
+            }
+            Ok(Asked::Reading(answer)) if answer.is_closed() => {}
+            Ok(Asked::Reading(answer)) => {
+                let snapshot = targets.read(Names::Loopscope);
+                let _ = answer.send(Reading { snapshot, notes: targets.notes() });
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

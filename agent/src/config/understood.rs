@@ -17,6 +17,9 @@ impl fmt::Display for Settings {
         writeln!(f, "budget   {}% of a core for each process", rounded(100.0 * self.budget))?;
         writeln!(f, "slow     {}", humantime::format_duration(self.slow))?;
         writeln!(f, "names    {names}")?;
+        if let Some(export) = &self.export {
+            writeln!(f, "otlp     {export}")?;
+        }
         for (number, rule) in self.rules.iter().enumerate() {
             writeln!(f, "{:<9}{rule}", format!("rule {}", number + 1))?;
         }

@@ -16,6 +16,7 @@ use model::label::{LabelValue, Tier};
 use model::snapshot::{SharedLabels, Snapshot, Value};
 use model::time::Monotonic;
 
+use super::ProcessNote;
 use super::budget::{Advice, Budget, Costs};
 use super::prober::Prober;
 use super::prom_client::NodeProcess;
@@ -196,7 +197,7 @@ impl Outside {
         prober: &Prober,
         readings: Option<&Readings>,
         snapshot: &mut Snapshot,
-    ) -> Result<(), ProcessError> {
+    ) -> Result<ProcessNote, ProcessError> {
         let figures = Figures::read(&self.process, host)?;
         let mut measured = Snapshot::default();
         figures.add_to(&mut measured, &self.labels);
@@ -221,7 +222,13 @@ impl Outside {
         if names.has_loopscope() {
             snapshot.append(measured);
         }
-        Ok(())
+        Ok(ProcessNote {
+            pid: self.pid(),
+            is_outside: true,
+            is_node: self.located.is_node(),
+            user_ns: figures.user_ns,
+            system_ns: figures.system_ns,
+        })
     }
 
     /// Adds what was observed, and what probes measured.

@@ -7,13 +7,15 @@ use model::segment::Contents;
 use model::snapshot::{SharedLabels, Snapshot};
 use model::time::Monotonic;
 
+use super::ProcessNote;
+
 /// Adds everything that is known of the process.
 pub(super) fn read(
     telemetry: &Telemetry,
     host: &Host,
     now: Monotonic,
     snapshot: &mut Snapshot,
-) -> Result<(), TelemetryError> {
+) -> Result<ProcessNote, TelemetryError> {
     // First, because it tells whether the process still lives: the memory outlives it as long as we hold it.
     let figures = Figures::read(telemetry.process(), host)?;
     let (identity, mut contents) = telemetry.read(now)?;
@@ -23,7 +25,13 @@ pub(super) fn read(
     let labels = SharedLabels::new([("service", service.as_str()), ("pid", &pid)]);
     figures.add_to(snapshot, &labels);
     contents.add_to(snapshot, &labels);
-    Ok(())
+    Ok(ProcessNote {
+        pid: telemetry.process().pid(),
+        is_outside: false,
+        is_node: false,
+        user_ns: figures.user_ns,
+        system_ns: figures.system_ns,
+    })
 }
 
 /// A target speaks for its loops, pool and heap. What the kernel tells of it, and what the agent tells of itself and of

@@ -1,0 +1,131 @@
+//! What is told of a process besides its measurements, in the names of OpenTelemetry's semantic conventions for resources.
+//!
+//! The exporter looks it up by itself, once a process: it does not change, and the measuring thread has no use for it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::{Duration, UNIX_EPOCH};
+
+use attach::target::{Facts, Pid, Process};
+use formats::otlp::Attribute;
+
+/// A process, and when it started: the same pid may come again.
+type ProcessKey = (u32, u64);
+
+type Attributes = Vec<(&'static str, Attribute)>;
+
+/// What is known of processes.
+#[derive(Debug)]
+pub(super) struct Resources {
+    host: String,
+    /// The attributes of each, and whether the last export had it.
+    known: HashMap<ProcessKey, (Attributes, bool)>,
+}
+
+impl Resources {
+    /// None is known.
+    pub(super) fn new() -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        Self { host, known: HashMap::new() }
+    }
+
+    /// The attributes of a process that its series call by this service's name.
+    pub(super) fn of(&mut self, pid: u32, start_unix_ns: u64, service: &str) -> Attributes {
+        let host = &self.host;
+        let known = self.known.entry((pid, start_unix_ns));
+        let (attributes, is_used) = known.or_insert_with(|| (look_up(pid, start_unix_ns, host), true));
+        *is_used = true;
+        // A process may call itself otherwise than a moment ago.
+        let mut of_service = vec![("service.name", text(service))];
+        of_service.extend(attributes.iter().cloned());
+        of_service
+    }
+
+    /// The attributes of the agent itself.
+    pub(super) fn own(&self, began_unix_ns: u64) -> Attributes {
+        let pid = std::process::id();
+        let version = ("service.version", text(env!("CARGO_PKG_VERSION")));
+        let mut attributes = vec![("service.name", text("loopscope")), version];
+        attributes.extend(identity(pid, began_unix_ns, &self.host));
+        attributes
+    }
+
+    /// Forgets the processes that have not been asked for since the last time.
+    pub(super) fn forget_unused(&mut self) {
+        self.known.retain(|_, (_, is_used)| std::mem::take(is_used));
+    }
+}
+
+fn text(text: impl Into<String>) -> Attribute {
+    Attribute::Text(text.into())
+}
+
+/// What tells a process from others. An instance needs an id, or receivers would take the processes of a service for one; made of what tells
+/// a process from all others of a host, it is the same after a restart of the agent.
+fn identity(pid: u32, start_unix_ns: u64, host: &str) -> Attributes {
+    let started = UNIX_EPOCH + Duration::from_nanos(start_unix_ns);
+    let seconds = start_unix_ns / 1_000_000_000;
+    vec![
+        ("service.instance.id", text(format!("{host}:{pid}:{seconds}"))),
+        ("host.name", text(host)),
+        ("process.pid", Attribute::Integer(pid.into())),
+        ("process.creation.time", text(humantime::format_rfc3339_seconds(started).to_string())),
+    ]
+}
+
+/// Looks at a process; what may not be read, or is gone already, is left out.
+fn look_up(pid: u32, start_unix_ns: u64, host: &str) -> Attributes {
+    let mut attributes = identity(pid, start_unix_ns, host);
+    let facts = Process::open(Pid::new(pid)).and_then(|process| Facts::read(&process));
+    let Ok(facts) = facts else { return attributes };
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let command = command.split(|&byte| byte == 0).next().unwrap_or_default();
+    let told = [
+        ("process.executable.name", Some(facts.program)),
+        ("process.command", Some(String::from_utf8_lossy(command).into_owned())),
+        ("container.id", facts.container),
+    ];
+    let told = told.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    attributes.extend(told.filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, text(value))));
+    attributes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a Attribute> {
+        attributes.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn a_process_is_told_by_its_name_and_its_program() {
+        let mut resources = Resources::new();
+        let pid = std::process::id();
+        let attributes = resources.of(pid, 1_700_000_000_500_000_000, "shop");
+        assert_eq!(get(&attributes, "service.name"), Some(&text("shop")));
+        assert_eq!(get(&attributes, "process.pid"), Some(&Attribute::Integer(pid.into())));
+        assert_eq!(get(&attributes, "process.creation.time"), Some(&text("2023-11-14T22:13:20Z")));
+        let program = std::env::current_exe().unwrap();
+        let program = program.file_name().unwrap().to_str().unwrap();
+        assert_eq!(get(&attributes, "process.executable.name"), Some(&text(program)));
+        let instance = format!("{}:{pid}:1700000000", resources.host);
+        assert_eq!(get(&attributes, "service.instance.id"), Some(&text(instance)));
+        // A name is not remembered.
+        assert_eq!(get(&resources.of(pid, 1, "till"), "service.name"), Some(&text("till")));
+    }
+
+    #[test]
+    fn what_is_gone_is_told_as_far_as_it_is_known_and_then_forgotten() {
+        let mut resources = Resources::new();
+        let attributes = resources.of(u32::MAX / 2, 5, "gone");
+        assert!(
+            get(&attributes, "process.executable.name").is_none()
+                && get(&attributes, "process.pid").is_some()
+        );
+        resources.forget_unused();
+        assert_eq!(resources.known.len(), 1);
+        resources.forget_unused();
+        assert!(resources.known.is_empty());
+    }
+}
