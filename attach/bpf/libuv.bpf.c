@@ -48,8 +48,8 @@ enum { UNKNOWN = 255 };
 // Closing nothing takes less, with the probe that ends it.
 enum { CLOSE_EMPTY_NS = 5000 };
 
-// No collection takes longer.
-#define GC_LONGEST_NS 60000000000ull
+// Every so many iterations it is looked whether a loop still has the same internal fields.
+enum { LOOKED_AT_EVERY = 16 };
 
 // Distributions.
 enum { LAG, LATENESS, PHASE_0, GC_0 = PHASE_0 + PHASES, WAIT = GC_0 + 3, RUN, COMPLETION, CANCELLED };
@@ -64,18 +64,34 @@ struct target {
 	u64 work_fs, work_getaddrinfo, work_getnameinfo, work_random, work_queued;
 	// Where the virtual tables of classes of tasks lie; both zero where none are known.
 	u64 classes_start, classes_end;
-	u32 internal_fields, idle_time, events, done_list, done_async, done_mutex, prepare, check, idle, timer_heap, time, due;
-	u32 task_node, request_task;
+	u32 internal_fields, idle_time, events, done_mutex, prepare, check, idle, timer_heap, due, request_task;
 };
 
 struct thread {
-	u64 loop, stack;
+	u64 loop, stack, internal;
 	u64 entered, idle_before, events_before, waited;
 	u64 active_ns, idle_ns, iterations, slow;
 	u64 mark;
 	u64 phase_ns[PHASES];
 	u64 gc_began;
-	u32 phase, ran, keeps_idle, gc_kind, gc_depth, nested;
+	u64 gc_stack, cancelling;
+	u32 phase, ran, keeps_idle, gc_kind, gc_depth, nested, idle_ran, prepare_ran;
+};
+
+// libuv's counts in the internal fields of a loop, from 1.45 on. Copying from a process costs some 65 ns whatever the length,
+// so what lies close by comes together.
+struct counts {
+	u64 events, between[15], idle_ns;
+};
+
+// The heads of three lists of a loop.
+struct heads {
+	u64 prepare[2], check[2], idle[2];
+};
+
+// A loop's heap of timers and its time.
+struct timers {
+	u64 first, count_and_counter[2], now_ms;
 };
 
 struct histogram {
@@ -94,9 +110,12 @@ struct task_key {
 
 enum { SUBMITTED, RUNNING, ENDED };
 
-// Tasks of one batch of completions that are looked at, and how many of libuv's list are asked whether they were cancelled.
-// Of more, the rest have no completion delay.
-enum { BATCH_MAX = 64, CANCELLED_MAX = 8, TRIES = 16 };
+// Tasks of one batch of completions that are looked at; of more, the rest have no completion delay.
+enum { BATCH_MAX = 64, TRIES = 16 };
+
+// Types of libuv's requests whose tasks can be cancelled, and where in the request the task lies: part of libuv's binary interface.
+enum { REQUEST_FS = 6, REQUEST_WORK, REQUEST_GETADDRINFO, REQUEST_GETNAMEINFO, REQUEST_RANDOM };
+enum { REQUEST_TYPE = 8, FS_TASK = 336, WORK_TASK = 88, DNS_TASK = 72, RANDOM_TASK = 104 };
 
 struct task {
 	u64 time, class, loop;
@@ -166,11 +185,20 @@ INLINE u64 word_at(u64 address)
 	return word;
 }
 
-// Whether a list of libuv's has a member: an empty head points to itself.
-INLINE u32 has_members(u64 head)
+// Whether a list of libuv's has a member, by the first word of its head: an empty head points to itself.
+INLINE u32 has_members(u64 head, u64 first)
 {
-	u64 first = word_at(head);
 	return first != 0 && first != head;
+}
+
+INLINE struct counts counts_at(struct target *target, u64 internal)
+{
+	struct counts counts = {};
+	if (target->events)
+		read_user(&counts, sizeof counts, (void *)(internal + target->events));
+	else
+		counts.idle_ns = word_at(internal + target->idle_time);
+	return counts;
 }
 
 // Without branches: the verifier follows each, and here they would multiply. Whether `x`, of `bits` bits, is not zero.
@@ -266,27 +294,19 @@ INLINE int is_own(struct target *target, struct thread *thread, u64 loop, u64 st
 		thread->nested += 1;
 		return 0;
 	}
-	u64 internal = word_at(loop + target->internal_fields);
 	thread->loop = loop;
 	thread->stack = stack;
+	thread->internal = word_at(loop + target->internal_fields);
 	thread->entered = thread->waited = thread->mark = 0;
 	thread->active_ns = thread->idle_ns = thread->iterations = thread->slow = 0;
 	thread->phase = UNKNOWN;
 	thread->ran = 0;
 	// UV_METRICS_IDLE_TIME in the internal fields' flags.
-	thread->keeps_idle = (u32)word_at(internal) & 1;
+	thread->keeps_idle = (u32)word_at(thread->internal) & 1;
 	return 1;
 }
 
 // ---- the loop
-
-// The time that the present poll has waited.
-INLINE u64 waited(struct target *target, struct thread *thread)
-{
-	if (!thread->keeps_idle)
-		return thread->waited;
-	return word_at(word_at(thread->loop + target->internal_fields) + target->idle_time) - thread->idle_before;
-}
 
 INLINE void end_phase(u32 slot, struct thread *thread, u64 now)
 {
@@ -315,11 +335,14 @@ SEC("uprobe/io_poll") int io_poll(struct registers *ctx)
 	struct thread *thread = thread_of(slot, 1);
 	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
 		return 0;
-	u64 now = now_ns(), wait = 0, internal = word_at(thread->loop + target->internal_fields);
-	u64 idle = thread->keeps_idle ? word_at(internal + target->idle_time) : 0;
+	// A loop may have been closed and another made at the same place.
+	if (thread->iterations % LOOKED_AT_EVERY == 0)
+		thread->internal = word_at(thread->loop + target->internal_fields);
+	u64 now = now_ns(), wait = 0;
+	struct counts counts = counts_at(target, thread->internal);
 	end_phase(slot, thread, now);
 	if (thread->entered) {
-		wait = thread->keeps_idle ? idle - thread->idle_before : thread->waited;
+		wait = thread->keeps_idle ? counts.idle_ns - thread->idle_before : thread->waited;
 		u64 total = now - thread->entered;
 		u64 away = total > wait ? total - wait : 0;
 		thread->active_ns += away;
@@ -339,10 +362,9 @@ SEC("uprobe/io_poll") int io_poll(struct registers *ctx)
 	for (int phase = 0; phase < PHASES; phase++)
 		thread->phase_ns[phase] = 0;
 	thread->entered = now;
-	thread->idle_before = idle;
+	thread->idle_before = counts.idle_ns;
+	thread->events_before = counts.events;
 	thread->waited = 0;
-	if (target->events)
-		thread->events_before = word_at(internal + target->events);
 	// The check that follows tells waiting from callbacks.
 	begin_phase(thread, UNKNOWN, 0, now);
 	return 0;
@@ -369,11 +391,13 @@ SEC("uprobe/run_timers") int run_timers(struct registers *ctx)
 	struct thread *thread = thread_of(slot, 0);
 	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
 		return 0;
-	u64 now = now_ns(), first = word_at(thread->loop + target->timer_heap);
+	u64 now = now_ns();
+	struct timers timers = {};
+	read_user(&timers, sizeof timers, (void *)(thread->loop + target->timer_heap));
 	u32 is_due = 0;
-	if (first) {
-		u64 due = word_at(first + target->due);
-		is_due = due <= word_at(thread->loop + target->time);
+	if (timers.first) {
+		u64 due = word_at(timers.first + target->due);
+		is_due = due <= timers.now_ms;
 		if (is_due && due * 1000000 < now)
 			record(slot, (u32)pid_tgid(), LATENESS, 0, now - due * 1000000, 0);
 	}
@@ -382,7 +406,17 @@ SEC("uprobe/run_timers") int run_timers(struct registers *ctx)
 	return 0;
 }
 
-INLINE int list_phase(struct registers *ctx, u32 phase)
+// What idle and prepare will run.
+INLINE void look_at_lists(struct target *target, struct thread *thread)
+{
+	u64 prepare = thread->loop + target->prepare, idle = thread->loop + target->idle;
+	struct heads heads = {};
+	read_user(&heads, sizeof heads, (void *)prepare);
+	thread->idle_ran = has_members(idle, heads.idle[0]);
+	thread->prepare_ran = has_members(prepare, heads.prepare[0]);
+}
+
+SEC("uprobe/run_idle") int run_idle(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_PHASES);
@@ -390,38 +424,50 @@ INLINE int list_phase(struct registers *ctx, u32 phase)
 	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
 		return 0;
 	u64 now = now_ns();
-	u32 head = phase == IDLE ? target->idle : phase == PREPARE ? target->prepare : target->check;
-	if (phase == CHECK && thread->entered) {
-		// The poll ends here. What it did not wait, its callbacks took.
-		u64 total = now - thread->entered, wait = waited(target, thread);
-		u64 callbacks = total > wait ? total - wait : 0;
-		u64 internal = word_at(thread->loop + target->internal_fields);
-		thread->phase_ns[POLL_CALLBACKS] += callbacks;
-		if (wait)
-			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_WAIT, 0, wait, 0);
-		// Before libuv 1.45 nothing tells whether there were any.
-		if (!target->events || word_at(internal + target->events) != thread->events_before)
-			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_CALLBACKS, 0, callbacks, 0);
-	} else {
-		end_phase(slot, thread, now);
-	}
-	begin_phase(thread, phase, has_members(thread->loop + head), now);
+	end_phase(slot, thread, now);
+	look_at_lists(target, thread);
+	begin_phase(thread, IDLE, thread->idle_ran, now);
 	return 0;
-}
-
-SEC("uprobe/run_idle") int run_idle(struct registers *ctx)
-{
-	return list_phase(ctx, IDLE);
 }
 
 SEC("uprobe/run_prepare") int run_prepare(struct registers *ctx)
 {
-	return list_phase(ctx, PREPARE);
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_PHASES);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+		return 0;
+	u64 now = now_ns();
+	end_phase(slot, thread, now);
+	// What idle callbacks started was not there when they were looked at.
+	if (thread->idle_ran)
+		look_at_lists(target, thread);
+	begin_phase(thread, PREPARE, thread->prepare_ran, now);
+	return 0;
 }
 
+// The poll ends here. What it did not wait, its callbacks took.
 SEC("uprobe/run_check") int run_check(struct registers *ctx)
 {
-	return list_phase(ctx, CHECK);
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_PHASES);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+		return 0;
+	u64 now = now_ns(), check = thread->loop + target->check;
+	if (thread->entered) {
+		struct counts counts = counts_at(target, thread->internal);
+		u64 wait = thread->keeps_idle ? counts.idle_ns - thread->idle_before : thread->waited;
+		u64 total = now - thread->entered, callbacks = total > wait ? total - wait : 0;
+		thread->phase_ns[POLL_CALLBACKS] += callbacks;
+		if (wait)
+			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_WAIT, 0, wait, 0);
+		// Before libuv 1.45 nothing tells whether there were any.
+		if (!target->events || counts.events != thread->events_before)
+			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_CALLBACKS, 0, callbacks, 0);
+	}
+	begin_phase(thread, CHECK, has_members(check, word_at(check)), now);
+	return 0;
 }
 
 // In uv_run, behind its call of uv__run_check. The frame of a nested uv_run lies deeper.
@@ -448,11 +494,12 @@ SEC("uprobe/gc_begin") int gc_begin(struct registers *ctx)
 	if (!target || !thread)
 		return 0;
 	u64 now = now_ns();
-	// The end of one that began so long ago was missed: its probe was taken away meanwhile.
-	if (thread->gc_depth && now - thread->gc_began > GC_LONGEST_NS)
+	// One within another lies deeper on the stack. If this does not, the other's end was missed.
+	if (thread->gc_depth && ctx->word[STACK] >= thread->gc_stack)
 		thread->gc_depth = 0;
 	if (!thread->gc_depth++) {
 		thread->gc_began = now;
+		thread->gc_stack = ctx->word[STACK];
 		thread->gc_kind = (u32)ctx->word[ARG2];
 	}
 	return 0;
@@ -648,24 +695,43 @@ SEC("uprobe/work_taken") int work_taken(struct registers *ctx)
 	return 0;
 }
 
-// uv__work_done(async): a task in libuv's list that never ran was cancelled.
-SEC("uprobe/work_done") int work_done(struct registers *ctx)
+// uv_cancel(request)
+SEC("uprobe/cancel_begin") int cancel_begin(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
-	if (!target)
+	struct thread *thread = thread_of(slot, 1);
+	if (!target || !thread)
 		return 0;
-	struct task_key key = { .slot = slot };
-	u64 head = ctx->word[ARG1] - target->done_async + target->done_list, node = word_at(head);
-	for (int i = 0; i < CANCELLED_MAX && node && node != head; i++) {
-		key.task = node - target->task_node;
-		struct task *task = map_lookup(&tasks, &key);
-		if (task && task->state == SUBMITTED) {
-			record(slot, 0, CANCELLED, task->class, 0, 1);
-			map_delete(&tasks, &key);
-		}
-		node = word_at(node);
-	}
+	u64 request = ctx->word[ARG1];
+	u32 type = (u32)word_at(request + REQUEST_TYPE), task = 0;
+	if (type == REQUEST_FS)
+		task = FS_TASK;
+	else if (type == REQUEST_WORK)
+		task = WORK_TASK;
+	else if (type == REQUEST_GETADDRINFO || type == REQUEST_GETNAMEINFO)
+		task = DNS_TASK;
+	else if (type == REQUEST_RANDOM)
+		task = RANDOM_TASK;
+	thread->cancelling = task ? request + task : 0;
+	return 0;
+}
+
+// It gives zero where the task was still queued.
+SEC("uretprobe/cancel_end") int cancel_end(struct registers *ctx)
+{
+	u32 slot = (u16)cookie_of(ctx);
+	struct target *target = target_of(slot, TIER_POOL);
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !thread->cancelling)
+		return 0;
+	struct task_key key = { .task = thread->cancelling, .slot = slot };
+	thread->cancelling = 0;
+	struct task *task = map_lookup(&tasks, &key);
+	if ((u32)ctx->word[RESULT] || !task || task->state != SUBMITTED)
+		return 0;
+	record(slot, 0, CANCELLED, task->class, 0, 1);
+	map_delete(&tasks, &key);
 	return 0;
 }
 

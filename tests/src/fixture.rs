@@ -26,6 +26,8 @@ pub enum Program {
     Lies,
     /// Blocks phases of libuv's loop and gives its pool work, as it tells itself. C, on the shared library of the distribution.
     Phases,
+    /// Ticks on libuv's loop, and forks. C, on the shared library of the distribution.
+    Ticks,
     /// A release binary: generics, recursion, trait objects, the standard library. Rust.
     Service,
 }
@@ -40,6 +42,7 @@ impl Program {
             Self::Templates => "templates",
             Self::Lies => "lies",
             Self::Phases => "phases",
+            Self::Ticks => "ticks",
             Self::Service => "service",
         }
     }
@@ -52,12 +55,14 @@ impl Program {
     pub fn build(self) -> Option<PathBuf> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let (compiler, extension) = match self {
-            Self::Leaves | Self::Threads | Self::Forks | Self::Lies | Self::Phases => ("gcc", "c"),
+            Self::Leaves | Self::Threads | Self::Forks | Self::Lies | Self::Phases | Self::Ticks => {
+                ("gcc", "c")
+            }
             Self::Templates => ("g++", "cpp"),
             Self::Service => ("rustc", "rs"),
         };
         let compiler = requirement::program(compiler)?;
-        if self == Self::Phases {
+        if self.is_on_libuv() {
             requirement::header("uv.h")?;
         }
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
@@ -77,7 +82,7 @@ impl Program {
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Leaves | Self::Forks | Self::Lies | Self::Phases | Self::Templates => {
+            Self::Leaves | Self::Forks | Self::Lies | Self::Phases | Self::Ticks | Self::Templates => {
                 &["-O2", "-g1", "-fomit-frame-pointer"]
             }
             Self::Threads => &["-O2", "-g1", "-fomit-frame-pointer", "-pthread"],
@@ -86,7 +91,11 @@ impl Program {
     }
 
     fn libraries(self) -> &'static [&'static str] {
-        if self == Self::Phases { &["-luv"] } else { &[] }
+        if self.is_on_libuv() { &["-luv"] } else { &[] }
+    }
+
+    fn is_on_libuv(self) -> bool {
+        matches!(self, Self::Phases | Self::Ticks)
     }
 }
 

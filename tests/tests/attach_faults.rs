@@ -9,9 +9,11 @@ use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::fixture::Program;
 use loopscope_tests::folder::Folder;
 use loopscope_tests::loopscope::{Agent, as_nobody};
+use loopscope_tests::metrics::Metrics;
 use loopscope_tests::node;
 use loopscope_tests::process::Guarded;
 use loopscope_tests::requirement;
+use loopscope_tests::truth::{Truthful, number};
 
 const ALL: &[&str] = &["--tier", "all", "--budget", "50%"];
 
@@ -100,6 +102,34 @@ fn a_target_that_executes_another_program_is_no_target_any_more() {
     wait_for("its series to end", SOON, || {
         agent.scrape().value("eventloop_iterations_total", &[("pid", &pid)]).is_none().then_some(())
     });
+}
+
+#[test]
+fn a_target_that_forks_and_its_child_are_told_apart() {
+    if !requirement::root() {
+        return;
+    }
+    let Some(program) = Program::Ticks.build() else { return };
+    let mut parent = Truthful::start(&mut Command::new(program));
+    let agent = Agent::start_with(ALL);
+    parent.wait_until_measured(&agent, "phases");
+    let child = parent.go()["child"].as_u64().expect("it has forked").to_string();
+    let counted = |scraped: &Metrics, pid: &str| {
+        scraped.value("eventloop_lag_seconds_count", &[("pid", pid)]).filter(|&count| count >= 2.0)
+    };
+    wait_for("the child to be measured", SOON, || counted(&agent.scrape(), &child));
+    let (before, ticks_before) = (agent.scrape(), number(&parent.go(), "ticks"));
+    let grown =
+        |after: &Metrics, pid: &str| after.growth(&before, "eventloop_lag_seconds_count", &[("pid", pid)]);
+    let after = wait_for("a hundred ticks of the child", SOON, || {
+        Some(agent.scrape()).filter(|after| grown(after, &child) >= 100.0)
+    });
+    let ticks = number(&parent.go(), "ticks") - ticks_before;
+    for pid in [parent.pid(), &child] {
+        let grown = grown(&after, pid);
+        // Each tick is an iteration.
+        assert!((0.7 * ticks..1.4 * ticks).contains(&grown), "{grown} iterations, {ticks} ticks");
+    }
 }
 
 #[test]

@@ -38,9 +38,6 @@ const SCAN_AGE_MAX_NS: u64 = 1_000_000_000;
 /// that is not yet found is not yet measured.
 const SCAN_EVERY_NS: u64 = 1_500_000_000;
 
-/// Readings that are due within this time of each other are taken together, so that the agent wakes up less often.
-const TOGETHER_NS: u64 = 10_000_000;
-
 /// Everything that the agent knows of its targets.
 pub(crate) struct Targets {
     host: Host,
@@ -109,11 +106,12 @@ impl Targets {
         }
         let mut gone = Vec::new();
         let mut next = self.next_scan;
+        // If it is time for one, the others may join.
+        let is_time =
+            self.discovery.targets().filter_map(Target::outside).any(|outside| outside.due() <= now);
         for (pid, target) in self.discovery.targets_mut() {
             let Target::Outside(outside) = target else { continue };
-            if outside.due() <= now.plus_ns(TOGETHER_NS)
-                && let Err(error) = outside.tend(now, &mut self.prober)
-            {
+            if is_time && let Err(error) = outside.tend(now, &mut self.prober) {
                 gone.push((pid, error));
                 continue;
             }

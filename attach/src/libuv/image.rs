@@ -1,10 +1,10 @@
 //! Where libuv's functions, state and probe points lie in one binary.
 //!
-//! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Located::bias). A probe is
+//! Addresses are the file's own ("virtual addresses"): a process adds its [bias](super::locate::Part::bias). A probe is
 //! placed by its offset in the file.
 //!
 //! Symbols tell, and where a library has only those of public functions, the shape of the code does. Read in this order:
-//! [`symbols`], [`machine`], [`code`], [`points`], [`shape`].
+//! `symbols`, `machine`, `code`, `points`, `shape`.
 
 mod code;
 mod frames;
@@ -20,6 +20,7 @@ use object::LittleEndian;
 use object::read::Object;
 use object::read::elf::ElfFile64;
 
+pub use machine::Machine;
 use symbols::Symbols;
 
 /// An ELF file of the kinds that are understood: 64 bits, little endian.
@@ -79,7 +80,7 @@ impl Image {
                 missing
                     .push(Missing { what: "uv_version", why: "the version of libuv is unknown".to_owned() });
             }
-            shape::complete(&code, &mut symbols, &mut missing);
+            shape::complete(elf, &code, &mut symbols, &mut missing);
         }
         let (points, state) = (points::find(&code, &symbols, &mut missing), state(&symbols));
         if run.is_some() && state.queue.is_none() && missing.iter().all(|missing| missing.what != "wq") {
@@ -126,28 +127,6 @@ fn state(symbols: &Symbols) -> State {
         exit_message: symbols.address("exit_message"),
         idle_threads: symbols.address("idle_threads"),
         threads: symbols.address("nthreads"),
-    }
-}
-
-/// A type of machine whose code is understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
-    /// x86-64.
-    X86_64,
-    /// arm64.
-    Aarch64,
-}
-
-impl Machine {
-    /// The one that this program runs on.
-    pub const fn native() -> Option<Self> {
-        if cfg!(target_arch = "x86_64") {
-            Some(Self::X86_64)
-        } else if cfg!(target_arch = "aarch64") {
-            Some(Self::Aarch64)
-        } else {
-            None
-        }
     }
 }
 
@@ -278,8 +257,8 @@ pub struct Points {
     pub task_starts: Vec<TaskSite>,
     /// On a pool thread, when a task has run.
     pub task_end: Option<TaskSite>,
-    /// The entry of `uv__work_done(async_handle)`: completions begin on the loop.
-    pub work_done: Option<Site>,
+    /// The entry of `uv_cancel(request)`.
+    pub cancel: Option<Site>,
     /// In it, the calls that unlock the loop's list when it has been taken: the mutex is the first argument.
     pub work_taken: Vec<Site>,
     /// The entries of V8's `Heap::PerformGarbageCollection(heap, collector, …)`: compilers may make several of it.

@@ -236,9 +236,9 @@ impl Observer {
     }
 
     fn find_loops(&mut self, now: Monotonic) -> Result<(), ProcessError> {
-        let known: Vec<u64> = self.loops.iter().map(|observed| observed.address).collect();
+        let polled: Vec<u64> = self.loops.iter().map(|observed| observed.backend_fd() as u64).collect();
         let alive = |tid: Option<u32>, threads: &Threads| tid.is_none_or(|tid| threads.has(tid));
-        let found = self.threads.look(&self.remote, &self.located, &known, now)?;
+        let found = self.threads.look(&self.remote, &self.located, polled, now)?;
         self.loops.extend(found);
         self.loops.retain(|observed| alive(observed.tid, &self.threads));
         Ok(())

@@ -4,7 +4,7 @@
 //! (or `LOOPSCOPE_NODE`) and `wrk`, and compares with what it finds of `bpftrace`, `perf` and, by npm, prom-client.
 //! `LOOPSCOPE_ROUNDS` is the number of rounds.
 //!
-//! What counts is the CPU time of the server's threads for each request. A window of load with something attached stands
+//! What counts is the CPU time of the server's threads for each request, or each operation where the server works alone. A window of load with something attached stands
 //! between two with nothing attached, and its figure is the ratio to their mean: a machine that slows down meanwhile slows
 //! all three. Reported is the median of the ratios, with the quartiles; the row `nothing` compares windows that differ in
 //! nothing, so it shows how much of the others is noise.
@@ -62,11 +62,13 @@ const POOL_WAYS: &[Way] = &[
 ];
 
 const WORKLOADS: &[Workload] = &[
-    Workload { name: "hello-1", load: Load { path: "/", connections: 1 }, ways: LOOP_WAYS },
-    Workload { name: "hello-16", load: Load { path: "/", connections: 16 }, ways: LOOP_WAYS },
-    Workload { name: "hello-64", load: Load { path: "/", connections: 64 }, ways: LOOP_WAYS },
-    Workload { name: "work-16", load: Load { path: "/work", connections: 16 }, ways: LOOP_WAYS },
-    Workload { name: "files-16", load: Load { path: "/files", connections: 16 }, ways: POOL_WAYS },
+    Workload { name: "iterations", load: Load::Alone { begin: "/spin/start" }, ways: LOOP_WAYS },
+    Workload { name: "stats", load: Load::Alone { begin: "/stats/start" }, ways: POOL_WAYS },
+    Workload { name: "hello-1", load: Load::Requests { path: "/", connections: 1 }, ways: LOOP_WAYS },
+    Workload { name: "hello-16", load: Load::Requests { path: "/", connections: 16 }, ways: LOOP_WAYS },
+    Workload { name: "hello-64", load: Load::Requests { path: "/", connections: 64 }, ways: LOOP_WAYS },
+    Workload { name: "work-16", load: Load::Requests { path: "/work", connections: 16 }, ways: LOOP_WAYS },
+    Workload { name: "files-16", load: Load::Requests { path: "/files", connections: 16 }, ways: POOL_WAYS },
 ];
 
 /// The programs that take part.
@@ -126,9 +128,6 @@ fn compare(workload: &Workload, programs: &Programs, rounds: usize) {
         }
     }
     let name = workload.name;
-    println!(
-        "### {name}: {} with {} connections, {rounds} rounds\n",
-        workload.load.path, workload.load.connections
-    );
+    println!("### {name}: {}, {rounds} rounds\n", workload.load);
     println!("{}", summary::table(&summaries));
 }

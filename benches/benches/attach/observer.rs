@@ -79,7 +79,7 @@ impl<'a> Observer<'a> {
             Way::Bpftrace(tier) => bpftrace(tier, server.pid())?,
             Way::Perf(tier) => perf(tier, server.pid())?,
             Way::Profiler => {
-                server.ask("/profiler/start");
+                let _ = server.ask("/profiler/start");
                 Self::Profiler(server)
             }
             Way::Nothing | Way::OtherServer | Way::PromClient => Self::Nothing,
@@ -117,7 +117,7 @@ impl<'a> Observer<'a> {
                     append_event(&format!("-:{event}"));
                 }
             }
-            Self::Profiler(server) => server.ask("/profiler/stop"),
+            Self::Profiler(server) => drop(server.ask("/profiler/stop")),
         }
     }
 }
@@ -178,7 +178,7 @@ fn sites(located: &Located, tier: &str) -> Vec<(String, Site)> {
             .chain(one("queue_work", points.queue_work))
             .chain(many("task_start", points.task_starts.iter().map(|start| start.site).collect()))
             .chain(one("task_end", points.task_end.map(|end| end.site)))
-            .chain(one("work_done", points.work_done))
+            .chain(many("work_taken", points.work_taken.clone()))
             .collect(),
     }
 }
@@ -195,7 +195,8 @@ fn bpftrace(tier: &str, pid: u32) -> Option<Observer<'static>> {
     let located = locate(pid);
     let path = &located.libuv.shown_path;
     let mut script = "BEGIN { printf(\"ready\\n\"); }\n".to_owned();
-    let within = |name: &str| name.starts_with("check_return") || name == "task_end";
+    let within =
+        |name: &str| name.starts_with("check_return") || name.starts_with("work_taken") || name == "task_end";
     for (name, site) in sites(&located, tier).into_iter().filter(|(name, _)| !within(name)) {
         writeln!(
             script,

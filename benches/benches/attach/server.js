@@ -1,12 +1,13 @@
 // The program that is measured: an HTTP server whose requests cost the same each time, so that what measuring adds is seen.
 //
 // Prints its port. `/` answers at once, `/work` computes for some 0.4 ms, `/files` reads a file through the thread pool.
-// `/profiler/start` and `/profiler/stop` switch the inspector's CPU profiler, which samples each millisecond.
+// `/spin/start` begins iterations that do nothing, `/stats/start` operations of the pool one after the other; `/count` tells how many there
+// were and `/stop` ends them. `/profiler/start` and `/profiler/stop` switch the inspector's CPU profiler, which samples each millisecond.
 // With the path of prom-client as an argument, its default metrics are collected. Ends when its standard input ends.
 'use strict';
 
 const { createHash } = require('node:crypto');
-const { readFile } = require('node:fs');
+const { readFile, stat } = require('node:fs');
 const { createServer } = require('node:http');
 const { Session } = require('node:inspector');
 
@@ -38,7 +39,29 @@ const profiler = {
   },
 };
 
+let [spins, count] = [false, 0];
+
+function spin() {
+  count++;
+  if (spins) setImmediate(spin);
+}
+
+function askAgain() {
+  count++;
+  if (spins) stat('/', askAgain);
+}
+
+function begin(what) {
+  spins = true;
+  what();
+  return 'begun';
+}
+
 const routes = {
+  '/spin/start': (answer) => answer(begin(spin)),
+  '/stats/start': (answer) => answer(begin(askAgain)),
+  '/count': (answer) => answer(String(count)),
+  '/stop': (answer) => answer(String(spins = false)),
   '/': (answer) => answer('hello'),
   '/work': (answer) => answer(compute()),
   '/files': (answer) => readFile(__filename, (error, text) => answer(error ? String(error) : text.subarray(0, 64))),

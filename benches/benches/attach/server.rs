@@ -4,17 +4,32 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use loopscope_benches::process_cpu_ns;
 
 /// The length of a window of load, in seconds.
 const WINDOW_S: u32 = 1;
 
-/// What is asked of the server.
+/// What the server does in a window.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) path: &'static str,
-    pub(crate) connections: u32,
+pub(crate) enum Load {
+    /// It answers requests for a path.
+    Requests { path: &'static str, connections: u32 },
+    /// It does what this path begins, by itself and as often as it can.
+    Alone { begin: &'static str },
+}
+
+impl std::fmt::Display for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Requests { path, connections } => {
+                write!(f, "requests for {path} on {connections} connections")
+            }
+            Self::Alone { begin: "/spin/start" } => f.write_str("iterations that do nothing"),
+            Self::Alone { .. } => f.write_str("fs.stat, one after the other"),
+        }
+    }
 }
 
 /// What happened in one window.
@@ -78,10 +93,29 @@ impl Server {
 
     /// One window of load.
     pub(crate) fn window(&self, load: Load) -> Window {
-        let url = format!("http://127.0.0.1:{}{}", self.port, load.path);
+        match load {
+            Load::Requests { path, connections } => self.answer(path, connections),
+            Load::Alone { begin } => self.do_alone(begin),
+        }
+    }
+
+    fn do_alone(&self, begin: &str) -> Window {
+        let count = || self.ask("/count").parse::<u64>().expect("a number");
+        self.ask(begin);
+        let (began, operations, cpu_ns) = (Instant::now(), count(), self.cpu_ns());
+        std::thread::sleep(Duration::from_secs(WINDOW_S.into()));
+        let cpu_ns = self.cpu_ns() - cpu_ns;
+        let elapsed_s = began.elapsed().as_secs_f64();
+        let requests = count() - operations;
+        self.ask("/stop");
+        Window { requests, cpu_ns, elapsed_s }
+    }
+
+    fn answer(&self, path: &str, connections: u32) -> Window {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
         let before = self.cpu_ns();
         let mut wrk = Command::new("wrk");
-        wrk.args(["--threads", "1", "--connections", &load.connections.to_string()]);
+        wrk.args(["--threads", "1", "--connections", &connections.to_string()]);
         let output =
             wrk.args(["--duration", &format!("{WINDOW_S}s"), &url]).output().expect("wrk is installed");
         let cpu_ns = self.cpu_ns() - before;
@@ -91,14 +125,16 @@ impl Server {
         Window { requests, cpu_ns, elapsed_s }
     }
 
-    /// Asks for something once, and waits until it is done.
-    pub(crate) fn ask(&self, path: &str) {
+    /// Asks for something once, and waits until it is done; gives the answer.
+    pub(crate) fn ask(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        body.to_owned()
     }
 }
 

@@ -39,7 +39,7 @@ impl Summary {
 /// All ways as a Markdown table.
 pub(crate) fn table(summaries: &[Summary]) -> String {
     let mut text =
-        "| attached | CPU µs/request | ratio | quartiles | requests/s, ratio | hits/request | ns/hit |\n\
+        "| attached | CPU µs/operation | ratio | quartiles | operations/s, ratio | hits/operation | ns/hit |\n\
                     |---|---|---|---|---|---|---|\n"
             .to_owned();
     for summary in summaries.iter().filter(|summary| !summary.cpu.is_empty()) {

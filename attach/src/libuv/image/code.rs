@@ -104,6 +104,12 @@ impl<'a> Code<'a> {
         offset.checked_add(address - start)
     }
 
+    /// The word that the file has for an address.
+    pub(super) fn word(&self, address: u64) -> Option<u64> {
+        let start = usize::try_from(self.offset(address)?).ok()?;
+        self.bytes.get(start..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+    }
+
     pub(super) fn site(&self, instruction: &Instruction) -> Option<Site> {
         let address = instruction.address;
         Some(Site { address, offset: self.offset(address)? })

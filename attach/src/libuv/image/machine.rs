@@ -3,13 +3,35 @@
 pub(super) mod aarch64;
 pub(super) mod x86_64;
 
-use super::{Machine, Register};
+use super::Register;
 
 /// A function longer than this is read in part.
 const CODE_BYTES_MAX: usize = 256 << 10;
 
 /// How far behind an instruction a place for a probe is looked for.
 const LOOK_AHEAD: usize = 6;
+
+/// A type of machine whose code is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// x86-64.
+    X86_64,
+    /// arm64.
+    Aarch64,
+}
+
+impl Machine {
+    /// The one that this program runs on.
+    pub const fn native() -> Option<Self> {
+        if cfg!(target_arch = "x86_64") {
+            Some(Self::X86_64)
+        } else if cfg!(target_arch = "aarch64") {
+            Some(Self::Aarch64)
+        } else {
+            None
+        }
+    }
+}
 
 /// An instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

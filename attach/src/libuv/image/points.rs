@@ -39,7 +39,8 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
         run_prepare: entry("uv__run_prepare"),
         run_check: entry("uv__run_check"),
         work_submit: entry("uv__work_submit"),
-        work_done: entry("uv__work_done"),
+        // A program that never cancels may be linked without it.
+        cancel: symbols.get("uv_cancel").and_then(|cancel| code.entry(cancel)),
         garbage_collections: garbage_collections(code, symbols),
         work_functions: work_functions(symbols),
         classes: symbols.classes.as_slice().into(),
@@ -116,8 +117,16 @@ fn task_starts(code: &Code<'_>, symbols: &Symbols) -> Vec<TaskSite> {
         let site = code.entry(symbol?)?;
         Some(TaskSite { site, register: code.machine().first_argument(), displacement })
     };
-    let own = ["uv__fs_work", "uv__getaddrinfo_work", "uv__getnameinfo_work", "uv__random_work"];
-    let mut starts: Vec<Option<TaskSite>> = own.iter().map(|name| at_entry(symbols.get(name), 0)).collect();
+    // A linker leaves out what nothing calls.
+    let own = [
+        ("uv_fs_stat", "uv__fs_work"),
+        ("uv_getaddrinfo", "uv__getaddrinfo_work"),
+        ("uv_getnameinfo", "uv__getnameinfo_work"),
+        ("uv_random", "uv__random_work"),
+    ];
+    let there =
+        own.iter().filter(|(public, work)| [public, work].iter().any(|name| symbols.get(name).is_some()));
+    let mut starts: Vec<Option<TaskSite>> = there.map(|(_, work)| at_entry(symbols.get(work), 0)).collect();
     starts.push(at_entry(symbols.get("uv__queue_work"), 0).or_else(|| {
         let work = super::layout::of((1, 45, 0)).work_request_work as i32;
         at_entry(symbols.node_task, work)

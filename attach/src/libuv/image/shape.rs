@@ -15,10 +15,12 @@ mod tests;
 mod values;
 mod variables;
 
+use object::read::{Object, RelocationTarget};
+
 use super::code::Code;
 use super::machine::x86_64;
 use super::symbols::{Symbol, Symbols};
-use super::{Machine, Missing};
+use super::{Elf, Machine, Missing};
 use values::Function;
 
 /// A function of libuv that is longer is none that is looked for.
@@ -55,16 +57,17 @@ const NOTHING: Unfound = "it has no symbol, and nothing in the code has its shap
 const SEVERAL: Unfound = "it has no symbol, and more than one place in the code has its shape";
 
 /// Adds what is found to the symbols of a binary that has libuv's public functions. What has a symbol is not looked for.
-pub(super) fn complete(code: &Code<'_>, symbols: &mut Symbols, missing: &mut Vec<Missing>) {
+pub(super) fn complete(elf: &Elf<'_>, code: &Code<'_>, symbols: &mut Symbols, missing: &mut Vec<Missing>) {
     if code.machine() != Machine::X86_64 || NAMES.iter().all(|name| symbols.get(name).is_some()) {
         return;
     }
-    let mut search = Search { code, symbols, missing };
+    let mut search = Search { elf, code, symbols, missing };
     loops::find(&mut search);
     pool::find(&mut search);
 }
 
 struct Search<'a, 'b> {
+    elf: &'a Elf<'b>,
     code: &'a Code<'b>,
     symbols: &'a mut Symbols,
     missing: &'a mut Vec<Missing>,
@@ -89,6 +92,16 @@ impl Search<'_, '_> {
 
     fn analysed(&self, symbol: Symbol) -> Function {
         Function::new(self.code.function_x86_64(symbol), self.code.is_fixed())
+    }
+
+    /// What stands at some addresses when the file is loaded, where that is an address in it.
+    fn pointers(&self, at: &[u64]) -> Vec<u64> {
+        let relocations = self.elf.dynamic_relocations().into_iter().flatten();
+        let relative =
+            relocations.filter(|(slot, it)| it.target() == RelocationTarget::Absolute && at.contains(slot));
+        let relative = relative.map(|(_, it)| it.addend() as u64).take(at.len());
+        // Where it is loaded as it is, or where its relocations are packed, the file has the address.
+        relative.chain(at.iter().filter_map(|&at| self.code.word(at))).collect()
     }
 
     /// Whether a function calls another one, which has a name, or jumps to it.

@@ -21,6 +21,7 @@ const WANTED: &[&str] = &[
     "uv__run_check",
     "uv__work_submit",
     "uv_queue_work",
+    "uv_cancel",
     "uv__work_done",
     "uv__queue_work",
     "uv__fs_work",

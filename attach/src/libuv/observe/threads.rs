@@ -42,6 +42,8 @@ const POLLS: &[u64] = &[22, 441];
 pub(super) struct Threads {
     pid: Pid,
     known: HashMap<u32, Looked>,
+    /// Threads whose loops are Node.js's own, and what those poll.
+    own: Vec<(u32, u64)>,
     workers: u32,
     loops: u32,
 }
@@ -91,7 +93,7 @@ impl Writable {
 
 impl Threads {
     pub(super) fn new(pid: Pid) -> Self {
-        Self { pid, known: HashMap::new(), workers: 0, loops: 0 }
+        Self { pid, known: HashMap::new(), own: Vec::new(), workers: 0, loops: 0 }
     }
 
     /// The main thread.
@@ -104,12 +106,12 @@ impl Threads {
         self.known.contains_key(&tid)
     }
 
-    /// Looks for loops that are not known yet.
+    /// Looks for loops that are not known yet: what polls one of the descriptors is.
     pub(super) fn look(
         &mut self,
         remote: &Remote,
         located: &Located,
-        known_loops: &[u64],
+        mut polled: Vec<u64>,
         now: Monotonic,
     ) -> Result<Vec<ObservedLoop>, ProcessError> {
         let path = format!("/proc/{}/task", self.pid);
@@ -120,6 +122,7 @@ impl Threads {
             .collect();
         tids.sort_unstable();
         self.known.retain(|tid, _| tids.binary_search(tid).is_ok());
+        self.own.retain(|(tid, _)| tids.binary_search(tid).is_ok());
         let mut found: Vec<ObservedLoop> = Vec::new();
         let mut writable = None;
         for tid in tids {
@@ -130,13 +133,15 @@ impl Threads {
             looked.next = now.plus_ns(looked.wait_ns);
             looked.wait_ns = (2 * looked.wait_ns).min(AGAIN_MAX_NS);
             let Some(waiting) = self.waiting(tid) else { continue };
-            let addresses: Vec<u64> =
-                known_loops.iter().copied().chain(found.iter().map(|observed| observed.address)).collect();
+            if polled.contains(&waiting.descriptor) || self.own.contains(&(tid, waiting.descriptor)) {
+                continue;
+            }
             let writable = match &mut writable {
                 Some(writable) => writable,
                 None => writable.insert(Writable::read(self.pid)?),
             };
-            if let Some(observed) = self.search(remote, located, tid, &waiting, writable, &addresses)? {
+            if let Some(observed) = self.search(remote, located, tid, &waiting, writable)? {
+                polled.push(waiting.descriptor);
                 found.push(observed);
             }
         }
@@ -162,7 +167,6 @@ impl Threads {
         tid: u32,
         waiting: &Waiting,
         writable: &Writable,
-        known_loops: &[u64],
     ) -> Result<Option<ObservedLoop>, ProcessError> {
         let length = writable.length_from(waiting.stack).min(STACK_BYTES as u64) as usize;
         let stack = remote.read_up_to(waiting.stack, length)?;
@@ -182,14 +186,13 @@ impl Threads {
             if !polls_the_same || !is_ring(remote, address.wrapping_add(layout.loop_handle_queue.into()))? {
                 continue;
             }
-            if known_loops.contains(&address) {
-                return Ok(None);
-            }
             let on_own_stack = address.wrapping_sub(waiting.stack) < STACK_SIZE_MAX;
-            return Ok(self.name(located, tid, on_own_stack).map(|name| {
-                observed.name = name;
-                observed
-            }));
+            let Some(name) = self.name(located, tid, on_own_stack) else {
+                self.own.push((tid, waiting.descriptor));
+                return Ok(None);
+            };
+            observed.name = name;
+            return Ok(Some(observed));
         }
         Ok(None)
     }

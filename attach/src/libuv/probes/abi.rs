@@ -44,16 +44,12 @@ pub(super) struct Target {
     pub(super) internal_fields: u32,
     pub(super) idle_time: u32,
     pub(super) events: u32,
-    pub(super) done_list: u32,
-    pub(super) done_async: u32,
     pub(super) done_mutex: u32,
     pub(super) prepare: u32,
     pub(super) check: u32,
     pub(super) idle: u32,
     pub(super) timer_heap: u32,
-    pub(super) time: u32,
     pub(super) due: u32,
-    pub(super) task_node: u32,
     pub(super) request_task: u32,
 }
 
@@ -63,6 +59,7 @@ pub(super) struct Target {
 pub(super) struct Thread {
     pub(super) loop_address: u64,
     pub(super) stack: u64,
+    pub(super) internal: u64,
     pub(super) entered_ns: u64,
     pub(super) idle_before_ns: u64,
     pub(super) events_before: u64,
@@ -74,12 +71,16 @@ pub(super) struct Thread {
     pub(super) mark_ns: u64,
     pub(super) phase_ns: [u64; PHASES],
     pub(super) gc_began_ns: u64,
+    pub(super) gc_stack: u64,
+    pub(super) cancelling: u64,
     pub(super) phase: u32,
     pub(super) ran: u32,
     pub(super) keeps_idle: u32,
     pub(super) gc_kind: u32,
     pub(super) gc_depth: u32,
     pub(super) nested: u32,
+    pub(super) idle_ran: u32,
+    pub(super) prepare_ran: u32,
 }
 
 /// `struct histogram`.

@@ -4,8 +4,13 @@
 //! refuses, and what else there is it executes out of line, with one exception more (`arch/arm64/kernel/probes/decode-insn.c`).
 //! Functions mostly begin with a store, so without these there would be nearly no entries.
 
+mod registers;
+#[cfg(test)]
+mod tests;
+
 use super::{Flow, Instruction, Probing, Stub};
 use crate::libuv::image::Register;
+use registers::Registers;
 
 /// Stack pointer, or a register that is always zero: the form tells which.
 const SPECIAL: u32 = 31;
@@ -15,9 +20,6 @@ const LAST_SCRATCH: u32 = 17;
 
 /// The registers that the programs on probes can read a task from, of those that keep their values over calls.
 const KEPT: std::ops::RangeInclusive<u32> = 19..=24;
-
-/// From where a value was made: a register that keeps its value over calls, and a displacement.
-type Made = Option<(u32, i64)>;
 
 /// The instructions of a piece of code that begins at `address`.
 pub(super) fn decode(code: &[u8], address: u64) -> Vec<Instruction> {
@@ -83,94 +85,6 @@ fn flow(word: u32, address: u64, made: &Registers) -> Flow {
         // Other branches to registers, returns and exceptions.
         _ if word & 0xfe00_0000 == 0xd600_0000 || word & 0xff00_0000 == 0xd400_0000 => Flow::Elsewhere,
         _ => Flow::Next,
-    }
-}
-
-/// What registers were made from, on a straight line.
-#[derive(Default)]
-struct Registers {
-    value: [Made; 32],
-    /// For a value that was loaded: from where.
-    loaded: [Made; 32],
-    is_begun: bool,
-}
-
-impl Registers {
-    fn follow(&mut self, word: u32, instruction: &Instruction) {
-        if instruction.flow != Flow::Next || !self.is_begun {
-            // Whatever was made may be from elsewhere: this may be jumped to.
-            *self = Self { is_begun: true, ..Self::default() };
-            for kept in KEPT {
-                self.value[kept as usize] = Some((kept, 0));
-            }
-            if instruction.flow != Flow::Next {
-                return;
-            }
-        }
-        let (to, from) = (register(word, 0), register(word, 5));
-        let plus = |made: Made, by: i64| Some((made?.0, made?.1.checked_add(by)?));
-        let (value, loaded) = match word {
-            // mov: orr with zero.
-            _ if word & 0xffe0_ffe0 == 0xaa00_03e0 => (self.value[register(word, 16) as usize], None),
-            // add, sub.
-            _ if word & 0xff80_0000 == 0x9100_0000 => {
-                (plus(self.value[from as usize], immediate_12(word)), None)
-            }
-            _ if word & 0xff80_0000 == 0xd100_0000 => {
-                (plus(self.value[from as usize], -immediate_12(word)), None)
-            }
-            // ldr of 64 bits, at a displacement or, before or behind it, with the address moved.
-            _ if word & 0xffc0_0000 == 0xf940_0000 => {
-                (None, plus(self.value[from as usize], i64::from(word >> 10 & 0xfff) * 8))
-            }
-            _ if word & 0xffe0_0000 == 0xf840_0000 => {
-                let at = plus(self.value[from as usize], signed(word >> 12, 9));
-                match word >> 10 & 3 {
-                    0 => (None, at),
-                    3 => {
-                        self.set(from, at, None);
-                        (None, self.value[from as usize])
-                    }
-                    _ => {
-                        self.set(from, None, None);
-                        (None, None)
-                    }
-                }
-            }
-            _ if is_store(word) => return self.set_moved(word),
-            _ => match destination(word) {
-                Some(other) => return self.set(other, None, None),
-                None => {
-                    *self = Self::default();
-                    return;
-                }
-            },
-        };
-        self.set(to, value, loaded);
-    }
-
-    fn set(&mut self, register: u32, value: Made, loaded: Made) {
-        let other = |made: Made| made.filter(|(base, _)| *base != register);
-        let (mut value, mut loaded) = (value, loaded);
-        if KEPT.contains(&register) {
-            // What was made from it was made from what it held before; from here on it holds something of its own.
-            for made in self.value.iter_mut().chain(&mut self.loaded) {
-                *made = other(*made);
-            }
-            value = other(value).or(Some((register, 0)));
-            loaded = other(loaded);
-        }
-        self.value[register as usize] = value;
-        self.loaded[register as usize] = loaded;
-    }
-
-    /// A store may move its address.
-    fn set_moved(&mut self, word: u32) {
-        let is_pair_moved = word & 0x3a80_0000 == 0x2880_0000;
-        let is_one_moved = word & 0x3b20_0400 == 0x3800_0400;
-        if is_pair_moved || is_one_moved {
-            self.set(register(word, 5), None, None);
-        }
     }
 }
 
@@ -256,6 +170,3 @@ fn immediate_12(word: u32) -> i64 {
 fn signed(bits: u32, count: u32) -> i64 {
     i64::from(((bits << (32 - count)) as i32) >> (32 - count))
 }
-
-#[cfg(test)]
-mod tests;

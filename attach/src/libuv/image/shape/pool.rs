@@ -28,6 +28,10 @@ pub(super) fn find(search: &mut Search<'_, '_>) {
     let submit = submit.and_then(|address| search.function_at(address).ok_or(NOTHING));
     search.offer("uv__work_submit", submit);
     for name in ["uv__fs_work", "uv__getaddrinfo_work", "uv__getnameinfo_work", "uv__random_work"] {
+        // A linker leaves out what nothing calls.
+        if SUBMITTERS.iter().all(|(public, work)| *work != name || search.symbols.get(public).is_none()) {
+            continue;
+        }
         let works = submissions.iter().filter(|(of, _)| *of == name).map(|(_, call)| call.arguments[3]);
         let work = only(works).and_then(|work| code_at(search, work));
         search.offer(name, work);
@@ -82,7 +86,13 @@ fn queued(search: &Search<'_, '_>, queue: &Function) -> Result<Symbol, Unfound> 
     }
     let once = calls.iter().filter(|call| search.leads_to(Some(call.target), "uv_once"));
     let once: Vec<u64> = once.filter_map(|call| call.arguments[1]).collect();
-    let candidates = queue.mentions().into_iter().filter(|address| !once.contains(address));
+    // Two pointers that are written at once may come from memory that is only read.
+    let reads = queue.accesses().into_iter().filter(|it| it.reads && !it.writes);
+    let words: Vec<u64> = reads
+        .flat_map(|it| (0..it.bytes.min(32) as u64 / 8).map(move |word| it.address.wrapping_add(8 * word)))
+        .collect();
+    let candidates = queue.mentions().into_iter().chain(search.pointers(&words));
+    let candidates = candidates.filter(|address| !once.contains(address));
     let functions = candidates.filter_map(|address| search.function_at(address));
     only(functions.filter(|&function| runs_request(&search.code.function_x86_64(function))))
 }

@@ -55,8 +55,7 @@ fn expect_same(what: &str, bytes: &[u8]) {
         let points = image.points.clone();
         let loops =
             (points.io_poll, points.run_timers, points.run_idle, points.run_prepare, points.run_check);
-        let pool =
-            (points.work_submit, points.queue_work, points.task_end, points.work_done, points.work_taken);
+        let pool = (points.work_submit, points.queue_work, points.task_end, points.cancel, points.work_taken);
         (loops, pool, points.poll_returns, points.check_returns, points.work_functions)
     };
     assert_eq!(points(&found), points(&told), "{what}");
