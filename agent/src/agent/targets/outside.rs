@@ -77,8 +77,7 @@ impl Outside {
             program,
             service,
             labels,
-            // Phases are told within iterations.
-            asked: if tiers.has(Tier::Phases) { tiers.with(Tier::Loop) } else { tiers },
+            asked: tiers.with_needed(),
             observer,
             next_reading: now,
             attachment: None,

@@ -30,8 +30,8 @@ impl Outside {
             prober.set_slow(attachment, &self.located, slow_ns);
         }
         self.slow_ns = slow_ns;
-        self.asked = tiers;
-        self.budget.reconfigure(settings.budget, tiers.with_needed());
+        self.asked = tiers.with_needed();
+        self.budget.reconfigure(settings.budget, self.asked);
         self.change_probes(prober);
         if before != (self.asked, self.service.clone()) {
             self.tell();
@@ -41,7 +41,7 @@ impl Outside {
 
     /// Places the probes that are missing for what is asked, and takes away those that nobody asks for.
     fn change_probes(&mut self, prober: &mut Prober) {
-        let wanted = self.asked.probes().with_needed();
+        let wanted = self.asked.probes();
         if wanted.is_empty() {
             self.detach(prober);
             return;
