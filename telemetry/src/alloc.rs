@@ -12,7 +12,7 @@
 //! `heap_live_bytes` and `heap_live_objects` in the process's telemetry segment. Bytes are those that the program asked
 //! for, without the allocator's own overhead; what C code gets from `malloc` is not seen.
 //!
-//! Each thread counts into a [`shards`] of its own with a plain load and store, so counting costs about half a
+//! Each thread counts into a shard of its own with a plain load and store, so counting costs about half a
 //! nanosecond and threads do not disturb each other. Refused: one set of shared atomic counters, four times slower
 //! than the allocation itself once two threads allocate at a time.
 

@@ -4,7 +4,7 @@
 //! publishes nothing; a program that counts its allocations has one from its first allocation on.
 //!
 //! **Making it must not wait for itself.** The counting allocator needs the segment for the first allocation of the
-//! process, and making the segment allocates. So the allocator asks through [`try_process_scope`], which gives `None`
+//! process, and making the segment allocates. So the allocator asks through `try_process_scope`, which gives `None`
 //! instead of waiting while the segment is being made, on this thread or on another.
 
 use std::sync::OnceLock;
