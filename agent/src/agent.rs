@@ -35,7 +35,7 @@ use crate::error::Error;
 use crate::top::Source;
 pub(crate) use background::Background;
 pub(crate) use names::Names;
-use otlp::Exporter;
+use otlp::Prepared;
 use own_metrics::OwnMetrics;
 use slow_log::SlowLog;
 use targets::Targets;
@@ -112,11 +112,9 @@ async fn serve(
     let export = settings.export.clone();
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
-    let exporter = export.clone().map(|export| Exporter::start(export, worker.clone(), &own)).transpose()?;
+    let prepared = export.map(|export| Prepared::new(export, worker.clone(), &own)).transpose()?;
     listening(bound);
-    if let Some(export) = export {
-        console::line(format_args!("exporting metrics by {export}"));
-    }
+    let exporter = prepared.map(Prepared::start).transpose()?;
     let stop = async {
         stop.await;
         if let Some(exporter) = &exporter {

@@ -124,6 +124,13 @@ mod tests {
     }
 
     #[test]
+    fn labels_are_attributes_unless_the_conventions_have_a_name() {
+        assert_eq!(Stream::attribute(&catalogue::GC_PAUSE, "kind"), "v8js.gc.type");
+        assert_eq!(Stream::attribute(&catalogue::GC_PAUSE, "loop"), "loop");
+        assert_eq!(Stream::attribute(&catalogue::THREADPOOL_RUN, "kind"), "kind");
+    }
+
+    #[test]
     fn every_metric_is_documented() {
         let document = include_str!("../../../docs/otlp.md");
         let told = |name: &str, unit: &str| {
