@@ -39,7 +39,7 @@ use crate::top::Source;
 use crate::web::{Ready, Web};
 pub(crate) use background::Background;
 pub(crate) use names::Names;
-use otlp::Exporter;
+use otlp::Prepared;
 use own_metrics::{ConfigFile, OwnMetrics};
 use reload::Reload;
 use routes::Routes;
@@ -145,11 +145,9 @@ async fn serve(
     let export = settings.export.clone();
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
-    let exporter = export.clone().map(|export| Exporter::start(export, worker.clone(), &own)).transpose()?;
+    let prepared = export.map(|export| Prepared::new(export, worker.clone(), &own)).transpose()?;
     listening(bound);
-    if let Some(export) = export {
-        console::line(format_args!("exporting metrics by {export}"));
-    }
+    let exporter = prepared.map(Prepared::start).transpose()?;
     let stop = async {
         stop.await;
         if let Some(exporter) = &exporter {

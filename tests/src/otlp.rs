@@ -177,11 +177,6 @@ impl Request {
         self.0["headers"][name].as_str()
     }
 
-    /// Its length as it came.
-    pub fn bytes(&self) -> u64 {
-        self.0["bytes"].as_u64().expect("a number")
-    }
-
     /// Whether it was taken as a whole.
     pub fn is_accepted(&self) -> bool {
         self.0["order"][0] == "ok"

@@ -113,7 +113,8 @@ fn node_is_told_by_opentelemetrys_names() {
     // Active for about a fifth of its time.
     command.args(["-e", "setInterval(() => { const t = Date.now(); while (Date.now() - t < 10); }, 50)"]);
     let process = Guarded::start(&mut command);
-    let _agent = receiver.agent(&[]);
+    let mut agent = receiver.agent_command();
+    let _agent = receiver.agent_by(agent.env("OTEL_EXPORTER_OTLP_COMPRESSION", "none"), &[]);
     let pid = Some(process.pid());
     let request = wait_for("its utilization", SOON, || {
         let request = last(&receiver)?;

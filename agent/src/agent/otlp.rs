@@ -46,30 +46,41 @@ pub(super) struct Exporter {
     thread: JoinHandle<()>,
 }
 
-impl Exporter {
-    /// Starts the thread.
+/// An exporter that has everything that it needs.
+pub(super) struct Prepared(Exporting);
+
+impl Prepared {
+    /// Checks and opens all that exporting needs. Nothing is exported or told yet.
     ///
     /// # Errors
     /// Where the certificates or the directory that were named cannot be used.
-    pub(super) fn start(export: Export, worker: Worker, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
-        let system = |source| Error::System { doing: "cannot start the exporter", source };
+    pub(super) fn new(export: Export, worker: Worker, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
         let client = Client::new(&export)?;
-        let own = Arc::clone(own);
         own.exporting();
-        let queue = queue(&export, &own)?;
+        let queue = queue(&export, own)?;
+        Ok(Self(Exporting::new(export, client, queue, worker, Arc::clone(own))))
+    }
+
+    /// Starts the thread.
+    pub(super) fn start(self) -> Result<Exporter, Error> {
+        let Self(exporting) = self;
+        let system = |source| Error::System { doing: "cannot start the exporter", source };
         let (stopping, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+        console::line(format_args!("exporting metrics by {}", exporting.export()));
         let thread = std::thread::Builder::new()
             .name("export".into())
             .spawn(move || {
-                runtime.block_on(Exporting::new(export, client, queue, worker, own).run(stopped));
+                runtime.block_on(exporting.run(stopped));
                 // A look-up of a name that hangs has a thread that nobody waits for.
                 runtime.shutdown_background();
             })
             .map_err(system)?;
-        Ok(Self { stopping, thread })
+        Ok(Exporter { stopping, thread })
     }
+}
 
+impl Exporter {
     /// Tells it to end: to export what there is now and what waits, within a deadline.
     pub(super) fn stop(&self) {
         self.stopping.send_replace(true);

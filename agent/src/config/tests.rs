@@ -106,11 +106,16 @@ fn every_key_is_documented_and_every_documented_example_is_understood() {
         if option.get_id() == "check" {
             continue;
         }
-        let variable = option.get_env().unwrap_or_else(|| panic!("{flag} has no variable")).to_str().unwrap();
+        // OpenTelemetry has a variable for it.
+        let is_standard = option.get_id() == "otlp_endpoint";
+        let variable = match option.get_env() {
+            None if is_standard => "OTEL_EXPORTER_OTLP_ENDPOINT",
+            variable => variable.unwrap_or_else(|| panic!("{flag} has no variable")).to_str().unwrap(),
+        };
         let row = document.lines().find(|line| line.contains(&flag) && line.starts_with('|'));
         assert!(row.is_some_and(|row| row.contains(&format!("`{variable}`"))), "{variable}: {row:?}");
         let expected = flag.trim_matches('`').trim_start_matches('-').to_uppercase().replace('-', "_");
-        assert_eq!(variable, format!("LOOPSCOPE_{expected}"));
+        assert!(is_standard || variable == format!("LOOPSCOPE_{expected}"), "{variable}");
     }
     let examples: Vec<_> = document.split("```toml\n").skip(1).collect();
     assert!(!examples.is_empty());

@@ -39,19 +39,34 @@ static COUNTED: &[(&[&Metric], &str)] = &[
     (&[&catalogue::EVENTLOOP_CALLBACKS], "{callback}"),
     (&[&catalogue::EVENTLOOP_HANDLES], "{handle}"),
     (&[&catalogue::EVENTLOOP_REQUESTS], "{request}"),
-    (&[&catalogue::EVENTLOOP_EVENTS], "{event}"),
-    (&[&catalogue::THREADPOOL_THREADS, &catalogue::PROCESS_THREADS], "{thread}"),
+    (&[&catalogue::EVENTLOOP_EVENTS, &catalogue::TOKIO_IO_READY], "{event}"),
+    (&[&catalogue::THREADPOOL_THREADS, &catalogue::PROCESS_THREADS, &catalogue::TOKIO_WORKERS], "{thread}"),
     (
         &[
             &catalogue::THREADPOOL_QUEUE_DEPTH,
             &catalogue::THREADPOOL_QUEUE_DEPTH_MAX,
             &catalogue::THREADPOOL_TASKS,
+            &catalogue::TOKIO_ALIVE_TASKS,
+            &catalogue::TOKIO_SPAWNED_TASKS,
+            &catalogue::TOKIO_STOLEN_TASKS,
+            &catalogue::TOKIO_GLOBAL_QUEUE_DEPTH,
+            &catalogue::TOKIO_GLOBAL_QUEUE_DEPTH_MAX,
+            &catalogue::TOKIO_LOCAL_QUEUE_DEPTH,
         ],
         "{task}",
     ),
+    (&[&catalogue::TOKIO_PARKS, &catalogue::TOKIO_UNPARKS, &catalogue::TOKIO_NOOPS], "{park}"),
+    (&[&catalogue::TOKIO_POLLS], "{poll}"),
+    (&[&catalogue::TOKIO_LOCAL_SCHEDULES, &catalogue::TOKIO_REMOTE_SCHEDULES], "{schedule}"),
+    (&[&catalogue::TOKIO_STEALS], "{steal}"),
+    (&[&catalogue::TOKIO_OVERFLOWS], "{overflow}"),
+    (&[&catalogue::TOKIO_FORCED_YIELDS], "{yield}"),
     (&[&catalogue::HEAP_ALLOCATIONS], "{allocation}"),
     (&[&catalogue::HEAP_LIVE_OBJECTS], "{object}"),
-    (&[&catalogue::PROCESS_OPEN_FDS, &catalogue::PROCESS_MAX_FDS], "{file_descriptor}"),
+    (
+        &[&catalogue::PROCESS_OPEN_FDS, &catalogue::PROCESS_MAX_FDS, &catalogue::TOKIO_IO_DESCRIPTORS],
+        "{file_descriptor}",
+    ),
     (&[&catalogue::LOOPSCOPE_TARGETS], "{process}"),
     (&[&catalogue::LOOPSCOPE_TARGET_ERRORS], "{error}"),
     (&[&catalogue::LOOPSCOPE_SCRAPES_REJECTED], "{scrape}"),
@@ -118,9 +133,20 @@ mod tests {
     #[test]
     fn what_is_counted_is_named_unless_it_is_a_flag() {
         for metric in CATALOGUE.iter().filter(|metric| Stream::of(metric).unit.is_empty()) {
-            let flags = [catalogue::LOOPSCOPE_BUILD_INFO.id, catalogue::LOOPSCOPE_TIER_ACTIVE.id];
-            assert!(flags.contains(&metric.id), "{}", metric.name);
+            let flags = [
+                &catalogue::LOOPSCOPE_BUILD_INFO,
+                &catalogue::LOOPSCOPE_TIER_ACTIVE,
+                &catalogue::LOOPSCOPE_CONFIG_RELOAD_SUCCESSFUL,
+            ];
+            assert!(flags.iter().any(|flag| flag.id == metric.id), "{}", metric.name);
         }
+    }
+
+    #[test]
+    fn labels_are_attributes_unless_the_conventions_have_a_name() {
+        assert_eq!(Stream::attribute(&catalogue::GC_PAUSE, "kind"), "v8js.gc.type");
+        assert_eq!(Stream::attribute(&catalogue::GC_PAUSE, "loop"), "loop");
+        assert_eq!(Stream::attribute(&catalogue::THREADPOOL_RUN, "kind"), "kind");
     }
 
     #[test]

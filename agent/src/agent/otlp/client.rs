@@ -40,7 +40,7 @@ impl Client {
         if export.endpoint.tls {
             let checked = tls::config(&export.tls, export.endpoint.protocol);
             checked
-                .map_err(|message| Error::Export { of: format!("export to {}", export.endpoint), message })?;
+                .map_err(|message| Error::Export { of: format!("export by {}", export.endpoint), message })?;
         }
         Ok(Self { export: export.clone() })
     }

@@ -60,6 +60,11 @@ impl Exporting {
         }
     }
 
+    /// Where to, and how.
+    pub(super) fn export(&self) -> &Export {
+        &self.export
+    }
+
     /// Exports until it is told to stop, and then what is left.
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut sending = pin!(self.send_all());

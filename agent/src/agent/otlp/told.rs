@@ -35,7 +35,7 @@ impl Told {
         } else {
             "the batch is dropped, for trying again would not help"
         };
-        console::line(format_args!("export to {}: {}; {then}", self.endpoint, shown(&why)));
+        console::line(format_args!("export by {}: {}; {then}", self.endpoint, shown(&why)));
         self.failing = Some(why);
     }
 
@@ -43,7 +43,7 @@ impl Told {
     pub(super) fn accepted(&mut self) {
         self.full = false;
         if self.failing.take().is_some() {
-            console::line(format_args!("export to {}: the receiver takes points again", self.endpoint));
+            console::line(format_args!("export by {}: the receiver takes points again", self.endpoint));
         }
     }
 
