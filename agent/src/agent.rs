@@ -55,12 +55,15 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
         return check(settings, &web);
     }
     let scheme = if web.is_encrypted() { "https" } else { "http" };
+    let listener = listen(options.listen)?;
+    // A configuration may ask for probes later.
+    let probes = settings.rules.ask_for_probes() || options.config.is_some();
+    // What must be read or opened by special right has been, and the event loop brings a second thread.
+    privileges::give_up(probes)?;
     measured_event_loop()?.block_on(async {
         let stopped = stop_signal()?;
-        // A configuration may ask for probes later.
-        let probes = settings.rules.ask_for_probes() || options.config.is_some();
-        let alone = Some(Alone { reload: Reload::on_hangup(options)?, probes });
-        serve(options.listen, settings, web, alone, OwnMetrics::with_loop(), stopped, |address| {
+        let reload = Some(Reload::on_hangup(options)?);
+        serve(listener, settings, web, reload, OwnMetrics::with_loop(), stopped, |address| {
             console::line(format_args!("serving metrics on {scheme}://{address}/metrics"));
         })
         .await?;
@@ -104,14 +107,6 @@ fn event_loop() -> Result<Runtime, Error> {
     options.enable_all().build().map_err(|source| Error::System { doing: START, source })
 }
 
-/// What belongs to an agent that is all that its program does.
-struct Alone<'a> {
-    /// Its answer to `SIGHUP`.
-    reload: Reload<'a>,
-    /// Whether it keeps the right to place probes.
-    probes: bool,
-}
-
 /// An event loop that measures itself.
 fn measured_event_loop() -> Result<Runtime, Error> {
     own_metrics::keep_to_ourselves();
@@ -122,24 +117,28 @@ fn measured_event_loop() -> Result<Runtime, Error> {
 
 const START: &str = "cannot start the event loop";
 
-/// Serves metrics on an address until `stop` completes; `listening` is told the address as soon as it is open.
+/// Opens an address.
+fn listen(address: Address) -> Result<std::net::TcpListener, Error> {
+    let opened = std::net::TcpListener::bind(address.0)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    opened.map_err(|source| Error::Listen { address: address.to_string(), source })
+}
+
+/// Serves metrics on an open address until `stop` completes; `listening` is told which it is. `reload` is the answer to `SIGHUP`
+/// of an agent that is all that its program does.
 async fn serve(
-    address: Address,
+    listener: std::net::TcpListener,
     settings: Settings,
     web: Ready,
-    alone: Option<Alone<'_>>,
+    reload: Option<Reload<'_>>,
     own: OwnMetrics,
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
-    let refused = |source| Error::Listen { address: address.to_string(), source };
-    let listener = TcpListener::bind(address.0).await.map_err(refused)?;
-    let bound = listener.local_addr().map_err(refused)?;
+    let failed = |source| Error::System { doing: "cannot serve on the open address", source };
+    let listener = TcpListener::from_std(listener).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
     raise_descriptor_limit();
-    if let Some(alone) = &alone {
-        // From here on there are other threads, and what must be read or opened by special right has been.
-        privileges::give_up(alone.probes)?;
-    }
     let own = Arc::new(own);
     let names = settings.names;
     let export = settings.export.clone();
@@ -158,11 +157,11 @@ async fn serve(
     let web = Arc::new(Web::new(web, move |usable| tells.config_read(ConfigFile::Web, usable)));
     let routes = Arc::new(Routes::new(worker, Arc::clone(&own), slow_log, names));
     let serving = server::serve(listener, Arc::clone(&routes), Arc::clone(&web), stop);
-    match alone {
+    match reload {
         None => serving.await,
-        Some(alone) => tokio::select! {
+        Some(reload) => tokio::select! {
             () = serving => {}
-            () = alone.reload.run(&routes, &web, &own) => {}
+            () = reload.run(&routes, &web, &own) => {}
         },
     }
     if let Some(exporter) = exporter {

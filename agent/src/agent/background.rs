@@ -28,12 +28,12 @@ impl Background {
             .name("agent".into())
             .spawn(move || {
                 let listening = tell.clone();
-                let served = super::event_loop().and_then(|event_loop| {
-                    event_loop.block_on(async {
+                let served = super::listen(listen).and_then(|listener| {
+                    super::event_loop()?.block_on(async {
                         // Stopped, or whoever could stop it is gone.
                         let stop = async { drop(stopped.await) };
                         super::serve(
-                            listen,
+                            listener,
                             Settings::default(),
                             Ready::default(),
                             None,
