@@ -94,8 +94,13 @@ impl SlowWatch {
         }
         family.truncate(PROCESSES_MAX);
         for pid in family {
-            if !self.watched.contains_key(&pid) {
-                self.attach_to(pid)?;
+            if self.watched.contains_key(&pid) {
+                continue;
+            }
+            match self.attach_to(pid) {
+                // A child that cannot be watched does not end the recording of the others.
+                Err(_) if pid != root => {}
+                attached => attached?,
             }
         }
         Ok(())
