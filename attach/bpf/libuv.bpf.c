@@ -384,12 +384,21 @@ SEC("uprobe/poll_return") int poll_return(struct registers *ctx)
 
 // ---- its phases
 
+// The thread whose loop comes to a phase, by the loop that is the first argument; none where that is not the loop that is measured.
+INLINE struct thread *thread_in_phase(struct registers *ctx, u32 slot, struct target *target)
+{
+	struct thread *thread = thread_of(slot, 0);
+	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+		return 0;
+	return thread;
+}
+
 SEC("uprobe/run_timers") int run_timers(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_PHASES);
-	struct thread *thread = thread_of(slot, 0);
-	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+	struct thread *thread = thread_in_phase(ctx, slot, target);
+	if (!thread)
 		return 0;
 	u64 now = now_ns();
 	struct timers timers = {};
@@ -420,8 +429,8 @@ SEC("uprobe/run_idle") int run_idle(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_PHASES);
-	struct thread *thread = thread_of(slot, 0);
-	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+	struct thread *thread = thread_in_phase(ctx, slot, target);
+	if (!thread)
 		return 0;
 	u64 now = now_ns();
 	end_phase(slot, thread, now);
@@ -434,8 +443,8 @@ SEC("uprobe/run_prepare") int run_prepare(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_PHASES);
-	struct thread *thread = thread_of(slot, 0);
-	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+	struct thread *thread = thread_in_phase(ctx, slot, target);
+	if (!thread)
 		return 0;
 	u64 now = now_ns();
 	end_phase(slot, thread, now);
@@ -451,8 +460,8 @@ SEC("uprobe/run_check") int run_check(struct registers *ctx)
 {
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_PHASES);
-	struct thread *thread = thread_of(slot, 0);
-	if (!target || !thread || !is_own(target, thread, ctx->word[ARG1], ctx->word[STACK]))
+	struct thread *thread = thread_in_phase(ctx, slot, target);
+	if (!thread)
 		return 0;
 	u64 now = now_ns(), check = thread->loop + target->check;
 	if (thread->entered) {

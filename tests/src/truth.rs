@@ -39,7 +39,7 @@ impl Truthful {
     /// If it does not.
     #[track_caller]
     pub fn go(&mut self) -> Value {
-        self.program.tell("go");
+        self.begin();
         let line = self.program.line("the truth", RUN, |line| line.starts_with('{').then(|| line.to_owned()));
         serde_json::from_str(&line).expect("the truth is JSON")
     }

@@ -27,7 +27,7 @@ use values::Function;
 const FUNCTION_BYTES_MAX: u64 = 16 << 10;
 
 /// What is looked for, by the names that the full table of symbols would have.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     "uv__io_poll",
     "uv__run_timers",
     "uv__run_idle",

@@ -6,37 +6,17 @@ use object::LittleEndian;
 use object::elf::{FileHeader64, SHN_UNDEF, STT_TLS};
 use object::read::elf::{Sym, SymbolTable};
 
-use super::{Class, Elf};
+use super::{Class, Elf, shape};
 use crate::sampler::demangle::demangle;
 
-/// The names that are looked for as they are.
+/// The names that are looked for as they are, besides those that [may be found by their shape](shape::NAMES).
 const WANTED: &[&str] = &[
     "uv_run",
     "uv_version",
     "uv_default_loop",
-    "uv__io_poll",
-    "uv__run_timers",
-    "uv__run_idle",
-    "uv__run_prepare",
-    "uv__run_check",
-    "uv__work_submit",
     "uv_queue_work",
     "uv_cancel",
-    "uv__work_done",
-    "uv__queue_work",
-    "uv__fs_work",
-    "uv__getaddrinfo_work",
-    "uv__getnameinfo_work",
-    "uv__random_work",
     "uv_mutex_unlock",
-    "worker",
-    "default_loop_struct",
-    "wq",
-    "slow_io_pending_wq",
-    "run_slow_work_message",
-    "exit_message",
-    "idle_threads",
-    "nthreads",
     "epoll_wait",
     "epoll_pwait",
     "uv__epoll_pwait",
@@ -192,7 +172,7 @@ impl Symbols {
 pub(super) fn wanted(name: &str) -> Option<&'static str> {
     static SORTED: std::sync::OnceLock<Vec<&'static str>> = std::sync::OnceLock::new();
     let sorted = SORTED.get_or_init(|| {
-        let mut names = WANTED.to_vec();
+        let mut names = [WANTED, shape::NAMES].concat();
         names.sort_unstable();
         names
     });
