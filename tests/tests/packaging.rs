@@ -103,7 +103,9 @@ fn the_unit_lets_every_system_call_of_the_agent_through() {
     wait_for("its end", SOON, || agent.told().contains("stopped").then_some(()));
     let log = fs::read_to_string(log).expect("it was written");
     let call = |line: &str| Some(line.split_whitespace().nth(1)?.split_once('(')?.0.to_owned());
-    let made: BTreeSet<String> = log.lines().filter_map(call).collect();
+    // Of a thread that ends in the midst of a call strace cannot always tell which it was.
+    let is_told = |call: &String| call != "???";
+    let made: BTreeSet<String> = log.lines().filter_map(call).filter(is_told).collect();
     assert!(made.contains("bpf") && made.contains("process_vm_readv"), "{made:?}");
     let allowed = Unit::read().system_calls();
     let refused: Vec<_> = made.iter().filter(|call| !allowed.contains(*call)).collect();
