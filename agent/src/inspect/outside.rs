@@ -23,7 +23,7 @@ pub(super) fn lines(process: &Process) -> String {
             let names: Vec<&str> = observer.loops().map(|(_, name)| name).collect();
             let loops = if names.is_empty() { "none found yet".to_owned() } else { names.join(", ") };
             lines += &line("observe", &format!("yes: loops: {loops}; {}", gives(Tier::Observe)));
-            notes = observer.notes(process);
+            notes = observer.notes();
         }
         Err(error) => lines += &line("observe", &format!("no: {error}")),
     }

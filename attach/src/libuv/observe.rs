@@ -74,7 +74,7 @@ pub enum Note {
     NoLoop,
     /// A loop does not keep its idle time.
     NoIdleTime,
-    /// File operations may bypass the pool.
+    /// File operations bypass the pool.
     IoUring,
 }
 
@@ -84,7 +84,7 @@ impl std::fmt::Display for Note {
             Self::NoPool => "the pool cannot be read: its variables were not found in the binary",
             Self::NoLoop => "no loop was found yet: none has waited since",
             Self::NoIdleTime => "a loop does not keep its idle time (UV_METRICS_IDLE_TIME), so its utilization needs the tier loop",
-            Self::IoUring => "UV_USE_IO_URING is set: file operations may go through io_uring and bypass the pool, whose figures then leave them out",
+            Self::IoUring => "file operations go through io_uring (UV_USE_IO_URING) and bypass the pool, whose figures leave them out",
         })
     }
 }
@@ -183,8 +183,13 @@ impl Observer {
         })
     }
 
+    /// Whether libuv does, or has done, file operations by io_uring: its rings for them, and no others, are polled by the kernel.
+    pub fn bypasses_pool(&self) -> bool {
+        self.threads.polls_submissions()
+    }
+
     /// What a person should know.
-    pub fn notes(&self, process: &Process) -> Vec<Note> {
+    pub fn notes(&self) -> Vec<Note> {
         let mut notes = Vec::new();
         if self.loops.is_empty() {
             notes.push(Note::NoLoop);
@@ -195,12 +200,7 @@ impl Observer {
         if self.pool.is_none() {
             notes.push(Note::NoPool);
         }
-        let environment = process.read("environ").unwrap_or_default();
-        let mut variables = environment.split(|&byte| byte == 0);
-        let is_on = |value: &[u8]| !value.is_empty() && value != b"0";
-        let io_uring = |variable: &[u8]| variable.strip_prefix(b"UV_USE_IO_URING=").is_some_and(is_on);
-        // Before 1.45 libuv knew no io_uring.
-        if self.located.libuv.image.version >= Some((1, 45, 0)) && variables.any(io_uring) {
+        if self.bypasses_pool() {
             notes.push(Note::IoUring);
         }
         notes

@@ -55,6 +55,7 @@ pub(super) struct Outside {
     slow_ns: u64,
     next_tending: Monotonic,
     next_sweep: Monotonic,
+    told_of_bypass: bool,
 }
 
 impl Outside {
@@ -86,6 +87,7 @@ impl Outside {
             slow_ns: settings.slow.as_nanos() as u64,
             next_tending: now,
             next_sweep: now.plus_ns(SWEEP_EVERY_NS),
+            told_of_bypass: false,
         })
     }
 
@@ -130,9 +132,13 @@ impl Outside {
     pub(super) fn attach(&mut self, prober: &mut Prober) {
         self.place_probes(prober);
         self.tell();
-        // What the figures of this process leave out; all else that is missing, `loopscope inspect` tells.
-        for note in self.observer.notes(&self.process).iter().filter(|&note| *note == Note::IoUring) {
-            console::line(format_args!("process {} ({}): {note}", self.pid(), self.service));
+    }
+
+    /// Says what the figures of this process leave out, as soon as it is known; all else that is missing, `loopscope inspect` tells.
+    fn tell_of_a_bypass(&mut self) {
+        if !self.told_of_bypass && self.observer.bypasses_pool() {
+            self.told_of_bypass = true;
+            console::line(format_args!("process {} ({}): {}", self.pid(), self.service, Note::IoUring));
         }
     }
 
@@ -141,6 +147,7 @@ impl Outside {
         let interval_ns = self.observer.next_reading().as_nanos() as u64;
         if now.plus_ns(interval_ns / EARLY_SHARE) >= self.next_reading {
             self.observe(now)?;
+            self.tell_of_a_bypass();
         }
         if now >= self.next_tending {
             self.next_tending = now.plus_ns(TEND_EVERY_NS);

@@ -27,6 +27,9 @@ const MAPS_BYTES_MAX: u64 = 8 << 20;
 /// Threads that are remembered.
 const THREADS_MAX: usize = 4096;
 
+/// How the kernel calls a thread of its own that polls, for the process, a ring of submissions: followed by the id of who made the ring.
+const SUBMISSION_POLLER: &str = "iou-sqp-";
+
 /// A thread that had no loop is looked at again after this, then after twice this, and so on.
 const AGAIN_NS: u64 = 1_500_000_000;
 const AGAIN_MAX_NS: u64 = 60_000_000_000;
@@ -46,6 +49,7 @@ pub(super) struct Threads {
     own: Vec<(u32, u64)>,
     workers: u32,
     loops: u32,
+    polls_submissions: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +97,7 @@ impl Writable {
 
 impl Threads {
     pub(super) fn new(pid: Pid) -> Self {
-        Self { pid, known: HashMap::new(), own: Vec::new(), workers: 0, loops: 0 }
+        Self { pid, known: HashMap::new(), own: Vec::new(), workers: 0, loops: 0, polls_submissions: false }
     }
 
     /// The main thread.
@@ -104,6 +108,11 @@ impl Threads {
     /// Whether a thread was there at the last look.
     pub(super) fn has(&self, tid: u32) -> bool {
         self.known.contains_key(&tid)
+    }
+
+    /// Whether the kernel has ever polled a ring for the process: what libuv puts there goes around the pool.
+    pub(super) fn polls_submissions(&self) -> bool {
+        self.polls_submissions
     }
 
     /// Looks for loops that are not known yet: what polls one of the descriptors is.
@@ -126,6 +135,9 @@ impl Threads {
         let mut found: Vec<ObservedLoop> = Vec::new();
         let mut writable = None;
         for tid in tids {
+            if !self.known.contains_key(&tid) {
+                self.polls_submissions |= self.is_submission_poller(tid);
+            }
             let looked = self.known.entry(tid).or_insert(Looked { next: now, wait_ns: AGAIN_NS });
             if now < looked.next {
                 continue;
@@ -146,6 +158,11 @@ impl Threads {
             }
         }
         Ok(found)
+    }
+
+    fn is_submission_poller(&self, tid: u32) -> bool {
+        fs::read_to_string(format!("/proc/{}/task/{tid}/comm", self.pid))
+            .is_ok_and(|name| name.starts_with(SUBMISSION_POLLER))
     }
 
     fn waiting(&self, tid: u32) -> Option<Waiting> {
