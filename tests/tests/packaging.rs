@@ -88,19 +88,19 @@ fn the_unit_lets_every_system_call_of_the_agent_through() {
     let folder = Folder::new("calls");
     let log = folder.file("calls");
     let mut command = Command::new(strace);
-    command.args(["--follow-forks", "--quiet=all", "--output"]).arg(&log).arg(loopscope::program());
+    // The agent is the process that is started, and not its tracer.
+    command
+        .args(["--daemonize", "--follow-forks", "--quiet=all", "--output"])
+        .arg(&log)
+        .arg(loopscope::program());
     let web = folder.file("web.yml");
     fs::write(&web, "rate_limit: {interval: 1ms, burst: 1000}\n").expect("our own file");
     let web = web.to_str().expect("our own name");
     let agent = Agent::start_by(&mut command, &[ALL, &["--web-config", web]].concat());
     expect_all_tiers(&agent, &target(&node.program, 0));
-    let tracer = agent.pid();
-    let children = fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).expect("it runs");
-    let traced = children.trim();
-    assert!(Command::new("kill").args(["-s", "HUP", traced]).status().expect("it is there").success());
+    agent.signal("HUP");
     wait_for("the agent to read again", SOON, || agent.told().contains("read again").then_some(()));
-    assert!(Command::new("kill").args(["-s", "TERM", traced]).status().expect("it is there").success());
-    wait_for("its end", SOON, || agent.told().contains("stopped").then_some(()));
+    agent.stop(SOON);
     let log = fs::read_to_string(log).expect("it was written");
     let call = |line: &str| Some(line.split_whitespace().nth(1)?.split_once('(')?.0.to_owned());
     // Of a thread that ends in the midst of a call strace cannot always tell which it was.
