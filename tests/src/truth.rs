@@ -98,3 +98,14 @@ impl Truthful {
 pub fn number(told: &Value, name: &str) -> f64 {
     told[name].as_f64().unwrap_or_else(|| panic!("the truth has no {name}: {told}"))
 }
+
+/// Expects a sum of seconds to be what a program tells, within 5%, and not more than what else it did that it does not tell.
+///
+/// # Panics
+/// If it is not.
+#[track_caller]
+pub fn expect_seconds(what: &str, found: f64, told_ms: f64, untold_ms: f64) {
+    let expected = told_ms / 1e3;
+    let allowed = expected * 0.95 - 0.005..=expected * 1.05 + untold_ms / 1e3 + 0.025;
+    assert!(allowed.contains(&found), "{what}: {found} s found, {expected} s told");
+}

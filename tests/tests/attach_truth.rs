@@ -8,7 +8,7 @@ use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::loopscope::Agent;
 use loopscope_tests::metrics::Metrics;
 use loopscope_tests::node::{self, Node};
-use loopscope_tests::truth::{Truthful, number};
+use loopscope_tests::truth::{Truthful, expect_seconds, number};
 use loopscope_tests::{fixture, requirement};
 use serde_json::Value;
 
@@ -31,15 +31,6 @@ fn measured(node: &Node, tiers: &str) -> (Truthful, Value, Metrics, Metrics) {
     (truth, told, before, after)
 }
 
-/// Expects a sum of seconds to be what the program says, within 5%, and not more than what else it did that it does not say:
-/// sockets that connect, and callbacks of the pool.
-#[track_caller]
-fn expect_seconds(what: &str, found: f64, told_ms: f64, untold_ms: f64) {
-    let expected = told_ms / 1e3;
-    let allowed = expected * 0.95 - 0.005..=expected * 1.05 + untold_ms / 1e3 + 0.025;
-    assert!(allowed.contains(&found), "{what}: {found} s found, {expected} s told");
-}
-
 #[test]
 fn phases_lag_and_pool_are_what_the_program_says() {
     if !requirement::root() {
@@ -51,6 +42,7 @@ fn phases_lag_and_pool_are_what_the_program_says() {
         let grew = |name, labels: &[(&str, &str)]| after.growth(&before, name, labels);
 
         let phases = ["timers", "check", "poll_callbacks", "close"].map(|phase| number(&told, phase));
+        // Sockets that connect, and callbacks of the pool.
         let untold = (number(&told, "active") - phases.iter().sum::<f64>()).max(0.0);
         for phase in ["timers", "check", "poll_callbacks", "close"] {
             let labels = truth.main(&[("phase", phase)]);
