@@ -1,4 +1,4 @@
-//! OTLP: metrics and [profiles] for OpenTelemetry's collectors and backends, as the protocol-buffer messages of
+//! OTLP: metrics, [profiles] and spans for OpenTelemetry's collectors and backends, as the protocol-buffer messages of
 //! `opentelemetry.proto.collector`.
 //!
 //! Specification: <https://github.com/open-telemetry/opentelemetry-proto>. A [`ResourceMetrics`] holds what is measured of one
@@ -13,9 +13,11 @@
 pub mod answer;
 pub mod profiles;
 mod request;
+mod spans;
 mod stream;
 mod wire;
 
 pub use profiles::Profiles;
 pub use request::{Attribute, Number, Point, ResourceMetrics, Temporality};
+pub use spans::{Span, encode_spans};
 pub use stream::{Instrument, Stream};

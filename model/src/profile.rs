@@ -6,6 +6,7 @@
 //! A profile is filled by a recorder and then only read. It may hold several processes and threads.
 
 mod frames;
+mod part;
 mod stacks;
 mod strings;
 mod table;

@@ -1,6 +1,7 @@
 //! Writing: the points of one process, as a part of a request.
 
 use model::histogram::{self, Histogram};
+use model::snapshot::Exemplar;
 use prost::Message;
 
 use super::stream::{Instrument, Stream};
@@ -46,6 +47,8 @@ pub struct Point {
     pub time_unix_ns: u64,
     /// What was read.
     pub value: Number,
+    /// One of the durations that a distribution holds.
+    pub exemplar: Option<Exemplar>,
 }
 
 /// What is measured of one process.
@@ -55,7 +58,7 @@ pub struct Point {
 /// use model::catalogue::EVENTLOOP_ITERATIONS;
 ///
 /// let mut shop = ResourceMetrics::new(vec![("service.name", Attribute::Text("shop".into()))]);
-/// let point = Point { attributes: vec![], start_unix_ns: 1, time_unix_ns: 2, value: Number::Integer(17) };
+/// let point = Point { attributes: vec![], start_unix_ns: 1, time_unix_ns: 2, value: Number::Integer(17), exemplar: None };
 /// shop.push(Stream::of(&EVENTLOOP_ITERATIONS), Temporality::Cumulative, point);
 /// let mut request = Vec::new();
 /// shop.encode("0.1.0", &mut request);
@@ -95,6 +98,7 @@ impl ResourceMetrics {
         let attributes =
             point.attributes.into_iter().map(|(name, value)| key_value(name, Attribute::Text(value)));
         let attributes = attributes.collect();
+        let exemplar = point.exemplar;
         let (start_time_unix_nano, time_unix_nano) = (point.start_unix_ns, point.time_unix_ns);
         let number = |value| wire::NumberPoint {
             attributes,
@@ -114,6 +118,7 @@ impl ResourceMetrics {
                     attributes: std::mem::take(&mut number(Number::Integer(0)).attributes),
                     start_time_unix_nano,
                     time_unix_nano,
+                    exemplars: exemplar.iter().map(wire::Exemplar::of).collect(),
                     ..wire::HistogramPoint::of(&histogram)
                 });
             }
@@ -161,6 +166,23 @@ impl wire::Metric {
     }
 }
 
+impl wire::Exemplar {
+    fn of(exemplar: &Exemplar) -> Self {
+        let attributes = exemplar.labels.iter().map(|(name, value)| {
+            // Numbers are numbers where the conventions have them so.
+            let number = value.parse().ok().filter(|_| *name == "thread.id").map(Attribute::Integer);
+            key_value(name, number.unwrap_or_else(|| Attribute::Text(value.clone())))
+        });
+        Self {
+            filtered_attributes: attributes.collect(),
+            time_unix_nano: exemplar.time_unix_ns,
+            value: Some(exemplar.value_ns as f64 / 1e9),
+            span_id: exemplar.trace.map_or_else(Vec::new, |trace| trace.span_id.to_vec()),
+            trace_id: exemplar.trace.map_or_else(Vec::new, |trace| trace.trace_id.to_vec()),
+        }
+    }
+}
+
 impl wire::HistogramPoint {
     /// Our bucket `k` ends at `2^(k/8)`, where OTLP's bucket `k` begins at scale 3: what we call `k` is `k - 1` there.
     fn of(histogram: &Histogram) -> Self {
@@ -194,7 +216,7 @@ pub(super) fn scope(version: &str) -> wire::Scope {
     wire::Scope { name: SCOPE.to_owned(), version: version.to_owned() }
 }
 
-fn key_value(name: &str, value: Attribute) -> wire::KeyValue {
+pub(super) fn key_value(name: &str, value: Attribute) -> wire::KeyValue {
     wire::KeyValue { key: name.to_owned(), value: Some(any_value(value)), key_strindex: 0 }
 }
 

@@ -197,6 +197,22 @@ pub(super) struct HistogramPoint {
     pub(super) zero_count: u64,
     #[prost(message, optional, tag = "8")]
     pub(super) positive: Option<Buckets>,
+    #[prost(message, repeated, tag = "11")]
+    pub(super) exemplars: Vec<Exemplar>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Exemplar {
+    #[prost(message, repeated, tag = "7")]
+    pub(super) filtered_attributes: Vec<KeyValue>,
+    #[prost(fixed64, tag = "2")]
+    pub(super) time_unix_nano: u64,
+    #[prost(double, optional, tag = "3")]
+    pub(super) value: Option<f64>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(super) trace_id: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
