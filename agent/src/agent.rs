@@ -167,6 +167,9 @@ async fn serve(
     let worker = Worker::start(Arc::clone(&own), links, settings)?;
     let prepared = export.map(|export| Prepared::new(export, worker.clone(), &own)).transpose()?;
     listening(bound);
+    if let Some(delivery) = &delivery {
+        delivery.tell();
+    }
     let exporter = prepared.map(Prepared::start).transpose()?;
     let profiler = profiling.zip(roster).map(|(profiling, roster)| Profiler::start(profiling, roster, &own));
     let profiler = profiler.transpose()?;

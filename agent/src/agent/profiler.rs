@@ -32,6 +32,7 @@ impl Profiler {
     /// Where the certificates that were named cannot be used.
     pub(super) fn start(profiling: Profiling, roster: Roster, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
         let (outbox, delivery) = Outbox::open(profiling.export.clone(), own)?;
+        delivery.tell();
         own.profiling().begin();
         let stopping = Arc::new(AtomicBool::new(false));
         let (own, stopped) = (Arc::clone(own), Arc::clone(&stopping));

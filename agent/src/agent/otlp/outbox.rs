@@ -34,6 +34,8 @@ struct Request {
 pub(in crate::agent) struct Delivery {
     stopping: watch::Sender<bool>,
     thread: JoinHandle<()>,
+    /// What is sent, and where to.
+    told: String,
 }
 
 impl Outbox {
@@ -48,7 +50,7 @@ impl Outbox {
         own.exports(signal).begin();
         let queue = Queue::new(export.queue_bytes);
         let what = if signal == Signal::Traces { "slow iterations" } else { "profiles" };
-        console::line(format_args!("exporting {what} by {export}"));
+        let told = format!("exporting {what} by {export}");
         let (requests, handed_over) = mpsc::channel(HANDED_OVER_MAX);
         let (stopping, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
@@ -63,7 +65,7 @@ impl Outbox {
                 runtime.shutdown_background();
             })
             .map_err(system)?;
-        Ok((outbox, Delivery { stopping, thread }))
+        Ok((outbox, Delivery { stopping, thread, told }))
     }
 
     /// Hands a request over, which is made of so many samples or spans.
@@ -93,6 +95,11 @@ async fn send(sender: &Sender, handed_over: mpsc::Receiver<Request>, mut stopped
 }
 
 impl Delivery {
+    /// Says what is sent, and where to.
+    pub(in crate::agent) fn tell(&self) {
+        console::line(format_args!("{}", self.told));
+    }
+
     /// Tells it to end: to send what waits, within a deadline.
     pub(in crate::agent) fn stop(&self) {
         self.stopping.send_replace(true);
