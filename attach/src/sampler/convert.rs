@@ -161,6 +161,8 @@ impl Converter {
         let conversion = finish::finish(self);
         self.profile = Profile { recording: next, strings, ..Profile::default() };
         self.processes.forget_rows();
+        let ended = self.origins.perf_maps.iter_mut().filter(|map| !self.processes.has(map.pid));
+        ended.for_each(|map| map.close());
         conversion
     }
 

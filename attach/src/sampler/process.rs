@@ -119,6 +119,11 @@ impl Processes {
         }
     }
 
+    /// Whether anything is known of a process.
+    pub(crate) fn has(&self, pid: u32) -> bool {
+        self.by_pid.contains_key(&pid)
+    }
+
     /// Forgets a process.
     pub(crate) fn forget(&mut self, pid: u32) {
         self.by_pid.remove(&pid);

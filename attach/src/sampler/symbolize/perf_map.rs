@@ -40,6 +40,8 @@ pub(crate) struct PerfMap {
     /// How often the file was asked for.
     asked: u32,
     read: Mutex<Read>,
+    /// Its process has ended, and nobody will ask any more.
+    is_closed: bool,
 }
 
 /// What came of reading a map.
@@ -52,7 +54,7 @@ pub(crate) struct JitSymbols {
 impl PerfMap {
     /// The map of a process.
     pub(crate) fn new(pid: u32, program: StringId) -> Self {
-        Self { pid, program, file: None, asked: 0, read: Mutex::default() }
+        Self { pid, program, file: None, asked: 0, read: Mutex::default(), is_closed: false }
     }
 
     /// Whether the file was found.
@@ -60,9 +62,15 @@ impl PerfMap {
         self.file.is_some()
     }
 
+    /// Lets go of the file for good.
+    pub(crate) fn close(&mut self) {
+        (self.file, self.is_closed) = (None, true);
+        *self.read.get_mut().unwrap_or_else(PoisonError::into_inner) = Read::default();
+    }
+
     /// Opens the file if it is there and not open yet.
     pub(crate) fn open(&mut self, proc_dir: &Path) {
-        if self.file.is_some() {
+        if self.file.is_some() || self.is_closed {
             return;
         }
         let process = proc_dir.join(self.pid.to_string());
@@ -149,12 +157,18 @@ impl Read {
         (address < *end).then(|| name.clone())
     }
 
-    /// Code was made here, over whatever was there.
+    /// Code was made here, over whatever was there; what was beside it stays.
     fn overwrite(&mut self, start: u64, end: u64, name: Option<&[u8]>) {
-        while let Some((&old, _)) =
+        while let Some((&old, &(old_end, _))) =
             self.ranges.range(..end).next_back().filter(|(_, (old_end, _))| *old_end > start)
         {
-            self.ranges.remove(&old);
+            let (_, old_name) = self.ranges.remove(&old).expect("it was just there");
+            if old_end > end {
+                self.ranges.insert(end, (old_end, old_name.clone()));
+            }
+            if old < start {
+                self.ranges.insert(old, (start, old_name));
+            }
         }
         if let Some(name) = name {
             self.ranges.insert(start, (end, name.into()));
