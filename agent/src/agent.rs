@@ -9,11 +9,13 @@ mod background;
 mod names;
 mod otlp;
 mod own_metrics;
+mod profiler;
 mod prom_client;
 mod reload;
 mod routes;
 mod server;
 mod slow_log;
+mod spans;
 mod targets;
 mod worker;
 
@@ -31,6 +33,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Address, AgentOptions};
+use crate::clock;
 use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
@@ -41,9 +44,11 @@ pub(crate) use background::Background;
 pub(crate) use names::Names;
 use otlp::Prepared;
 use own_metrics::{ConfigFile, OwnMetrics};
+use profiler::{Profiler, Roster};
 use reload::Reload;
 use routes::Routes;
 use slow_log::SlowLog;
+use spans::Spans;
 use targets::Targets;
 use worker::Worker;
 
@@ -59,7 +64,8 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     // A configuration may ask for probes later.
     let probes = settings.rules.ask_for_probes() || options.config.is_some();
     // What must be read or opened by special right has been, and the event loop brings a second thread.
-    privileges::give_up(probes)?;
+    // Whether anybody is profiled is settled at the start, as all that is exported is.
+    privileges::give_up(probes, settings.profiling.is_some())?;
     measured_event_loop()?.block_on(async {
         let stopped = stop_signal()?;
         let reload = Some(Reload::on_hangup(options)?);
@@ -88,7 +94,7 @@ pub(crate) fn source(tiers: Option<Tiers>, only: BTreeSet<Pid>) -> impl Source {
 
 /// Targets whose measurements only the caller wants.
 fn targets(settings: Settings) -> Targets {
-    Targets::new(Arc::new(OwnMetrics::new()), Arc::new(SlowLog::default()), settings)
+    Targets::new(Arc::new(OwnMetrics::new()), Links::default(), settings)
 }
 
 impl Source for Targets {
@@ -97,7 +103,7 @@ impl Source for Targets {
     }
 
     fn read(&mut self) -> Snapshot {
-        Targets::read(self, Names::Loopscope)
+        Targets::read(self, Names::Loopscope, clock::monotonic())
     }
 }
 
@@ -116,6 +122,16 @@ fn measured_event_loop() -> Result<Runtime, Error> {
 }
 
 const START: &str = "cannot start the event loop";
+
+/// Where the measuring thread tells what it finds, beside its answers.
+#[derive(Default)]
+struct Links {
+    slow_log: Arc<SlowLog>,
+    /// Whom to profile, where anybody is.
+    roster: Option<Roster>,
+    /// Slow iterations as spans, where somebody takes them.
+    spans: Option<Spans>,
+}
 
 /// Opens an address.
 fn listen(address: Address) -> Result<std::net::TcpListener, Error> {
@@ -143,14 +159,30 @@ async fn serve(
     let names = settings.names;
     let export = settings.export.clone();
     let slow_log = Arc::new(SlowLog::default());
-    let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
+    let profiling = settings.profiling.clone();
+    let roster = profiling.is_some().then(Roster::default);
+    let spans = settings.traces.clone().map(|export| Spans::open(export, &own)).transpose()?;
+    let (spans, delivery) = spans.unzip();
+    let links = Links { slow_log: Arc::clone(&slow_log), roster: roster.clone(), spans };
+    let worker = Worker::start(Arc::clone(&own), links, settings)?;
     let prepared = export.map(|export| Prepared::new(export, worker.clone(), &own)).transpose()?;
     listening(bound);
+    if let Some(delivery) = &delivery {
+        delivery.tell();
+    }
     let exporter = prepared.map(Prepared::start).transpose()?;
+    let profiler = profiling.zip(roster).map(|(profiling, roster)| Profiler::start(profiling, roster, &own));
+    let profiler = profiler.transpose()?;
     let stop = async {
         stop.await;
         if let Some(exporter) = &exporter {
             exporter.stop();
+        }
+        if let Some(profiler) = &profiler {
+            profiler.stop();
+        }
+        if let Some(delivery) = &delivery {
+            delivery.stop();
         }
     };
     let tells = Arc::clone(&own);
@@ -166,6 +198,12 @@ async fn serve(
     }
     if let Some(exporter) = exporter {
         exporter.finish();
+    }
+    if let Some(profiler) = profiler {
+        profiler.finish();
+    }
+    if let Some(delivery) = delivery {
+        delivery.finish();
     }
     Ok(())
 }

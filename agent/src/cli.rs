@@ -66,6 +66,7 @@ Examples:
   loopscope agent --tier observe,loop --prom-client
   loopscope agent --listen 0.0.0.0:9464 --web-config /etc/loopscope/web-config.yml
   loopscope agent --otlp-endpoint http://127.0.0.1:4317
+  loopscope agent --profile --pyroscope http://127.0.0.1:4040
   curl http://127.0.0.1:9464/metrics
 
 Configuration, in TOML:
@@ -119,6 +120,25 @@ pub(crate) struct AgentOptions {
     /// _HEADERS, _CERTIFICATE, OTEL_METRIC_EXPORT_INTERVAL …) is understood, and so is a table [otlp] in the configuration.
     #[arg(long, value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,
+    /// Also tell the OTLP receiver of each slow iteration, as a span
+    #[arg(long, env = "LOOPSCOPE_OTLP_TRACES", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) otlp_traces: Option<bool>,
+    /// Profile all targets all the time, at a low rate, and send the profiles to the OTLP receiver or to a Pyroscope
+    ///
+    /// A table [profiling] in the configuration tells more, and its rules tell of whom.
+    #[arg(long, env = "LOOPSCOPE_PROFILE", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) profile: Option<bool>,
+    /// Samples per second of CPU time of each thread, for --profile [default: 19]
+    #[arg(long, env = "LOOPSCOPE_PROFILE_FREQUENCY", value_name = "HZ")]
+    pub(crate) profile_frequency: Option<u32>,
+    /// How long each profile is, for --profile [default: 10s]
+    #[arg(long, env = "LOOPSCOPE_PROFILE_INTERVAL", value_name = "TIME", value_parser = duration)]
+    pub(crate) profile_interval: Option<Duration>,
+    /// The Pyroscope that gets the profiles instead of the OTLP receiver, such as http://127.0.0.1:4040
+    #[arg(long, env = "LOOPSCOPE_PYROSCOPE", value_name = "URL")]
+    pub(crate) pyroscope: Option<String>,
     /// Rules for which processes to measure, and how; options given here come before
     #[arg(long, env = "LOOPSCOPE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

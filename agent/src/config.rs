@@ -1,6 +1,7 @@
 //! The agent's configuration: which processes are measured from outside, and how deep.
 
 mod export;
+mod profiling;
 mod rules;
 mod suggestion;
 mod understood;
@@ -17,7 +18,8 @@ use serde::{Deserialize, Deserializer};
 use crate::agent::Names;
 use crate::cli::{self, AgentOptions};
 use crate::error::Error;
-pub(crate) use export::{Endpoint, Export, Preference, Protocol, TlsFiles, percent_decoded};
+pub(crate) use export::{Endpoint, Export, Preference, Protocol, Signal, TlsFiles, percent_decoded};
+pub(crate) use profiling::Profiling;
 pub(crate) use rules::{Decision, Rules};
 pub(crate) use suggestion::with_suggestion;
 
@@ -44,6 +46,10 @@ pub(crate) struct Settings {
     pub(crate) web_config: Option<PathBuf>,
     /// Where metrics are exported to, if anywhere.
     pub(crate) export: Option<Export>,
+    /// Where spans of slow iterations are exported to, if anywhere.
+    pub(crate) traces: Option<Export>,
+    /// How processes are profiled all the time, if any are.
+    pub(crate) profiling: Option<Profiling>,
 }
 
 /// The file, as it is written.
@@ -59,6 +65,7 @@ struct File {
     prom_client: bool,
     web_config: Option<PathBuf>,
     otlp: export::Written,
+    profiling: profiling::Written,
     rule: Vec<rules::Written>,
 }
 
@@ -72,6 +79,8 @@ impl Default for Settings {
             names: Names::Loopscope,
             web_config: None,
             export: None,
+            traces: None,
+            profiling: None,
         }
     }
 }
@@ -102,13 +111,33 @@ impl Settings {
                 parse(path, &text)?
             }
         };
-        let given = export::Given {
-            option: options.otlp_endpoint.as_deref(),
-            environment: &|name| std::env::var(name).ok(),
-            file: std::mem::take(&mut file.otlp),
+        let (otlp, profiling) = (std::mem::take(&mut file.otlp), std::mem::take(&mut file.profiling));
+        let of_signal = |signal| {
+            let environment = &|name: &str| std::env::var(name).ok();
+            let option = options.otlp_endpoint.as_deref();
+            Export::new(export::Given { option, environment, file: &otlp, signal })
         };
-        let export = Export::new(given)?;
-        Ok(Self { export, ..Self::of(file, options) })
+        let all = options.profile.or(profiling.enabled).unwrap_or(false);
+        let mut settings = Self::of(file, options);
+        settings.rules.profile_unless_told(all);
+        settings.export = of_signal(Signal::Metrics)?;
+        if options.otlp_traces.unwrap_or(otlp.traces) {
+            settings.traces = Some(of_signal(Signal::Traces)?.ok_or_else(|| Error::Export {
+                of: "traces".to_owned(),
+                message: "nobody is named who takes spans: give --otlp-endpoint".to_owned(),
+            })?);
+        }
+        if settings.rules.ask_for_profiles() {
+            let given = profiling::Given {
+                frequency_hz: options.profile_frequency,
+                interval: options.profile_interval,
+                pyroscope: options.pyroscope.as_deref(),
+                folder: options.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")),
+            };
+            let made = Profiling::new(&given, &profiling, || of_signal(Signal::Profiles))?;
+            settings.profiling = Some(made);
+        }
+        Ok(settings)
     }
 
     /// What a file says, but for the export; options come before.
@@ -126,6 +155,8 @@ impl Settings {
             names: if prom_client { Names::Both } else { Names::Loopscope },
             web_config,
             export: None,
+            traces: None,
+            profiling: None,
         }
     }
 }

@@ -19,12 +19,13 @@ const UPROBES_WITHOUT_SYS_ADMIN: (u32, u32) = (6, 6);
 /// Capabilities that the kernel may have, by number; unknown ones are refused.
 const CAPABILITIES_MAX: u32 = 63;
 
-/// Gives up every right but those that measuring needs; with `probes`, also those that placing probes needs.
+/// Gives up every right but those that measuring needs; with `probes`, also those that placing probes needs, with
+/// `profiles`, those that sampling needs.
 ///
 /// # Errors
 /// [`Error::System`] where the kernel refuses, which it does not unless something filters its calls.
-pub(crate) fn give_up(probes: bool) -> Result<(), Error> {
-    let kept = kept(probes, kernel_version(&uname().release().to_string_lossy()));
+pub(crate) fn give_up(probes: bool, profiles: bool) -> Result<(), Error> {
+    let kept = kept(probes, profiles, kernel_version(&uname().release().to_string_lossy()));
     drop_all_but(kept).map_err(|errno| Error::System {
         doing: "cannot give up rights that are not needed",
         source: errno.into(),
@@ -33,9 +34,13 @@ pub(crate) fn give_up(probes: bool) -> Result<(), Error> {
 
 /// What measuring needs: to read memory and descriptors of other users' processes (`SYS_PTRACE`), their environment and binaries
 /// that only they may read (`DAC_READ_SEARCH`), and mapped files that were replaced (`CHECKPOINT_RESTORE`).
-fn kept(probes: bool, kernel: Option<(u32, u32)>) -> CapabilitySet {
+fn kept(probes: bool, profiles: bool, kernel: Option<(u32, u32)>) -> CapabilitySet {
     let mut kept =
         CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::CHECKPOINT_RESTORE;
+    if profiles {
+        // Samples of other users' processes and of the kernel, and the names of the kernel's functions.
+        kept |= CapabilitySet::PERFMON | CapabilitySet::SYSLOG;
+    }
     if probes {
         kept |= CapabilitySet::BPF | CapabilitySet::PERFMON;
         if kernel.is_none_or(|version| version < UPROBES_WITHOUT_SYS_ADMIN) {
@@ -79,16 +84,18 @@ mod tests {
 
     #[test]
     fn what_probes_need_is_kept_for_probes_only_and_administration_before_linux_6_6_only() {
-        let observing = kept(false, Some((6, 6)));
+        let observing = kept(false, false, Some((6, 6)));
         assert!(
             !observing.intersects(CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN)
         );
-        assert_eq!(observing, kept(false, None));
-        let probing = kept(true, Some((6, 6)));
+        assert_eq!(observing, kept(false, false, None));
+        let probing = kept(true, false, Some((6, 6)));
         assert!(probing.contains(observing | CapabilitySet::BPF | CapabilitySet::PERFMON));
         assert!(!probing.contains(CapabilitySet::SYS_ADMIN));
+        let profiling = kept(false, true, Some((6, 6)));
+        assert_eq!(profiling, observing | CapabilitySet::PERFMON | CapabilitySet::SYSLOG);
         for older in [Some((6, 5)), Some((5, 15)), None] {
-            assert!(kept(true, older).contains(CapabilitySet::SYS_ADMIN), "{older:?}");
+            assert!(kept(true, false, older).contains(CapabilitySet::SYS_ADMIN), "{older:?}");
         }
     }
 

@@ -16,7 +16,7 @@ use std::io;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use model::label::LabelValue;
-use model::profile::{Mapping, Profile, StringId, Weight};
+use model::profile::{Mapping, Profile, StringId, Thread, Weight};
 use prost::Message;
 
 use crate::aggregate::{self, StackTotal};
@@ -32,6 +32,18 @@ const ROWS_AT_A_TIME: usize = 1024;
 /// # Errors
 /// Those of `out`.
 pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
+    encode_with_loops(profile, |_| None, out)
+}
+
+/// Writes a profile as gzip-compressed pprof, with the event loop of each thread that has one as the label `loop`.
+///
+/// # Errors
+/// Those of `out`.
+pub fn encode_with_loops<'a>(
+    profile: &Profile,
+    loop_of: impl Fn(&Thread) -> Option<&'a str>,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
     let mut strings = ExtraStrings::new(profile);
     let totals = aggregate::by_stack(profile);
     let locations = Locations::new(profile, &totals);
@@ -41,7 +53,8 @@ pub fn encode(profile: &Profile, out: &mut impl io::Write) -> io::Result<()> {
     writer.append_all(mappings(profile), |mapping| wire::Profile { mapping, ..Default::default() })?;
     writer.append_all(locations.functions(), |function| wire::Profile { function, ..Default::default() })?;
     writer.append_all(locations.rows(), |location| wire::Profile { location, ..Default::default() })?;
-    let samples = Samples { profile, locations: &locations, keys: Keys::new(&mut strings) };
+    let loops = profile.threads.iter().map(loop_of).collect();
+    let samples = Samples { profile, locations: &locations, keys: Keys::new(&mut strings), loops };
     let rows = totals.iter().map(|total| samples.row(total, &mut strings));
     writer.append_all(rows, |sample| wire::Profile { sample, ..Default::default() })?;
     let texts = strings.all().map(str::to_owned);
@@ -149,13 +162,14 @@ struct Keys {
     pid: i64,
     tid: i64,
     phase: i64,
+    event_loop: i64,
 }
 
 impl Keys {
     fn new(strings: &mut ExtraStrings<'_>) -> Self {
-        let [process, thread, pid, tid, phase] =
-            ["process", "thread", "pid", "tid", "phase"].map(|key| string(strings.intern(key)));
-        Self { process, thread, pid, tid, phase }
+        let [process, thread, pid, tid, phase, event_loop] =
+            ["process", "thread", "pid", "tid", "phase", "loop"].map(|key| string(strings.intern(key)));
+        Self { process, thread, pid, tid, phase, event_loop }
     }
 }
 
@@ -163,6 +177,8 @@ struct Samples<'a> {
     profile: &'a Profile,
     locations: &'a Locations<'a>,
     keys: Keys,
+    /// By thread.
+    loops: Vec<Option<&'a str>>,
 }
 
 impl Samples<'_> {
@@ -181,6 +197,8 @@ impl Samples<'_> {
             number(self.keys.pid, thread.pid),
             number(self.keys.tid, thread.tid),
         ];
+        let of_loop = self.loops[total.thread.0 as usize];
+        label.extend(of_loop.map(|it| text(self.keys.event_loop, string(strings.intern(it)))));
         label.extend(phase.map(|phase| text(self.keys.phase, string(strings.intern(phase.as_str())))));
         wire::Sample { location_id, value: vec![saturated(count), saturated(weight)], label }
     }

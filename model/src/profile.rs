@@ -6,6 +6,7 @@
 //! A profile is filled by a recorder and then only read. It may hold several processes and threads.
 
 mod frames;
+mod part;
 mod stacks;
 mod strings;
 mod table;
@@ -144,6 +145,12 @@ impl Profile {
     /// The frames of a stack, from the outermost to the innermost.
     pub fn frames_of(&self, stack: Option<StackId>) -> Vec<FrameId> {
         self.stacks.frames(stack)
+    }
+
+    /// Whether the compiler put `frame` into `caller`, at the same place.
+    pub fn is_inside(&self, frame: FrameId, caller: FrameId) -> bool {
+        let (frame, caller) = (self.frames.get(frame), self.frames.get(caller));
+        frame.inlined && frame.address == caller.address && frame.mapping == caller.mapping
     }
 
     /// The phase of the event loop that a stack fell in, if it is a loop's.

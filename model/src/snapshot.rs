@@ -3,11 +3,14 @@
 //! A snapshot holds families in the catalogue's order, those of prom-client's names behind them, and in each the series in the order in which they were added.
 //! The labels that all series of a target share are kept once.
 
+mod exemplar;
+
 use std::sync::Arc;
 
 use crate::catalogue::prom_client::PROM_CLIENT;
 use crate::catalogue::{CATALOGUE, Kind, Metric};
 use crate::histogram::Histogram;
+pub use exemplar::{Exemplar, Trace};
 
 /// A reading of one series. Durations are in nanoseconds; [`crate::catalogue::Unit`] tells which values are durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Series {
     own: [Option<(&'static str, &'static str)>; 2],
     /// The reading.
     pub value: Value,
+    /// One of the measurements that a distribution holds, where one is known by itself.
+    pub exemplar: Option<Box<Exemplar>>,
 }
 
 impl Series {
@@ -123,7 +128,19 @@ impl Snapshot {
         }
         let position = position_of(metric).expect("a metric exists only if a list has it");
         self.families.resize_with(self.families.len().max(position + 1), Vec::new);
-        self.families[position].push(Series { shared: shared.clone(), own: pairs, value });
+        self.families[position].push(Series { shared: shared.clone(), own: pairs, value, exemplar: None });
+    }
+
+    /// Gives series of a metric their exemplars.
+    pub fn add_exemplars(
+        &mut self,
+        metric: &'static Metric,
+        mut of: impl FnMut(&Series) -> Option<Exemplar>,
+    ) {
+        let position = position_of(metric).expect("a metric exists only if a list has it");
+        for series in self.families.get_mut(position).into_iter().flatten() {
+            series.exemplar = of(series).map(Box::new);
+        }
     }
 
     /// Adds all series of `other`.

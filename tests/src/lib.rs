@@ -25,6 +25,7 @@ pub mod packaging;
 pub mod perf;
 pub mod process;
 pub mod prometheus;
+pub mod pyroscope;
 pub mod recording;
 pub mod requirement;
 pub mod truth;

@@ -42,6 +42,10 @@ pub struct Request(Value);
 #[derive(Clone, Copy, Debug)]
 pub struct Point<'a>(&'a Value);
 
+/// A sample of a profile: one stack of one thread, with all the times that it was seen.
+#[derive(Clone, Debug)]
+pub struct Sample(Value);
+
 /// An authority, and what it vouches for, as files in PEM.
 #[derive(Debug)]
 pub struct Certificates {
@@ -105,12 +109,29 @@ impl Receiver {
         self.process.line("an understanding", SOON, |line| line.contains(order).then_some(()));
     }
 
-    /// All requests that it got so far.
+    /// All requests with metrics that it got so far.
     pub fn requests(&self) -> Vec<Request> {
+        self.requests_of("metrics")
+    }
+
+    /// All samples of profiles that it got so far: each stack and thread of a profile once.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.requests_of("profiles").iter().flat_map(Request::samples).collect()
+    }
+
+    /// All spans that it got so far.
+    pub fn spans(&self) -> Vec<Value> {
+        let items = |request: Request| request.0["spans"].as_array().expect("a list").clone();
+        self.requests_of("traces").into_iter().flat_map(items).collect()
+    }
+
+    /// All requests of a signal that it got so far.
+    pub fn requests_of(&self, signal: &str) -> Vec<Request> {
         let text = fs::read_to_string(&self.requests).unwrap_or_default();
         // The last line may not be all there yet.
         let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        lines.map(|line| Request(serde_json::from_str(line).expect("a line of JSON"))).collect()
+        let requests = lines.map(|line| Request(serde_json::from_str(line).expect("a line of JSON")));
+        requests.filter(|request| request.0["signal"] == signal).collect()
     }
 
     /// Waits until it has got this many requests, and gives them.
@@ -182,6 +203,11 @@ impl Request {
         self.0["order"][0] == "ok"
     }
 
+    /// All samples of its profiles.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.0["samples"].as_array().expect("a list").iter().cloned().map(Sample).collect()
+    }
+
     /// All points.
     pub fn points(&self) -> impl Iterator<Item = Point<'_>> {
         self.0["points"].as_array().expect("a list").iter().map(Point)
@@ -207,6 +233,35 @@ impl Request {
     /// The sum of the values that [`Request::find`] finds; `None` where it finds none.
     pub fn value(&self, pid: Option<u32>, name: &str, attributes: &[(&str, &str)]) -> Option<f64> {
         self.find(pid, name, attributes).fold(None, |sum, point| Some(sum.unwrap_or(0.0) + point.value()))
+    }
+}
+
+impl Sample {
+    /// Any field, by the receiver's names.
+    pub fn field(&self, name: &str) -> &Value {
+        &self.0[name]
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Option<u64> {
+        self.0["resource"]["process.pid"].as_u64()
+    }
+
+    /// An attribute that is text.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.0["attributes"][name].as_str()
+    }
+
+    /// Whether a function is on the stack.
+    pub fn has(&self, function: &str) -> bool {
+        let frames = self.0["frames"].as_array().expect("a list");
+        frames.iter().any(|frame| frame.as_str().is_some_and(|frame| frame.contains(function)))
+    }
+
+    /// When it was taken, each time, in nanoseconds since 1970.
+    pub fn times(&self) -> Vec<u64> {
+        let times = self.0["times"].as_array().expect("a list");
+        times.iter().map(|time| time.as_u64().expect("a time")).collect()
     }
 }
 

@@ -18,8 +18,10 @@ mod batch;
 mod buffer;
 mod client;
 mod exporting;
+mod outbox;
 mod queue;
 mod resource;
+mod sender;
 mod series;
 mod tls;
 mod told;
@@ -38,7 +40,10 @@ use crate::error::Error;
 use buffer::Buffer;
 use client::Client;
 use exporting::Exporting;
+pub(super) use outbox::{Delivery, Outbox};
 use queue::Queue;
+pub(super) use resource::Resources;
+use sender::Sender;
 
 /// An exporter that runs.
 pub(super) struct Exporter {
@@ -56,9 +61,10 @@ impl Prepared {
     /// Where the certificates or the directory that were named cannot be used.
     pub(super) fn new(export: Export, worker: Worker, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
         let client = Client::new(&export)?;
-        own.exporting();
+        own.exports(export.signal).begin();
         let queue = queue(&export, own)?;
-        Ok(Self(Exporting::new(export, client, queue, worker, Arc::clone(own))))
+        let sender = Sender::new(export, client, queue, Arc::clone(own));
+        Ok(Self(Exporting::new(sender, worker)))
     }
 
     /// Starts the thread.
@@ -108,8 +114,9 @@ fn queue(export: &Export, own: &OwnMetrics) -> Result<Queue, Error> {
                 folder.display()
             ));
         }
-        own.points_dropped(ExportLoss::QueueFull, queue.keep_on_disk(buffer, found, export.buffer_bytes));
-        own.export_queue_is(queue.bytes());
+        let own = own.exports(export.signal);
+        own.dropped(ExportLoss::QueueFull, queue.keep_on_disk(buffer, found, export.buffer_bytes));
+        own.queue_is(queue.bytes());
     }
     Ok(queue)
 }

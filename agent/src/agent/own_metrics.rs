@@ -4,6 +4,9 @@
 //! The latter it tells like those of any target, of the service `loopscope`, but it is none: it keeps its telemetry to itself
 //! and reads it where it lies, so that neither it nor another agent of the host finds and counts it.
 
+mod exports;
+mod profiling;
+
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -12,10 +15,13 @@ use loopscope_tokio::process;
 use model::catalogue;
 use model::histogram;
 use model::instrument::{Counter, HISTOGRAM_CELLS, Histogram};
-use model::label::{ExportLoss, ExportOutcome, LabelValue, ScrapeFormat, TargetError, TargetState};
+use model::label::{LabelValue, ScrapeFormat, TargetError, TargetState};
 use model::snapshot::{SharedLabels, Snapshot, Value};
 
 use crate::clock;
+use crate::config::Signal;
+pub(super) use exports::ExportMetrics;
+pub(super) use profiling::ProfilingMetrics;
 
 /// The agent's own instruments. All of its threads record.
 pub(crate) struct OwnMetrics {
@@ -29,12 +35,10 @@ pub(crate) struct OwnMetrics {
     config_read_unix_ns: AtomicI64,
     /// Whether there is a loop that measures itself.
     has_loop: bool,
-    /// Whether anything is exported; what does not happen is not told.
-    exporting: AtomicBool,
-    exports: Vec<Counter>,
-    export: Histogram,
-    export_queue_bytes: AtomicU64,
-    dropped_points: Vec<Counter>,
+    metric_exports: ExportMetrics,
+    profile_exports: ExportMetrics,
+    trace_exports: ExportMetrics,
+    profiling: ProfilingMetrics,
 }
 
 /// What tells the agent what to do.
@@ -65,11 +69,10 @@ impl OwnMetrics {
             config_usable: [AtomicBool::new(true), AtomicBool::new(true)],
             config_read_unix_ns: AtomicI64::new(unix_ns()),
             has_loop: false,
-            exporting: AtomicBool::new(false),
-            exports: ExportOutcome::ALL.iter().map(|_| counter()).collect(),
-            export: histogram(),
-            export_queue_bytes: AtomicU64::new(0),
-            dropped_points: ExportLoss::ALL.iter().map(|_| counter()).collect(),
+            metric_exports: ExportMetrics::new(exports::OF_METRICS),
+            profile_exports: ExportMetrics::new(exports::OF_PROFILES),
+            trace_exports: ExportMetrics::new(exports::OF_TRACES),
+            profiling: ProfilingMetrics::new(),
         }
     }
 
@@ -108,25 +111,18 @@ impl OwnMetrics {
         }
     }
 
-    /// From now on metrics are exported.
-    pub(super) fn exporting(&self) {
-        self.exporting.store(true, Ordering::Relaxed);
+    /// What became of the exports of a signal.
+    pub(super) fn exports(&self, signal: Signal) -> &ExportMetrics {
+        match signal {
+            Signal::Metrics => &self.metric_exports,
+            Signal::Profiles | Signal::Pyroscope => &self.profile_exports,
+            Signal::Traces => &self.trace_exports,
+        }
     }
 
-    /// An attempt to export took this long, and this came of it.
-    pub(super) fn export_took(&self, outcome: ExportOutcome, ns: u64) {
-        self.exports[outcome as usize].add(1);
-        self.export.record_ns(ns);
-    }
-
-    /// This much waits to be exported.
-    pub(super) fn export_queue_is(&self, bytes: usize) {
-        self.export_queue_bytes.store(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Points were lost on their way to the receiver.
-    pub(super) fn points_dropped(&self, cause: ExportLoss, points: u64) {
-        self.dropped_points[cause as usize].add(points);
+    /// What the continuous profiler did.
+    pub(super) fn profiling(&self) -> &ProfilingMetrics {
+        &self.profiling
     }
 
     /// Adds the agent's own series to a snapshot.
@@ -166,24 +162,10 @@ impl OwnMetrics {
             let pid = std::process::id().to_string();
             process::contents().add_to(snapshot, &SharedLabels::new([("service", SERVICE), ("pid", &pid)]));
         }
-        if self.exporting.load(Ordering::Relaxed) {
-            self.add_exports_to(snapshot, &none);
+        for exports in [&self.metric_exports, &self.profile_exports, &self.trace_exports] {
+            exports.add_to(snapshot, &none);
         }
-    }
-
-    fn add_exports_to(&self, snapshot: &mut Snapshot, none: &SharedLabels) {
-        for (outcome, exports) in ExportOutcome::ALL.iter().zip(&self.exports) {
-            let exports = Value::Counter(exports.get());
-            snapshot.push(&catalogue::LOOPSCOPE_OTLP_EXPORTS, none, &[outcome.as_str()], exports);
-        }
-        let export = Value::Histogram(self.export.get());
-        snapshot.push(&catalogue::LOOPSCOPE_OTLP_EXPORT_DURATION, none, &[], export);
-        let queue = Value::Gauge(self.export_queue_bytes.load(Ordering::Relaxed) as i64);
-        snapshot.push(&catalogue::LOOPSCOPE_OTLP_QUEUE_BYTES, none, &[], queue);
-        for (cause, points) in ExportLoss::ALL.iter().zip(&self.dropped_points) {
-            let points = Value::Counter(points.get());
-            snapshot.push(&catalogue::LOOPSCOPE_OTLP_DROPPED_POINTS, none, &[cause.as_str()], points);
-        }
+        self.profiling.add_to(snapshot, &none);
     }
 }
 

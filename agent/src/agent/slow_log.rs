@@ -3,13 +3,14 @@
 //! A histogram tells that there were some; a profile (`loopscope profile --slow`) tells which code they ran. This list
 //! tells when they were, on which loop, and which phase took the time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use attach::libuv::probes::SlowIteration;
 use attach::target::Pid;
 use model::label::LabelValue;
+use model::snapshot::{Exemplar, Trace};
 use model::time::Monotonic;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +31,8 @@ pub(super) struct Entry {
     /// `None` of a loop that has no name yet.
     pub(super) loop_name: Option<String>,
     pub(super) iteration: SlowIteration,
+    /// The span that tells of it, where spans are told.
+    pub(super) trace: Option<Trace>,
 }
 
 impl SlowLog {
@@ -42,6 +45,25 @@ impl SlowLog {
         kept.push_back(entry);
     }
 
+    /// The longest iteration of each loop, by its process, among those that ended after `since`. `now` is the present by both clocks.
+    pub(super) fn longest(
+        &self,
+        since: Monotonic,
+        now: (SystemTime, Monotonic),
+    ) -> HashMap<(String, String), Exemplar> {
+        let kept = self.kept.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut longest: HashMap<(String, String), Exemplar> = HashMap::new();
+        for entry in kept.iter().filter(|entry| entry.iteration.ended > since) {
+            let Some(name) = &entry.loop_name else { continue };
+            let key = (entry.pid.to_string(), name.clone());
+            let exemplar = entry.exemplar(now);
+            if longest.get(&key).is_none_or(|known| known.value_ns < exemplar.value_ns) {
+                longest.insert(key, exemplar);
+            }
+        }
+        longest
+    }
+
     /// All that are kept, the newest first. `now` is the present by both clocks.
     pub(super) fn json(&self, now: (SystemTime, Monotonic)) -> String {
         let kept = self.kept.lock().unwrap_or_else(|poison| poison.into_inner());
@@ -51,6 +73,19 @@ impl SlowLog {
 }
 
 impl Entry {
+    /// The iteration as one of the measurements of its loop's lag.
+    fn exemplar(&self, now: (SystemTime, Monotonic)) -> Exemplar {
+        let SlowIteration { tid, started, ended, phases, .. } = &self.iteration;
+        let phase = phases.iter().max_by_key(|(_, ns)| *ns);
+        let phase = phase.map(|(phase, _)| ("phase", phase.as_str().to_owned()));
+        Exemplar {
+            value_ns: ended.since_ns(*started),
+            time_unix_ns: unix_ns(*ended, now),
+            labels: [("thread.id", tid.to_string())].into_iter().chain(phase).collect(),
+            trace: self.trace,
+        }
+    }
+
     fn json(&self, (wall, monotonic): (SystemTime, Monotonic)) -> Value {
         let SlowIteration { tid, started, ended, phases, .. } = &self.iteration;
         let now = wall.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
@@ -67,6 +102,12 @@ impl Entry {
             "phase_seconds": phases,
         })
     }
+}
+
+/// A time by the clock of walls. `now` is the present by both clocks.
+pub(super) fn unix_ns(time: Monotonic, (wall, monotonic): (SystemTime, Monotonic)) -> u64 {
+    let wall_ns = wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    wall_ns.saturating_sub(monotonic.since_ns(time))
 }
 
 #[cfg(test)]
@@ -86,7 +127,13 @@ mod tests {
             ended: Monotonic::from_ns(number * 1_000_000_000 + 250_000_000),
             phases: vec![(Phase::Timers, 200_000_000)],
         };
-        Entry { service: "shop".into(), pid: Pid::new(17), loop_name: Some("main".into()), iteration }
+        Entry {
+            service: "shop".into(),
+            pid: Pid::new(17),
+            loop_name: Some("main".into()),
+            iteration,
+            trace: None,
+        }
     }
 
     #[test]

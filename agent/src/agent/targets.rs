@@ -13,18 +13,21 @@ mod recent;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use attach::libuv::probes::Readings;
 use attach::target::discovery::{Discovery, Scan};
 use attach::target::{Host, Pid};
+use model::catalogue;
 use model::label::TargetError;
 use model::snapshot::Snapshot;
 use model::time::Monotonic;
 
+use super::Links;
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
+use super::profiler::Wanted;
 use super::prom_client;
-use super::slow_log::SlowLog;
 use crate::config::Settings;
 use crate::{clock, console};
 use finder::{Failure, Finder, Target};
@@ -53,7 +56,7 @@ pub(crate) struct Targets {
     /// Targets that could not be read at the last scrape.
     failing: BTreeSet<Pid>,
     own: Arc<OwnMetrics>,
-    slow_log: Arc<SlowLog>,
+    links: Links,
 }
 
 /// What a reading tells of a process besides its series, for those who know more names than the catalogue.
@@ -70,7 +73,7 @@ pub(super) struct ProcessNote {
 }
 
 impl Targets {
-    pub(super) fn new(own: Arc<OwnMetrics>, slow_log: Arc<SlowLog>, settings: Settings) -> Self {
+    pub(super) fn new(own: Arc<OwnMetrics>, links: Links, settings: Settings) -> Self {
         Self {
             host: Host::read(),
             next_keeping: settings.names.has_prom_client().then(clock::monotonic),
@@ -82,7 +85,7 @@ impl Targets {
             notes: Vec::new(),
             failing: BTreeSet::new(),
             own,
-            slow_log,
+            links,
         }
     }
 
@@ -139,8 +142,15 @@ impl Targets {
         for iteration in self.prober.slow_iterations() {
             let mut outside = self.discovery.targets().filter_map(Target::outside);
             if let Some(entry) = outside.find_map(|outside| outside.slow_entry(&iteration)) {
-                self.slow_log.push(entry);
+                let mut entry = entry;
+                if let Some(spans) = &mut self.links.spans {
+                    spans.push(&mut entry);
+                }
+                self.links.slow_log.push(entry);
             }
+        }
+        if let Some(spans) = &mut self.links.spans {
+            spans.flush();
         }
         match self.keep_if_due(now) {
             Some(keeping) => next.min(keeping),
@@ -202,6 +212,7 @@ impl Targets {
             Ok(scan) => {
                 self.last_scan = Some(began);
                 self.welcome(scan);
+                self.name_the_profiled(began);
             }
             Err(error) => {
                 // What was true once may not be for long.
@@ -209,6 +220,17 @@ impl Targets {
                 console::line(format_args!("cannot list processes: /proc: {error}"));
             }
         }
+    }
+
+    /// Tells the profiler whom to profile.
+    fn name_the_profiled(&mut self, now: Monotonic) {
+        let Some(roster) = &self.links.roster else { return };
+        let rules = &self.discovery.find().settings().rules;
+        let wanted = self.discovery.targets().filter_map(|target| match target {
+            Target::Published(telemetry) => published::wanted(telemetry, rules, now),
+            Target::Outside(outside) => outside.wanted(rules),
+        });
+        roster.replace(wanted.collect::<Vec<Wanted>>());
     }
 
     fn welcome(&mut self, scan: Scan<Finder>) {
@@ -235,7 +257,8 @@ impl Targets {
     }
 
     /// Reads all targets, and the agent itself, by these names.
-    pub(crate) fn read(&mut self, names: Names) -> Snapshot {
+    /// Distributions of lag have the longest iteration since `since` as their exemplar, where iterations are known one by one.
+    pub(crate) fn read(&mut self, names: Names, since: Monotonic) -> Snapshot {
         let now = clock::monotonic();
         if self.last_scan.is_none_or(|scanned| now.since_ns(scanned) >= SCAN_AGE_MAX_NS) {
             self.scan();
@@ -270,6 +293,13 @@ impl Targets {
         if names.has_loopscope() {
             self.prober.add_to(&mut snapshot);
             self.own.add_to(&mut snapshot, &self.host, measured, unmeasurable);
+        }
+        let longest = self.links.slow_log.longest(since, (SystemTime::now(), clock::monotonic()));
+        if !longest.is_empty() {
+            snapshot.add_exemplars(&catalogue::EVENTLOOP_LAG, |series| {
+                let key = (series.label("pid")?.to_owned(), series.label("loop")?.to_owned());
+                longest.get(&key).cloned()
+            });
         }
         if names.has_prom_client() && self.next_keeping.is_none() {
             // From now on somebody asks.

@@ -17,9 +17,9 @@ use model::snapshot::Snapshot;
 use model::time::Monotonic;
 use tokio::sync::oneshot;
 
+use super::Links;
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
-use super::slow_log::SlowLog;
 use super::targets::{ProcessNote, Targets};
 use crate::clock;
 use crate::config::Settings;
@@ -27,6 +27,9 @@ use crate::error::Error;
 
 /// Scrapes that may wait while one is under way. A host has one or two Prometheus servers; more than this is a mistake.
 const SCRAPES_WAITING_MAX: usize = 4;
+
+/// A scrape tells the longest iteration of so much time.
+const EXEMPLARS_OF_NS: u64 = 60_000_000_000;
 
 /// The side of the measuring thread that others hold. The thread ends when all are dropped.
 #[derive(Clone)]
@@ -75,11 +78,7 @@ pub(super) enum NoAnswer {
 
 impl Worker {
     /// Starts the thread.
-    pub(super) fn start(
-        own: Arc<OwnMetrics>,
-        slow_log: Arc<SlowLog>,
-        settings: Settings,
-    ) -> Result<Self, Error> {
+    pub(super) fn start(own: Arc<OwnMetrics>, links: Links, settings: Settings) -> Result<Self, Error> {
         let (queue, scrapes) = sync_channel(SCRAPES_WAITING_MAX);
         let ready = Arc::new(AtomicBool::new(false));
         let reports_ready = Arc::clone(&ready);
@@ -88,7 +87,7 @@ impl Worker {
         std::thread::Builder::new()
             .name("measure".into())
             .spawn(move || {
-                let targets = Targets::new(Arc::clone(&own), slow_log, settings);
+                let targets = Targets::new(Arc::clone(&own), links, settings);
                 measure(&scrapes, targets, &own, &reports_ready, &looks_for);
             })
             .map_err(|source| Error::System { doing: "cannot start a thread", source })?;
@@ -142,6 +141,7 @@ fn measure(
     ready: &AtomicBool,
     new_settings: &Mutex<Option<Settings>>,
 ) {
+    let mut last_export = clock::monotonic();
     loop {
         let settings = new_settings.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(settings) = settings {
@@ -162,7 +162,8 @@ fn measure(
             }
             Ok(Asked::Reading(answer)) if answer.is_closed() => {}
             Ok(Asked::Reading(answer)) => {
-                let snapshot = targets.read(Names::Loopscope);
+                let since = std::mem::replace(&mut last_export, clock::monotonic());
+                let snapshot = targets.read(Names::Loopscope, since);
                 let _ = answer.send(Reading { snapshot, notes: targets.notes() });
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -172,7 +173,9 @@ fn measure(
 }
 
 fn encode(targets: &mut Targets, names: Names, format: ScrapeFormat, gzip: bool) -> Vec<u8> {
-    let snapshot = targets.read(names);
+    // A server that scrapes within a minute gets each of the longest, and knows what it has got already.
+    let since = clock::monotonic().as_ns().saturating_sub(EXEMPLARS_OF_NS);
+    let snapshot = targets.read(names, Monotonic::from_ns(since));
     let written = if gzip {
         let mut out = GzEncoder::new(Vec::new(), Compression::fast());
         prometheus::encode(format, &snapshot, &mut out).and_then(|()| out.flush()).and_then(|()| out.finish())

@@ -1,11 +1,12 @@
-//! Where metrics are exported to over OTLP, and how: by the option, by OpenTelemetry's environment variables, or by the file's
+//! Where metrics, profiles and spans are exported to over OTLP, and how: by the option, by OpenTelemetry's environment variables, or by the file's
 //! table `[otlp]`, whichever comes first.
 //!
-//! Variables: <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>. Each has a form for metrics only, which comes before
+//! Variables: <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>. Each has a form for one signal only, which comes before
 //! the one for all signals. Unlike a library, which must not disturb its program, the agent does not start where a value makes no
 //! sense.
 
 mod endpoint;
+mod signal;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,9 @@ use serde::Deserialize;
 
 use crate::cli;
 use crate::error::Error;
+pub(super) use endpoint::header;
 pub(crate) use endpoint::{Endpoint, Protocol, percent_decoded};
+pub(crate) use signal::Signal;
 
 /// OpenTelemetry's.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -29,12 +32,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE_BYTES: usize = 16 << 20;
 /// A day or more.
 const BUFFER_BYTES: usize = 256 << 20;
+/// Where Pyroscope listens.
+const PYROSCOPE_PORT: u16 = 4040;
 /// Service managers wait for 10 s or longer before they kill.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Where metrics are exported to, and how.
+/// Where a signal is exported to, and how.
 #[derive(Clone)]
 pub(crate) struct Export {
+    pub(crate) signal: Signal,
     pub(crate) endpoint: Endpoint,
     /// What goes with every request, credentials among it: not to be shown.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -93,6 +99,7 @@ pub(super) struct Written {
     buffer: Option<PathBuf>,
     buffer_size: Option<String>,
     flush: Option<String>,
+    pub(super) traces: bool,
 }
 
 /// All that may tell of the export.
@@ -102,7 +109,8 @@ pub(super) struct Given<'a> {
     /// The environment's variables, by name.
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
     /// The file's table.
-    pub(super) file: Written,
+    pub(super) file: &'a Written,
+    pub(super) signal: Signal,
 }
 
 /// A value, and where it stands.
@@ -115,8 +123,8 @@ struct Value {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum From {
     Option,
-    /// A variable for metrics only.
-    MetricsVariable,
+    /// A variable for one signal only.
+    SignalVariable,
     Variable,
     File,
 }
@@ -128,7 +136,7 @@ impl Value {
     }
 
     fn duration(&self) -> Result<Duration, Error> {
-        let is_variable = matches!(self.from, From::Variable | From::MetricsVariable);
+        let is_variable = matches!(self.from, From::Variable | From::SignalVariable);
         self.parse(|text| if is_variable { milliseconds(text) } else { cli::duration(text) })
     }
 }
@@ -140,9 +148,9 @@ impl Given<'_> {
         Some(Value { origin: name, text, from })
     }
 
-    /// A value that may stand in `OTEL_EXPORTER_OTLP_METRICS_…`, in `OTEL_EXPORTER_OTLP_…` and in the file.
+    /// A value that may stand in `OTEL_EXPORTER_OTLP_METRICS_…`, or whichever signal it is, in `OTEL_EXPORTER_OTLP_…` and in the file.
     fn value(&self, name: &str, key: &str, written: &Option<String>) -> Option<Value> {
-        self.variable(format!("OTEL_EXPORTER_OTLP_METRICS_{name}"), From::MetricsVariable)
+        self.variable(format!("OTEL_EXPORTER_OTLP_{}_{name}", self.signal.variable()), From::SignalVariable)
             .or_else(|| self.variable(format!("OTEL_EXPORTER_OTLP_{name}"), From::Variable))
             .or_else(|| in_file(key, written))
     }
@@ -156,7 +164,7 @@ fn in_file(key: &str, written: &Option<String>) -> Option<Value> {
 impl Export {
     /// What all that is given makes together; `None` where no endpoint is given, for then nothing is exported.
     pub(super) fn new(given: Given<'_>) -> Result<Option<Self>, Error> {
-        let file = &given.file;
+        let (file, signal) = (given.file, given.signal);
         let option = given.option.map(|text| Value {
             origin: "--otlp-endpoint".into(),
             text: text.into(),
@@ -170,9 +178,9 @@ impl Export {
         let insecure =
             given.value("INSECURE", "", &None).is_some_and(|it| it.text.eq_ignore_ascii_case("true"));
         let endpoint = endpoint.parse(|text| match endpoint.from {
-            From::MetricsVariable => Endpoint::whole(text, protocol, insecure),
-            From::Variable => Endpoint::base(text, protocol, insecure),
-            From::Option | From::File => Endpoint::either(text, protocol, insecure),
+            From::SignalVariable => Endpoint::whole(text, protocol, insecure),
+            From::Variable => Endpoint::base(text, signal, protocol, insecure),
+            From::Option | From::File => Endpoint::either(text, signal, protocol, insecure),
         })?;
         let headers = match given.value("HEADERS", "headers", &None) {
             Some(value) => value.parse(endpoint::headers)?,
@@ -187,7 +195,7 @@ impl Export {
             .variable("OTEL_METRIC_EXPORT_INTERVAL".into(), From::Variable)
             .or_else(|| in_file("interval", &file.interval));
         let preference = given
-            .variable("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE".into(), From::MetricsVariable)
+            .variable("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE".into(), From::SignalVariable)
             .or_else(|| in_file("temporality", &file.temporality));
         let path = |name, key, written| given.value(name, key, written).map(|it| PathBuf::from(it.text));
         let tls = TlsFiles {
@@ -198,6 +206,7 @@ impl Export {
         let duration = |value: Option<Value>, default| value.map_or(Ok(default), |value| value.duration());
         let amount = |value: Option<Value>, default| value.map_or(Ok(default), |value| value.parse(bytes));
         Ok(Some(Self {
+            signal,
             endpoint,
             headers,
             gzip: gzip.map_or(Ok(true), |value| value.parse(compression))?,
@@ -206,10 +215,43 @@ impl Export {
             preference: preference.map_or(Ok(Preference::Cumulative), |value| value.parse(temporality))?,
             tls,
             queue_bytes: amount(in_file("queue", &file.queue), QUEUE_BYTES)?,
-            buffer: file.buffer.clone(),
+            // A directory is for one queue.
+            buffer: file.buffer.clone().filter(|_| signal == Signal::Metrics),
             buffer_bytes: amount(in_file("buffer_size", &file.buffer_size), BUFFER_BYTES)?,
             flush: duration(in_file("flush", &file.flush), FLUSH)?,
         }))
+    }
+}
+
+impl Export {
+    /// Profiles to a Pyroscope, which takes them as pprof: it needs nothing of what OTLP has to be told but for the files of TLS.
+    pub(super) fn pyroscope(
+        url: &str,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        tls: TlsFiles,
+    ) -> Result<Self, String> {
+        let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let mut endpoint = Endpoint::either(&with_scheme, Signal::Pyroscope, Some(Protocol::Http), true)?;
+        if !with_scheme.trim_start_matches("https://").trim_start_matches("http://").contains(':')
+            && !endpoint.tls
+        {
+            endpoint.port = PYROSCOPE_PORT;
+        }
+        Ok(Self {
+            signal: Signal::Pyroscope,
+            endpoint,
+            headers,
+            // A pprof file is compressed already.
+            gzip: false,
+            timeout: TIMEOUT,
+            interval: INTERVAL,
+            preference: Preference::Cumulative,
+            tls,
+            queue_bytes: QUEUE_BYTES,
+            buffer: None,
+            buffer_bytes: 0,
+            flush: FLUSH,
+        })
     }
 }
 
@@ -220,8 +262,17 @@ impl fmt::Display for Export {
             Preference::Delta => "delta",
             Preference::LowMemory => "lowmemory",
         };
-        write!(f, "{}, every {}", self.endpoint, humantime::format_duration(self.interval))?;
-        write!(f, ", {preference}, {}", if self.gzip { "gzip" } else { "not compressed" })?;
+        if self.signal == Signal::Pyroscope {
+            write!(f, "Pyroscope at {}", self.endpoint.authority())?;
+        } else {
+            write!(f, "{}", self.endpoint)?;
+        }
+        if self.signal == Signal::Metrics {
+            write!(f, ", every {}, {preference}", humantime::format_duration(self.interval))?;
+        }
+        if self.signal != Signal::Pyroscope {
+            f.write_str(if self.gzip { ", gzip" } else { ", not compressed" })?;
+        }
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         if !names.is_empty() {
             write!(f, ", with {}", names.join(", "))?;

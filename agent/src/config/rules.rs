@@ -10,6 +10,8 @@ use wildmatch::WildMatch;
 pub(crate) struct Rules {
     tiers: Tiers,
     rules: Vec<Written>,
+    /// Whether what no rule tells of is profiled.
+    profile: bool,
 }
 
 /// A rule as it is written. Patterns know `*` and `?`; those that are not given fit every process.
@@ -41,6 +43,8 @@ pub(crate) struct Written {
     pub(super) tier: Option<Tiers>,
     /// The label `service` that it gets instead.
     pub(super) rename: Option<String>,
+    /// Whether it is profiled all the time, instead of what holds for all.
+    pub(super) profile: Option<bool>,
 }
 
 fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<WildMatch>, D::Error> {
@@ -68,7 +72,25 @@ pub(crate) enum Decision {
 impl Rules {
     /// These rules, with the tiers of what none of them fits.
     pub(crate) fn new(tiers: Tiers, rules: Vec<Written>) -> Self {
-        Self { tiers, rules }
+        Self { tiers, rules, profile: false }
+    }
+
+    /// Whether processes are profiled of which no rule says whether they are.
+    pub(super) fn profile_unless_told(&mut self, profile: bool) {
+        self.profile = profile;
+    }
+
+    /// Whether some process may be profiled all the time.
+    pub(super) fn ask_for_profiles(&self) -> bool {
+        self.profile || self.rules.iter().any(|rule| rule.profile == Some(true))
+    }
+
+    /// Whether a process is profiled all the time.
+    pub(crate) fn profiles(&self, facts: &Facts) -> bool {
+        match self.rules.iter().find(|rule| rule.fits(facts)) {
+            Some(rule) => rule.include && rule.profile.unwrap_or(self.profile),
+            None => self.profile,
+        }
     }
 
     /// The tiers of what no rule fits.

@@ -89,7 +89,7 @@ fn what_was_understood_is_told() {
 fn every_key_is_documented_and_every_documented_example_is_understood() {
     let document = include_str!("../../../docs/configuration.md");
     // Whatever is unknown, the error lists what is known.
-    for text in ["zzz = 1", "[otlp]\nzzz = 1", "[[rule]]\nzzz = 1"] {
+    for text in ["zzz = 1", "[otlp]\nzzz = 1", "[profiling]\nzzz = 1", "[[rule]]\nzzz = 1"] {
         let error = toml::from_str::<File>(text).unwrap_err();
         let known = error.message().split('`').skip(3).step_by(2).collect::<Vec<_>>();
         assert!(known.len() >= 5, "{error}");
@@ -161,4 +161,22 @@ fn an_option_may_take_back_what_the_file_says() {
     assert_eq!(names(&[]), Names::Both);
     assert_eq!(names(&["--prom-client=false"]), Names::Loopscope);
     assert_eq!(names(&["--prom-client"]), Names::Both);
+}
+
+#[test]
+fn a_rule_says_who_is_profiled_and_comes_before_what_holds_for_all() {
+    use attach::target::{Facts, Pid, Process};
+    let own = Process::open(Pid::new(std::process::id())).unwrap();
+    let facts = Facts::read(&own).unwrap();
+    let profiles = |text: &str, all| {
+        let mut settings = Settings::of(parse(Path::new("x.toml"), text).unwrap(), &options(&[]));
+        settings.rules.profile_unless_told(all);
+        (settings.rules.profiles(&facts), settings.rules.ask_for_profiles())
+    };
+    assert_eq!(profiles("", false), (false, false));
+    assert_eq!(profiles("", true), (true, true));
+    assert_eq!(profiles("[[rule]]\nprofile = true", false), (true, true));
+    assert_eq!(profiles("[[rule]]\nname = 'other'\nprofile = true", false), (false, true));
+    assert_eq!(profiles("[[rule]]\nprofile = false", true), (false, true));
+    assert_eq!(profiles("[[rule]]\ninclude = false", true), (false, true));
 }

@@ -20,6 +20,12 @@ impl fmt::Display for Settings {
         if let Some(export) = &self.export {
             writeln!(f, "otlp     {export}")?;
         }
+        if let Some(traces) = &self.traces {
+            writeln!(f, "traces   {traces}")?;
+        }
+        if let Some(profiling) = &self.profiling {
+            writeln!(f, "profile  {profiling}")?;
+        }
         for (number, rule) in self.rules.iter().enumerate() {
             writeln!(f, "{:<9}{rule}", format!("rule {}", number + 1))?;
         }
@@ -51,6 +57,11 @@ impl fmt::Display for Written {
         f.write_str("measured")?;
         if let Some(tiers) = self.tier {
             write!(f, ", tier {tiers}")?;
+        }
+        match self.profile {
+            Some(true) => f.write_str(", profiled")?,
+            Some(false) => f.write_str(", not profiled")?,
+            None => {}
         }
         if let Some(service) = &self.rename {
             write!(f, ", as service '{service}'")?;

@@ -147,6 +147,13 @@ impl Observer {
         self.loops.iter().map(|observed| (observed.address, observed.name.as_str()))
     }
 
+    /// The threads that loops run on, each with the loop's name.
+    pub fn threads(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.loops
+            .iter()
+            .map(|observed| (observed.tid.unwrap_or(self.threads.main()), observed.name.as_str()))
+    }
+
     /// How many handles of each type keep the main loop alive, by [`HandleType`]; `None` where they cannot be counted.
     pub fn referenced_handles(&self) -> Option<[i64; HandleType::ALL.len()]> {
         let main = self.loops.iter().find(|observed| observed.name == "main")?;

@@ -43,6 +43,7 @@ use super::process::Processes;
 use super::symbolize::images::Images;
 use super::symbolize::kernel::KernelTable;
 use super::unwind::{End, Unwinder, lookup};
+use names::Known;
 use origins::Origins;
 use raw::{NodeId, RawStacks};
 
@@ -57,6 +58,7 @@ pub struct Converter {
     stacks: RawStacks,
     samples: Vec<RawSample>,
     origins: Origins,
+    known: Known,
     last_event: Monotonic,
     addresses: Vec<u64>,
 }
@@ -96,6 +98,7 @@ impl Converter {
             stacks: RawStacks::default(),
             samples: Vec::new(),
             origins: Origins::default(),
+            known: Known::default(),
             last_event: Monotonic::default(),
             addresses: Vec::new(),
         }
@@ -146,8 +149,37 @@ impl Converter {
     }
 
     /// Names everything and gives the profile.
-    pub fn finish(self) -> Conversion {
-        finish::finish(self)
+    pub fn finish(mut self) -> Conversion {
+        finish::finish(&mut self)
+    }
+
+    /// Names everything that was taken so far and gives it as a profile; what comes next belongs to the next one, which begins
+    /// as `next` says. Processes, files and names are remembered, so that a program is looked at once and not for each profile.
+    pub fn window(&mut self, next: Recording) -> Conversion {
+        // The strings so far are those of processes and threads.
+        let strings = self.profile.strings.clone();
+        let conversion = finish::finish(self);
+        self.profile = Profile { recording: next, strings, ..Profile::default() };
+        self.processes.forget_rows();
+        let ended = self.origins.perf_maps.iter_mut().filter(|map| !self.processes.has(map.pid));
+        ended.for_each(|map| map.close());
+        conversion
+    }
+
+    /// Forgets a process of which no more events will come.
+    pub fn forget(&mut self, pid: u32) {
+        self.processes.forget(pid);
+    }
+
+    /// How much is remembered from one [window](Self::window) to the next, as a number of rows in all tables. It grows with the programs
+    /// that come and go; a new converter begins at nothing.
+    pub fn remembered(&self) -> usize {
+        self.known.addresses() + self.origins.rows.len() + self.profile.strings.iter().len()
+    }
+
+    /// How many object files are held open.
+    pub fn images(&self) -> usize {
+        self.images.len()
     }
 
     fn saw(&mut self, time: Monotonic) {

@@ -119,6 +119,22 @@ impl Processes {
         }
     }
 
+    /// Whether anything is known of a process.
+    pub(crate) fn has(&self, pid: u32) -> bool {
+        self.by_pid.contains_key(&pid)
+    }
+
+    /// Forgets a process.
+    pub(crate) fn forget(&mut self, pid: u32) {
+        self.by_pid.remove(&pid);
+    }
+
+    /// Another profile begins: threads get rows there as they are seen.
+    pub(crate) fn forget_rows(&mut self) {
+        let threads = self.by_pid.values_mut().flat_map(|process| process.threads.values_mut());
+        threads.for_each(|thread| thread.row = None);
+    }
+
     /// The thread's row in the profile, which is added if the thread has none or has changed its name.
     pub(crate) fn thread(
         &mut self,

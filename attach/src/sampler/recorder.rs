@@ -27,6 +27,7 @@
 mod buffers;
 mod command;
 mod existing;
+mod fleet;
 mod inheritance;
 mod options;
 mod outlet;
@@ -45,6 +46,7 @@ use std::time::Duration;
 use model::time::Monotonic;
 
 pub use command::{Ended, Exit, Launched};
+pub use fleet::Fleet;
 pub use options::{Mode, Notice, RecordOptions};
 
 use crate::Error;

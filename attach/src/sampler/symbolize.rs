@@ -65,6 +65,26 @@ impl Symbols {
         &self.places[start..end]
     }
 
+    /// Adds the places of the addresses of another, behind those that are there.
+    pub(crate) fn append(&mut self, other: &Symbols) {
+        self.stripped |= other.stripped;
+        let mut start = 0;
+        for &end in &other.ends {
+            for place in &other.places[start..end] {
+                let function = self.strings.intern(other.strings.get(place.function));
+                let file = self.strings.intern(other.strings.get(place.file));
+                self.places.push(Place { function, file, ..*place });
+            }
+            self.ends.push(self.places.len());
+            start = end;
+        }
+    }
+
+    /// How many addresses it has places of.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// Adds the places of the next address.
     fn push(&mut self, places: impl IntoIterator<Item = Place>) {
         self.places.extend(places);

@@ -102,6 +102,11 @@ impl<F: Find> Discovery<F> {
     }
 
     /// What looks.
+    pub fn find(&self) -> &F {
+        &self.find
+    }
+
+    /// What looks.
     pub fn find_mut(&mut self) -> &mut F {
         &mut self.find
     }

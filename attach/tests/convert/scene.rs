@@ -107,6 +107,14 @@ impl Scene {
         self.converter.event(event);
     }
 
+    pub(crate) fn window(&mut self) -> Conversion {
+        self.converter.window(Recording::default())
+    }
+
+    pub(crate) fn forget(&mut self, pid: u32) {
+        self.converter.forget(pid);
+    }
+
     pub(crate) fn finish(self) -> Conversion {
         self.converter.finish()
     }

@@ -274,3 +274,39 @@ fn the_duration_is_that_of_the_events_unless_it_is_given() {
     let profile = scene.finish().profile;
     assert_eq!(profile.recording.duration_ns, profile.samples[0].time.as_ns());
 }
+
+#[test]
+fn a_window_has_its_own_samples_and_knows_what_was_mapped_before_it() {
+    let mut scene = made(&["main", "handle", "hash"]);
+    scene.rename(PID, WORKER, "worker", false);
+    scene.sample(&[], &[at(2), at(1), at(0)]);
+    scene.sample_of(PID, WORKER, &[], &[at(0)]);
+    assert_eq!(folded(&scene.window()), "server/server;main;handle;hash 1\nserver/worker;main 1\n");
+    assert_eq!(folded(&scene.window()), "");
+    scene.sample(&[], &[at(1), at(0)]);
+    scene.sample(&[], &[at(2), at(1), at(0)]);
+    let conversion = scene.window();
+    assert_eq!(folded(&conversion), "server/server;main;handle 1\nserver/server;main;handle;hash 1\n");
+    assert_eq!(conversion.profile.threads.len(), 1, "the worker took no sample");
+}
+
+#[test]
+fn what_a_process_makes_between_two_windows_has_its_new_names() {
+    let mut scene = made(&["main", "old"]);
+    scene.sample(&[], &[at(1), at(0)]);
+    assert_eq!(folded(&scene.window()), "server/server;main;old 1\n");
+    let path = scene.proc_dir().join(format!("{PID}/root/tmp/perf-7.map"));
+    let mut map = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    std::io::Write::write_all(&mut map, format!("{:x} 100 new\n", MADE + 0x100).as_bytes()).unwrap();
+    scene.sample(&[], &[at(1), at(0)]);
+    assert_eq!(folded(&scene.window()), "server/server;main;new 1\n");
+}
+
+#[test]
+fn a_process_that_is_forgotten_is_named_in_its_last_window() {
+    let mut scene = made(&["main"]);
+    scene.sample(&[], &[at(0)]);
+    scene.forget(PID);
+    assert_eq!(folded(&scene.window()), "server/server;main 1\n");
+    assert!(scene.finish().profile.samples.is_empty());
+}

@@ -1,6 +1,7 @@
 //! Writing: the points of one process, as a part of a request.
 
 use model::histogram::{self, Histogram};
+use model::snapshot::Exemplar;
 use prost::Message;
 
 use super::stream::{Instrument, Stream};
@@ -16,7 +17,7 @@ pub enum Temporality {
 }
 
 /// An attribute's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Attribute {
     /// Text.
     Text(String),
@@ -46,6 +47,8 @@ pub struct Point {
     pub time_unix_ns: u64,
     /// What was read.
     pub value: Number,
+    /// One of the durations that a distribution holds.
+    pub exemplar: Option<Exemplar>,
 }
 
 /// What is measured of one process.
@@ -55,7 +58,7 @@ pub struct Point {
 /// use model::catalogue::EVENTLOOP_ITERATIONS;
 ///
 /// let mut shop = ResourceMetrics::new(vec![("service.name", Attribute::Text("shop".into()))]);
-/// let point = Point { attributes: vec![], start_unix_ns: 1, time_unix_ns: 2, value: Number::Integer(17) };
+/// let point = Point { attributes: vec![], start_unix_ns: 1, time_unix_ns: 2, value: Number::Integer(17), exemplar: None };
 /// shop.push(Stream::of(&EVENTLOOP_ITERATIONS), Temporality::Cumulative, point);
 /// let mut request = Vec::new();
 /// shop.encode("0.1.0", &mut request);
@@ -95,6 +98,7 @@ impl ResourceMetrics {
         let attributes =
             point.attributes.into_iter().map(|(name, value)| key_value(name, Attribute::Text(value)));
         let attributes = attributes.collect();
+        let exemplar = point.exemplar;
         let (start_time_unix_nano, time_unix_nano) = (point.start_unix_ns, point.time_unix_ns);
         let number = |value| wire::NumberPoint {
             attributes,
@@ -114,6 +118,7 @@ impl ResourceMetrics {
                     attributes: std::mem::take(&mut number(Number::Integer(0)).attributes),
                     start_time_unix_nano,
                     time_unix_nano,
+                    exemplars: exemplar.iter().map(wire::Exemplar::of).collect(),
                     ..wire::HistogramPoint::of(&histogram)
                 });
             }
@@ -124,13 +129,9 @@ impl ResourceMetrics {
     /// Appends it to a request, as measured by this version of Loopscope. Requests that are written one behind the other are one
     /// request with what all of them hold.
     pub fn encode(self, version: &str, request: &mut Vec<u8>) {
-        let attributes = self.resource.into_iter().map(|(name, value)| key_value(name, value));
         let part = wire::ResourceMetrics {
-            resource: Some(wire::Resource { attributes: attributes.collect() }),
-            scope_metrics: vec![wire::ScopeMetrics {
-                scope: Some(wire::Scope { name: SCOPE.to_owned(), version: version.to_owned() }),
-                metrics: self.metrics,
-            }],
+            resource: Some(resource(self.resource)),
+            scope_metrics: vec![wire::ScopeMetrics { scope: Some(scope(version)), metrics: self.metrics }],
         };
         wire::Request { resource_metrics: vec![part] }.encode(request).expect("a vector grows");
     }
@@ -165,6 +166,23 @@ impl wire::Metric {
     }
 }
 
+impl wire::Exemplar {
+    fn of(exemplar: &Exemplar) -> Self {
+        let attributes = exemplar.labels.iter().map(|(name, value)| {
+            // Numbers are numbers where the conventions have them so.
+            let number = value.parse().ok().filter(|_| *name == "thread.id").map(Attribute::Integer);
+            key_value(name, number.unwrap_or_else(|| Attribute::Text(value.clone())))
+        });
+        Self {
+            filtered_attributes: attributes.collect(),
+            time_unix_nano: exemplar.time_unix_ns,
+            value: Some(exemplar.value_ns as f64 / 1e9),
+            span_id: exemplar.trace.map_or_else(Vec::new, |trace| trace.span_id.to_vec()),
+            trace_id: exemplar.trace.map_or_else(Vec::new, |trace| trace.trace_id.to_vec()),
+        }
+    }
+}
+
 impl wire::HistogramPoint {
     /// Our bucket `k` ends at `2^(k/8)`, where OTLP's bucket `k` begins at scale 3: what we call `k` is `k - 1` there.
     fn of(histogram: &Histogram) -> Self {
@@ -187,12 +205,27 @@ impl wire::HistogramPoint {
     }
 }
 
-fn key_value(name: &str, value: Attribute) -> wire::KeyValue {
+/// A resource with these attributes.
+pub(super) fn resource(attributes: Vec<(&'static str, Attribute)>) -> wire::Resource {
+    let attributes = attributes.into_iter().map(|(name, value)| key_value(name, value));
+    wire::Resource { attributes: attributes.collect() }
+}
+
+/// This version of Loopscope as the one who measured.
+pub(super) fn scope(version: &str) -> wire::Scope {
+    wire::Scope { name: SCOPE.to_owned(), version: version.to_owned() }
+}
+
+pub(super) fn key_value(name: &str, value: Attribute) -> wire::KeyValue {
+    wire::KeyValue { key: name.to_owned(), value: Some(any_value(value)), key_strindex: 0 }
+}
+
+pub(super) fn any_value(value: Attribute) -> wire::AnyValue {
     let value = match value {
         Attribute::Text(text) => wire::AnyValueKind::Text(text),
         Attribute::Integer(number) => wire::AnyValueKind::Integer(number),
     };
-    wire::KeyValue { key: name.to_owned(), value: Some(wire::AnyValue { value: Some(value) }) }
+    wire::AnyValue { value: Some(value) }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! between our boundaries, so that counts would be guesses.
 
 use model::histogram::Histogram;
+use model::snapshot::Exemplar;
 
 /// A bound: `2^(index / 8)` seconds.
 pub(super) struct Bound {
@@ -54,6 +55,12 @@ pub(super) fn cumulative_counts(histogram: &Histogram) -> impl Iterator<Item = (
         }
         (bound, count)
     })
+}
+
+/// The first bucket that holds an exemplar; behind all bounds is infinity.
+pub(super) fn bucket_of(exemplar: &Exemplar) -> usize {
+    let seconds = exemplar.value_ns as f64 / 1e9;
+    BOUNDS.iter().position(|bound| seconds <= bound.seconds).unwrap_or(BOUNDS.len())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io;
 
 use model::catalogue::{Kind, Metric, Unit};
 use model::histogram::Histogram;
-use model::snapshot::{Series, Snapshot, Value};
+use model::snapshot::{Exemplar, Series, Snapshot, Value};
 
 use super::classic;
 use crate::number::{push_decimal, push_integer};
@@ -104,16 +104,27 @@ impl Lines {
                 }
                 push_number(text, metric.unit, reading.unsigned_abs());
             }),
-            Value::Histogram(histogram) => self.histogram(metric, histogram),
+            Value::Histogram(histogram) => {
+                // The older format has no place for one.
+                let exemplar = series.exemplar.as_deref().filter(|_| self.dialect == Dialect::OpenMetrics);
+                self.histogram(metric, histogram, exemplar);
+            }
         }
     }
 
-    fn histogram(&mut self, metric: &Metric, histogram: &Histogram) {
+    fn histogram(&mut self, metric: &Metric, histogram: &Histogram, exemplar: Option<&Exemplar>) {
         let count = histogram.count();
-        for (bound, at_most) in classic::cumulative_counts(histogram) {
-            self.line(metric.name, "_bucket", Some(bound.le), |text| push_integer(text, at_most));
+        let bucket = exemplar.map(classic::bucket_of);
+        for (index, (bound, at_most)) in classic::cumulative_counts(histogram).enumerate() {
+            self.line(metric.name, "_bucket", Some(bound.le), |text| {
+                push_integer(text, at_most);
+                push_exemplar(text, exemplar.filter(|_| bucket == Some(index)));
+            });
         }
-        self.line(metric.name, "_bucket", Some("+Inf"), |text| push_integer(text, count));
+        self.line(metric.name, "_bucket", Some("+Inf"), |text| {
+            push_integer(text, count);
+            push_exemplar(text, exemplar.filter(|_| bucket == Some(classic::BOUNDS.len())));
+        });
         self.line(metric.name, "_sum", None, |text| push_number(text, metric.unit, histogram.sum_ns()));
         self.line(metric.name, "_count", None, |text| push_integer(text, count));
     }
@@ -135,6 +146,36 @@ impl Lines {
         value(&mut self.text);
         self.push("\n");
     }
+}
+
+/// The most characters that names and values of an exemplar may have, by the specification.
+const EXEMPLAR_CHARACTERS_MAX: usize = 128;
+
+/// Writes an exemplar behind its bucket's count: `# {labels} value time`.
+fn push_exemplar(text: &mut Vec<u8>, exemplar: Option<&Exemplar>) {
+    let Some(exemplar) = exemplar else { return };
+    let trace = exemplar.trace.map(|trace| trace.in_hexadecimal());
+    let trace = trace.into_iter().flat_map(|(trace, span)| [("trace_id", trace), ("span_id", span)]);
+    // Dots are for OpenTelemetry.
+    let own = exemplar.labels.iter().map(|(name, value)| (*name, value.clone()));
+    text.extend_from_slice(b" # {");
+    let (mut characters, mut separator) = (0, "");
+    for (name, value) in trace.chain(own) {
+        characters += name.chars().count() + value.chars().count();
+        if characters > EXEMPLAR_CHARACTERS_MAX {
+            break;
+        }
+        text.extend_from_slice(separator.as_bytes());
+        text.extend(name.bytes().map(|byte| if byte == b'.' { b'_' } else { byte }));
+        text.extend_from_slice(b"=\"");
+        push_escaped(text, &value, true);
+        text.push(b'"');
+        separator = ",";
+    }
+    text.extend_from_slice(b"} ");
+    push_decimal(text, exemplar.value_ns, 9);
+    text.push(b' ');
+    push_decimal(text, exemplar.time_unix_ns, 9);
 }
 
 /// Writes a help text or a label's value; in help texts of the older format quotes stand for themselves.

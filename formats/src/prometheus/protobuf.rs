@@ -9,7 +9,7 @@ use std::io;
 
 use model::catalogue::{Kind, Metric, Unit};
 use model::histogram::{self, Histogram};
-use model::snapshot::{Series, Snapshot, Value};
+use model::snapshot::{Exemplar, Series, Snapshot, Value};
 use prost::Message;
 
 use super::classic;
@@ -96,9 +96,32 @@ impl wire::Metric {
                 made.counter = Some(wire::Counter { value: Some(number(*count as f64)) })
             }
             Value::Gauge(reading) => made.gauge = Some(wire::Gauge { value: Some(number(*reading as f64)) }),
-            Value::Histogram(histogram) => made.histogram = Some(wire::Histogram::of(histogram, buckets)),
+            Value::Histogram(histogram) => {
+                let mut histogram = wire::Histogram::of(histogram, buckets);
+                histogram.exemplars.extend(series.exemplar.as_deref().map(wire::Exemplar::of));
+                made.histogram = Some(histogram);
+            }
         }
         made
+    }
+}
+
+impl wire::Exemplar {
+    fn of(exemplar: &Exemplar) -> Self {
+        let trace = exemplar.trace.map(|trace| trace.in_hexadecimal());
+        let trace = trace.into_iter().flat_map(|(trace, span)| [("trace_id", trace), ("span_id", span)]);
+        let own = exemplar.labels.iter().map(|(name, value)| (*name, value.clone()));
+        let label = trace
+            .chain(own)
+            .map(|(name, value)| wire::Label { name: Some(name.replace('.', "_")), value: Some(value) });
+        Self {
+            label: label.collect(),
+            value: Some(exemplar.value_ns as f64 / 1e9),
+            timestamp: Some(wire::Timestamp {
+                seconds: (exemplar.time_unix_ns / 1_000_000_000) as i64,
+                nanos: (exemplar.time_unix_ns % 1_000_000_000) as i32,
+            }),
+        }
     }
 }
 
@@ -211,6 +234,28 @@ mod wire {
         pub(super) positive_span: Vec<Span>,
         #[prost(sint64, repeated, tag = "13")]
         pub(super) positive_delta: Vec<i64>,
+        /// Of native histograms, whatever the bucket.
+        #[prost(message, repeated, tag = "16")]
+        pub(super) exemplars: Vec<Exemplar>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Exemplar {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) label: Vec<Label>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) value: Option<f64>,
+        #[prost(message, optional, tag = "3")]
+        pub(super) timestamp: Option<Timestamp>,
+    }
+
+    /// `google.protobuf.Timestamp`.
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(super) struct Timestamp {
+        #[prost(int64, tag = "1")]
+        pub(super) seconds: i64,
+        #[prost(int32, tag = "2")]
+        pub(super) nanos: i32,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]

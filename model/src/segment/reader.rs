@@ -115,6 +115,17 @@ impl Contents {
         }
     }
 
+    /// The loops that know their threads: the thread, in the writer's pid namespace, and the value of `loop` in the loop's series.
+    pub fn loops(&self) -> Vec<(u64, String)> {
+        let loops = self.scopes.iter().filter(|it| it.kind == ScopeKind::Loop && it.thread_id != 0);
+        let named = |scope: &ScopeReading| {
+            let labels = self.labels_of(scope, &SharedLabels::default());
+            let name = labels.iter().find(|(name, _)| *name == "loop").map(|(_, value)| value.to_owned());
+            (scope.thread_id, name.unwrap_or_default())
+        };
+        loops.map(named).collect()
+    }
+
     fn labels_of(&self, scope: &ScopeReading, target: &SharedLabels) -> SharedLabels {
         let is_namesake = |other: &ScopeReading| other.kind == scope.kind && other.name == scope.name;
         let is_first = || !self.scopes.iter().any(|other| is_namesake(other) && other.index < scope.index);

@@ -46,6 +46,25 @@ pub fn window_unix_ns(bytes: &[u8]) -> Range<u64> {
     start..start + duration
 }
 
+/// The labels of each sample that are text.
+///
+/// # Panics
+/// If the file is not well-formed.
+pub fn sample_labels(bytes: &[u8]) -> Vec<Vec<(String, String)>> {
+    let message = decompress(bytes);
+    let strings: Vec<String> =
+        fields(&message).filter(|(number, _)| *number == 6).map(|(_, field)| field.text()).collect();
+    let label = |message: &[u8]| {
+        let text = |wanted| strings[number(message, wanted) as usize].clone();
+        (text(1), text(2))
+    };
+    let labels = |sample: &[u8]| -> Vec<(String, String)> {
+        let labels = fields(sample).filter(|(number, _)| *number == 3);
+        labels.map(|(_, field)| label(field.message())).filter(|(_, value)| !value.is_empty()).collect()
+    };
+    fields(&message).filter(|(number, _)| *number == 2).map(|(_, sample)| labels(sample.message())).collect()
+}
+
 fn decompress(bytes: &[u8]) -> Vec<u8> {
     let mut message = Vec::new();
     GzDecoder::new(bytes).read_to_end(&mut message).expect("gzip");

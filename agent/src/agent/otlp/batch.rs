@@ -7,7 +7,7 @@ use attach::target::{Figures, Host, Pid, Process};
 use formats::otlp::{Instrument, Number, Point, ResourceMetrics, Stream, Temporality};
 use model::catalogue::{self, Metric, Unit, semantic};
 use model::label::{LabelValue, LoopState};
-use model::snapshot::{Series, Value};
+use model::snapshot::{Exemplar, Series, Value};
 
 use super::resource::Resources;
 use super::series::{Key, Sums};
@@ -139,7 +139,7 @@ impl Batcher {
             for (mode, ns) in [("user", note.user_ns), ("system", note.system_ns)] {
                 let mut attributes = attributes.clone();
                 attributes.push(("cpu.mode", mode.to_owned()));
-                self.tell_sum(told, metric, stream, attributes, &Value::Counter(ns), part);
+                self.tell_sum(told, metric, stream, attributes, (&Value::Counter(ns), None), part);
             }
             return;
         }
@@ -154,7 +154,10 @@ impl Batcher {
                 let point = Point { start_unix_ns, ..told.reading(attributes, number) };
                 part.push(stream, Temporality::Cumulative, point);
             }
-            value => self.tell_sum(told, metric, stream, attributes, value, part),
+            value => {
+                let value = (value, series.exemplar.as_deref());
+                self.tell_sum(told, metric, stream, attributes, value, part);
+            }
         }
     }
 
@@ -164,7 +167,7 @@ impl Batcher {
         metric: &'static Metric,
         stream: Stream,
         attributes: Vec<(&'static str, String)>,
-        value: &Value,
+        (value, exemplar): (&Value, Option<&Exemplar>),
         part: &mut ResourceMetrics,
     ) {
         let zero_unix_ns = self.zero_unix_ns(told, metric);
@@ -176,6 +179,7 @@ impl Batcher {
                 start_unix_ns: sum.start_unix_ns,
                 time_unix_ns: told.now_unix_ns,
                 value: number(metric, &sum.value),
+                exemplar: exemplar.cloned(),
             };
             part.push(stream, temporality, point);
         }
@@ -208,7 +212,7 @@ impl Batcher {
             let state = series.label(LoopState::LABEL.name).unwrap_or_default();
             let attributes = vec![("loop", name.clone()), ("nodejs.eventloop.state", state.to_owned())];
             let stream = Stream::derived(&semantic::NODEJS_EVENTLOOP_TIME, Instrument::Counter);
-            self.tell_sum(told, metric, stream, attributes, &Value::Counter(*ns), part);
+            self.tell_sum(told, metric, stream, attributes, (&Value::Counter(*ns), None), part);
             let key = (pid, name);
             let is_idle = state == LoopState::Idle.as_str();
             self.loop_times.entry(key.clone()).or_default()[usize::from(is_idle)] = *ns;
@@ -233,7 +237,7 @@ impl Batcher {
 impl Told<'_> {
     /// A point that is no sum.
     fn reading(&self, attributes: Vec<(&'static str, String)>, value: Number) -> Point {
-        Point { attributes, start_unix_ns: 0, time_unix_ns: self.now_unix_ns, value }
+        Point { attributes, start_unix_ns: 0, time_unix_ns: self.now_unix_ns, value, exemplar: None }
     }
 }
 

@@ -23,7 +23,6 @@ use super::tls;
 use crate::config::{Export, Protocol};
 use crate::error::Error;
 
-const GRPC_METHOD: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
 const AGENT: &str = concat!("loopscope/", env!("CARGO_PKG_VERSION"));
 
 /// Of an answer no more is read: it says a sentence.
@@ -119,7 +118,7 @@ impl Client {
                 let scheme = if endpoint.tls { "https" } else { "http" };
                 let timeout = format!("{}m", self.export.timeout.as_millis().min(99_999_999));
                 let request = request
-                    .uri(format!("{scheme}://{}{GRPC_METHOD}", endpoint.authority()))
+                    .uri(format!("{scheme}://{}{}", endpoint.authority(), self.export.signal.grpc_method()))
                     .header(CONTENT_TYPE, "application/grpc")
                     .header(TE, "trailers")
                     .header("grpc-timeout", timeout);
@@ -129,7 +128,7 @@ impl Client {
                 let request = request
                     .uri(&endpoint.path)
                     .header(HOST, endpoint.authority())
-                    .header(CONTENT_TYPE, "application/x-protobuf");
+                    .header(CONTENT_TYPE, self.export.signal.content_type());
                 if payload.is_gzip { request.header(CONTENT_ENCODING, "gzip") } else { request }
             }
         };

@@ -9,31 +9,40 @@ use std::time::{Duration, UNIX_EPOCH};
 use attach::target::{Facts, Pid, Process};
 use formats::otlp::Attribute;
 
+use crate::config::percent_decoded;
+
 /// A process, and when it started: the same pid may come again.
 type ProcessKey = (u32, u64);
 
-type Attributes = Vec<(&'static str, Attribute)>;
+pub(in crate::agent) type Attributes = Vec<(&'static str, Attribute)>;
 
 /// What is known of processes.
 #[derive(Debug)]
-pub(super) struct Resources {
+pub(in crate::agent) struct Resources {
     host: String,
+    /// What else is told of the host.
+    of_host: Attributes,
+    /// What the operator told of the agent.
+    given: Vec<(&'static str, String)>,
     /// The attributes of each, and whether the last export had it.
     known: HashMap<ProcessKey, (Attributes, bool)>,
 }
 
 impl Resources {
     /// None is known.
-    pub(super) fn new() -> Self {
+    pub(in crate::agent) fn new() -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        Self { host, known: HashMap::new() }
+        let of_host = of_host(&fs::read_to_string("/etc/machine-id").unwrap_or_default());
+        let given = given(&|name| std::env::var(name).ok());
+        Self { host, of_host, given, known: HashMap::new() }
     }
 
     /// The attributes of a process that its series call by this service's name.
-    pub(super) fn of(&mut self, pid: u32, start_unix_ns: u64, service: &str) -> Attributes {
-        let host = &self.host;
+    pub(in crate::agent) fn of(&mut self, pid: u32, start_unix_ns: u64, service: &str) -> Attributes {
+        let (host, of_host) = (&self.host, &self.of_host);
         let known = self.known.entry((pid, start_unix_ns));
-        let (attributes, is_used) = known.or_insert_with(|| (look_up(pid, start_unix_ns, host), true));
+        let (attributes, is_used) =
+            known.or_insert_with(|| (look_up(pid, start_unix_ns, host, of_host), true));
         *is_used = true;
         // A process may call itself otherwise than a moment ago.
         let mut of_service = vec![("service.name", text(service))];
@@ -45,13 +54,17 @@ impl Resources {
     pub(super) fn own(&self, began_unix_ns: u64) -> Attributes {
         let pid = std::process::id();
         let version = ("service.version", text(env!("CARGO_PKG_VERSION")));
-        let mut attributes = vec![("service.name", text("loopscope")), version];
-        attributes.extend(identity(pid, began_unix_ns, &self.host));
+        let mut attributes: Attributes = vec![("service.name", text("loopscope")), version];
+        attributes.extend(look_up(pid, began_unix_ns, &self.host, &self.of_host));
+        for (name, value) in &self.given {
+            attributes.retain(|(own, _)| own != name);
+            attributes.push((name, text(value)));
+        }
         attributes
     }
 
     /// Forgets the processes that have not been asked for since the last time.
-    pub(super) fn forget_unused(&mut self) {
+    pub(in crate::agent) fn forget_unused(&mut self) {
         self.known.retain(|_, (_, is_used)| std::mem::take(is_used));
     }
 }
@@ -73,9 +86,37 @@ fn identity(pid: u32, start_unix_ns: u64, host: &str) -> Attributes {
     ]
 }
 
+/// What is told of the host besides its name.
+fn of_host(machine_id: &str) -> Attributes {
+    // The conventions' names, which are Go's.
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let id = Some(machine_id.trim()).filter(|id| !id.is_empty()).map(|id| ("host.id", text(id)));
+    [("host.arch", text(arch))].into_iter().chain(id).collect()
+}
+
+/// What OpenTelemetry's variables say of the agent: `OTEL_RESOURCE_ATTRIBUTES`, and before it `OTEL_SERVICE_NAME`.
+fn given(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
+    let pairs = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let pairs = pairs.split(',').filter_map(|pair| pair.split_once('='));
+    let decoded = |(name, value): (&str, &str)| (percent_decoded(name.trim()), percent_decoded(value.trim()));
+    let service = variable("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name));
+    pairs
+        .map(decoded)
+        .chain(service)
+        .filter(|(name, value)| !name.is_empty() && !value.is_empty())
+        // Once an exporter, for as long as the program lives.
+        .map(|(name, value)| (&*Box::leak(name.into_boxed_str()), value))
+        .collect()
+}
+
 /// Looks at a process; what may not be read, or is gone already, is left out.
-fn look_up(pid: u32, start_unix_ns: u64, host: &str) -> Attributes {
+fn look_up(pid: u32, start_unix_ns: u64, host: &str, of_host: &Attributes) -> Attributes {
     let mut attributes = identity(pid, start_unix_ns, host);
+    attributes.extend(of_host.iter().cloned());
     let facts = Process::open(Pid::new(pid)).and_then(|process| Facts::read(&process));
     let Ok(facts) = facts else { return attributes };
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -113,6 +154,27 @@ mod tests {
         assert_eq!(get(&attributes, "service.instance.id"), Some(&text(instance)));
         // A name is not remembered.
         assert_eq!(get(&resources.of(pid, 1, "till"), "service.name"), Some(&text("till")));
+    }
+
+    #[test]
+    fn the_agent_is_called_as_it_is_told_to_and_its_targets_are_not() {
+        let variable = |name: &str| match name {
+            "OTEL_RESOURCE_ATTRIBUTES" => {
+                Some("deployment.environment=a%2Cb, service.name=no,host.name=h,broken".to_owned())
+            }
+            "OTEL_SERVICE_NAME" => Some("loops".to_owned()),
+            _ => None,
+        };
+        let mut resources = Resources { given: given(&variable), ..Resources::new() };
+        let own = resources.own(5);
+        assert_eq!(get(&own, "service.name"), Some(&text("loops")));
+        assert_eq!(get(&own, "deployment.environment"), Some(&text("a,b")));
+        assert_eq!(get(&own, "host.name"), Some(&text("h")));
+        assert_eq!(own.iter().filter(|(name, _)| *name == "service.name").count(), 1);
+        assert_eq!(get(&resources.of(1, 5, "shop"), "service.name"), Some(&text("shop")));
+        let host = of_host(" 0123\n");
+        assert_eq!(get(&host, "host.id"), Some(&text("0123")));
+        assert!(get(&host, "host.arch").is_some() && get(&of_host(""), "host.id").is_none());
     }
 
     #[test]

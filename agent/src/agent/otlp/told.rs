@@ -12,6 +12,8 @@ use crate::console;
 #[derive(Debug)]
 pub(super) struct Told {
     endpoint: Endpoint,
+    /// What batches are made of.
+    items: &'static str,
     /// Why the receiver does not take anything; `None` while it does.
     failing: Option<String>,
     partial: bool,
@@ -21,8 +23,8 @@ pub(super) struct Told {
 
 impl Told {
     /// Nothing, of this receiver.
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, failing: None, partial: false, full: false, unwritten: false }
+    pub(super) fn new(endpoint: Endpoint, items: &'static str) -> Self {
+        Self { endpoint, items, failing: None, partial: false, full: false, unwritten: false }
     }
 
     /// An attempt failed.
@@ -43,7 +45,10 @@ impl Told {
     pub(super) fn accepted(&mut self) {
         self.full = false;
         if self.failing.take().is_some() {
-            console::line(format_args!("export by {}: the receiver takes points again", self.endpoint));
+            console::line(format_args!(
+                "export by {}: the receiver takes {} again",
+                self.endpoint, self.items
+            ));
         }
     }
 
@@ -51,8 +56,9 @@ impl Told {
     pub(super) fn partial(&mut self, partial: &Partial, points: u64) {
         if !std::mem::replace(&mut self.partial, true) {
             console::line(format_args!(
-                "export: the receiver did not take {} of {points} points: {}; this is told once",
+                "export: the receiver did not take {} of {points} {}: {}; this is told once",
                 partial.rejected_points,
+                self.items,
                 shown(&partial.message)
             ));
         }
@@ -62,7 +68,8 @@ impl Told {
     pub(super) fn full(&mut self) {
         if !std::mem::replace(&mut self.full, true) {
             console::line(format_args!(
-                "export: the queue is full: the oldest points are dropped until the receiver takes some"
+                "export: the queue is full: the oldest {} are dropped until the receiver takes some",
+                self.items
             ));
         }
     }
@@ -72,7 +79,8 @@ impl Told {
         let was_unwritten = std::mem::replace(&mut self.unwritten, written.is_err());
         if let (Err(error), false) = (written, was_unwritten) {
             console::line(format_args!(
-                "export: cannot keep points in {}: {error}; they wait in memory",
+                "export: cannot keep {} in {}: {error}; they wait in memory",
+                self.items,
                 folder.display()
             ));
         }

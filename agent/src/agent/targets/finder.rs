@@ -58,6 +58,11 @@ impl Finder {
         self.settings = settings;
     }
 
+    /// By what it looks.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     fn find_libuv(&mut self, pid: Pid) -> Result<Target, Failure> {
         let process = Process::open(pid).map_err(Failure::Process)?;
         let Some(located) = self.images.locate(&process).map_err(Failure::Libuv)? else {

@@ -9,7 +9,7 @@ use attach::libuv::locate::Located;
 use attach::libuv::observe::{Note, Observer};
 use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings, SlowIteration};
 use attach::libuv::tiers::Tiers;
-use attach::target::{Figures, Host, Pid, Process, ProcessError, data_bytes};
+use attach::target::{Facts, Figures, Host, Pid, Process, ProcessError, data_bytes};
 use model::catalogue;
 use model::histogram::Histogram;
 use model::label::{LabelValue, Tier};
@@ -21,8 +21,9 @@ use super::budget::{Advice, Budget, Costs};
 use super::prober::Prober;
 use super::prom_client::NodeProcess;
 use super::recent::Recent;
+use crate::agent::profiler::Wanted;
 use crate::agent::{Names, slow_log};
-use crate::config::Settings;
+use crate::config::{Rules, Settings};
 use crate::{clock, console};
 
 /// How often the cost of probes is looked at.
@@ -191,7 +192,15 @@ impl Outside {
             pid: attachment.pid(),
             loop_name: self.observer.name_of(iteration.loop_address).map(str::to_owned),
             iteration: iteration.clone(),
+            trace: None,
         })
+    }
+
+    /// What the profiler needs to know, if the process is to be profiled.
+    pub(super) fn wanted(&self, rules: &Rules) -> Option<Wanted> {
+        Facts::read(&self.process).ok().filter(|facts| rules.profiles(facts))?;
+        let loops = self.observer.threads().map(|(tid, name)| (tid, name.to_owned()));
+        Some(Wanted { pid: self.pid().get(), service: self.service.clone(), loops: loops.collect() })
     }
 
     /// Adds everything that is known of the process, by these names.

@@ -1,6 +1,6 @@
 //! A process that publishes telemetry.
 
-use attach::target::{Figures, Host};
+use attach::target::{Facts, Figures, Host};
 use attach::telemetry::{Telemetry, TelemetryError};
 use model::catalogue::{self, Metric, Scope};
 use model::segment::Contents;
@@ -8,6 +8,8 @@ use model::snapshot::{SharedLabels, Snapshot};
 use model::time::Monotonic;
 
 use super::ProcessNote;
+use crate::agent::profiler::Wanted;
+use crate::config::Rules;
 
 /// Adds everything that is known of the process.
 pub(super) fn read(
@@ -32,6 +34,19 @@ pub(super) fn read(
         user_ns: figures.user_ns,
         system_ns: figures.system_ns,
     })
+}
+
+/// What the profiler needs to know, if the process is to be profiled.
+pub(super) fn wanted(telemetry: &Telemetry, rules: &Rules, now: Monotonic) -> Option<Wanted> {
+    let process = telemetry.process();
+    let facts = Facts::read(process).ok().filter(|facts| rules.profiles(facts))?;
+    let (identity, contents) = telemetry.read(now).ok()?;
+    let pid = process.pid().get();
+    let service = if identity.service.is_empty() { facts.name } else { identity.service };
+    // In another pid namespace its numbers are not ours: what cannot be told is left out.
+    let is_thread = |tid: u32| std::path::Path::new(&format!("/proc/{pid}/task/{tid}")).exists();
+    let loops = contents.loops().into_iter().filter_map(|(tid, name)| Some((u32::try_from(tid).ok()?, name)));
+    Some(Wanted { pid, service, loops: loops.filter(|(tid, _)| is_thread(*tid)).collect() })
 }
 
 /// A target speaks for its loops, pool and heap. What the kernel tells of it, and what the agent tells of itself and of

@@ -5,8 +5,7 @@ use std::fmt;
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 
-/// The path of metrics behind a base that is for all signals.
-const METRICS_PATH: &str = "/v1/metrics";
+use super::Signal;
 
 /// The port by which OTLP/gRPC is known.
 const GRPC_PORT: u16 = 4317;
@@ -45,23 +44,31 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// One that is for metrics, used as it is.
+    /// One that is for a single signal, used as it is.
     pub(super) fn whole(text: &str, protocol: Option<Protocol>, insecure: bool) -> Result<Self, String> {
         Self::parse(text, protocol, insecure, &|path| path.to_owned())
     }
 
-    /// One that is for all signals: the path of metrics is appended.
-    pub(super) fn base(text: &str, protocol: Option<Protocol>, insecure: bool) -> Result<Self, String> {
-        let appended = |path: &str| format!("{}{METRICS_PATH}", path.trim_end_matches('/'));
+    /// One that is for all signals: the path of this one is appended.
+    pub(super) fn base(
+        text: &str,
+        signal: Signal,
+        protocol: Option<Protocol>,
+        insecure: bool,
+    ) -> Result<Self, String> {
+        let appended = |path: &str| format!("{}{}", path.trim_end_matches('/'), signal.path());
         Self::parse(text, protocol, insecure, &appended)
     }
 
-    /// One that a person gave to this program, which exports nothing but metrics: the path is appended unless it is there.
-    pub(super) fn either(text: &str, protocol: Option<Protocol>, insecure: bool) -> Result<Self, String> {
-        let appended = |path: &str| match path.ends_with(METRICS_PATH) {
-            true => path.to_owned(),
-            false => format!("{}{METRICS_PATH}", path.trim_end_matches('/')),
-        };
+    /// One that a person gave to this program: the path is appended unless that of some signal is there, whose place it takes.
+    pub(super) fn either(
+        text: &str,
+        signal: Signal,
+        protocol: Option<Protocol>,
+        insecure: bool,
+    ) -> Result<Self, String> {
+        let appended =
+            |path: &str| format!("{}{}", Signal::base_of(path).trim_end_matches('/'), signal.path());
         Self::parse(text, protocol, insecure, &appended)
     }
 
@@ -134,7 +141,7 @@ pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Stri
 }
 
 /// A header.
-pub(super) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(in crate::config) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parsed = HeaderName::try_from(name).map_err(|_| format!("{name:?} is no name of a header"))?;
     let mut value = HeaderValue::try_from(value)
         .map_err(|_| format!("the header {name} has a value that HTTP does not allow"))?;

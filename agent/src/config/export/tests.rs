@@ -3,12 +3,22 @@
 use super::*;
 
 fn export(option: Option<&str>, variables: &[(&str, &str)], file: &str) -> Result<Option<Export>, String> {
+    of_signal(Signal::Metrics, option, variables, file)
+}
+
+fn of_signal(
+    signal: Signal,
+    option: Option<&str>,
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<Option<Export>, String> {
     let environment = |name: &str| {
         let found = variables.iter().find(|(own, _)| *own == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    let file = toml::from_str(file).unwrap();
-    Export::new(Given { option, environment: &environment, file }).map_err(|error| error.to_string())
+    let file: Written = toml::from_str(file).unwrap();
+    Export::new(Given { option, environment: &environment, file: &file, signal })
+        .map_err(|error| error.to_string())
 }
 
 fn told(option: Option<&str>, variables: &[(&str, &str)], file: &str) -> String {
@@ -104,7 +114,8 @@ fn headers_are_decoded_and_never_shown() {
         super::Export::new(Given {
             option: Some("http://x"),
             environment: &|_| None,
-            file: toml::from_str(file).unwrap()
+            file: &toml::from_str(file).unwrap(),
+            signal: Signal::Metrics,
         })
         .unwrap()
         .unwrap()
@@ -138,4 +149,39 @@ fn what_makes_no_sense_is_told_with_where_it_stands() {
         told(Some("x:1"), &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")], "")
             .contains("--otlp-endpoint")
     );
+}
+
+#[test]
+fn each_signal_has_its_variables_and_its_path() {
+    let path = |signal, option: Option<&str>, variables: &[(&str, &str)]| {
+        let export = of_signal(signal, option, variables, "buffer = '/x'").unwrap().unwrap();
+        assert_eq!(export.buffer.is_some(), signal == Signal::Metrics);
+        export.endpoint.path
+    };
+    for (signal, expected) in [
+        (Signal::Metrics, "/a/v1/metrics"),
+        (Signal::Profiles, "/a/v1development/profiles"),
+        (Signal::Traces, "/a/v1/traces"),
+    ] {
+        assert_eq!(path(signal, None, &[(ENDPOINT, "http://x/a")]), expected);
+        // Somebody named the path of metrics before there was anything else.
+        assert_eq!(path(signal, Some("http://x/a/v1/metrics"), &[]), expected);
+    }
+    let own = "OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT";
+    assert_eq!(path(Signal::Profiles, None, &[(ENDPOINT, "http://x/a"), (own, "http://y/b")]), "/b");
+    assert_eq!(of_signal(Signal::Metrics, None, &[(own, "http://y/b")], "").map(|it| it.is_none()), Ok(true));
+}
+
+#[test]
+fn a_pyroscope_has_a_port_of_its_own() {
+    let endpoint = |url| Export::pyroscope(url, Vec::new(), TlsFiles::default()).unwrap().endpoint;
+    let told = |url| (endpoint(url).authority(), endpoint(url).tls, endpoint(url).path);
+    let push = || "/push.v1.PusherService/Push".to_owned();
+    assert_eq!(told("http://pyroscope"), ("pyroscope:4040".into(), false, push()));
+    assert_eq!(told("pyroscope:4041/"), ("pyroscope:4041".into(), false, push()));
+    assert_eq!(
+        told("https://profiles.example.com/a"),
+        ("profiles.example.com:443".into(), true, format!("/a{}", push()))
+    );
+    assert!(Export::pyroscope("ftp://x", Vec::new(), TlsFiles::default()).is_err());
 }

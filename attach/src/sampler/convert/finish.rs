@@ -14,17 +14,18 @@ use super::{Conversion, Converter, Note, RawSample};
 use crate::sampler::process::Backing;
 use crate::sampler::symbolize::images::Images;
 
-pub(super) fn finish(converter: Converter) -> Conversion {
-    let Converter { proc_dir, mut profile, images, kernel, stacks, samples, mut origins, last_event, .. } =
+/// Converts what was taken so far. Images, origins and names stay, for whatever is recorded next.
+pub(super) fn finish(converter: &mut Converter) -> Conversion {
+    let Converter { proc_dir, profile, images, kernel, stacks, samples, origins, known, last_event, .. } =
         converter;
-    let nodes = stacks.into_nodes();
+    let mut profile = std::mem::take(profile);
+    let nodes = std::mem::take(stacks).into_nodes();
     let locations = Locations::of(&nodes);
-    origins.perf_maps.iter_mut().for_each(|map| map.open(&proc_dir));
+    origins.perf_maps.iter_mut().for_each(|map| map.open(proc_dir));
 
-    let names = Names::look_up(&locations.rows, &origins, &images, kernel, &proc_dir);
-    let notes = notes(&locations.rows, &names, &origins, &images, &profile);
-    let frames = LocationFrames::build(&locations.rows, &names, &origins, &images, &mut profile);
-    drop((names, images));
+    let names = known.look_up(&locations.rows, origins, images, kernel, proc_dir);
+    let notes = notes(&locations.rows, &names, origins, images, &profile);
+    let frames = LocationFrames::build(&locations.rows, &names, origins, images, &mut profile);
 
     let mut builder = StackBuilder::new(&locations, &nodes, &frames, &profile);
     let convert = |sample: RawSample| Sample {
@@ -33,7 +34,7 @@ pub(super) fn finish(converter: Converter) -> Conversion {
         stack: sample.stack.and_then(|innermost| builder.stack(innermost, &mut profile)),
         weight: sample.weight,
     };
-    let mut samples: Vec<Sample> = samples.into_iter().map(convert).collect();
+    let mut samples: Vec<Sample> = std::mem::take(samples).into_iter().map(convert).collect();
     if !samples.is_sorted_by_key(|sample| sample.time) {
         samples.sort_by_key(|sample| sample.time);
     }
@@ -47,24 +48,24 @@ pub(super) fn finish(converter: Converter) -> Conversion {
 
 fn notes(
     locations: &[Location],
-    names: &Names,
+    names: &Names<'_>,
     origins: &Origins,
     images: &Images,
     profile: &Profile,
 ) -> Vec<Note> {
     let mut notes = Vec::new();
-    for (source, answer) in &names.answers {
+    for (source, answer) in names.answers() {
         if let Some(kptr_restrict) = answer.kernel_hidden.clone() {
             notes.push(Note::KernelSymbolsHidden { kptr_restrict });
         }
-        if let Source::Image(id) = *source
+        if let Source::Image(id) = source
             && answer.symbols.stripped
         {
             let image = images.get(id);
             let path = image.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
             notes.push(Note::Stripped { path, build_id: image.build_id.clone() });
         }
-        let Source::PerfMap(map) = *source else { continue };
+        let Source::PerfMap(map) = source else { continue };
         let map = &origins.perf_maps[map];
         let path = profile.text(map.program);
         let program = path.rsplit('/').next().unwrap_or(path).to_owned();

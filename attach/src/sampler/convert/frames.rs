@@ -25,7 +25,7 @@ impl LocationFrames {
     /// Adds the frames of all locations to the profile.
     pub(super) fn build(
         locations: &[Location],
-        names: &Names,
+        names: &Names<'_>,
         origins: &Origins,
         images: &Images,
         profile: &mut Profile,

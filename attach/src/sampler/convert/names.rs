@@ -1,8 +1,13 @@
 //! Looking up the names of all addresses of a recording: each address once, each object file once, on two threads.
+//!
+//! What was found is [known](Known) to the next look-up of the same converter.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use rustc_hash::FxHashMap;
 
 use super::origins::{Origin, Origins};
 use super::raw::Location;
@@ -40,62 +45,139 @@ pub(super) struct Answer {
     pub(super) cut: bool,
 }
 
+/// What sources have said so far: an address of a file or of the kernel is looked up once, however long a recording goes on.
+#[derive(Default)]
+pub(super) struct Known {
+    answers: Vec<KnownAnswer>,
+    by_source: FxHashMap<Source, usize>,
+    /// Files with the same build id have the same names.
+    by_build_id: FxHashMap<String, ImageId>,
+}
+
+struct KnownAnswer {
+    source: Source,
+    answer: Answer,
+    /// By address: the position among the answer's places.
+    positions: FxHashMap<u64, u32>,
+}
+
 /// The names of all locations.
-pub(super) struct Names {
-    /// For each location its request and its position there.
+pub(super) struct Names<'a> {
+    known: &'a Known,
+    /// For each location its answer and its position there.
     found: Vec<Option<(u32, u32)>>,
-    pub(super) answers: Vec<(Source, Answer)>,
 }
 
 /// Enough for the largest program beside everything else; more would take from the programs that run.
 const THREADS_MAX: usize = 2;
 
-impl Names {
+impl Known {
+    /// How many addresses are known.
+    pub(super) fn addresses(&self) -> usize {
+        self.answers.iter().map(|known| known.positions.len()).sum()
+    }
+
+    /// Code that a program makes moves, so what its map said counts only once.
+    fn forget_made_code(&mut self) {
+        for known in self.answers.iter_mut().filter(|known| matches!(known.source, Source::PerfMap(_))) {
+            known.answer = Answer::default();
+            known.positions.clear();
+        }
+    }
+
+    /// The file that stands for all with its build id.
+    fn representative(&mut self, image: ImageId, images: &Images) -> ImageId {
+        let build_id = &images.get(image).build_id;
+        match self.by_build_id.get(build_id) {
+            _ if build_id.is_empty() => image,
+            Some(&known) => known,
+            None => *self.by_build_id.entry(build_id.clone()).or_insert(image),
+        }
+    }
+
+    /// Takes what a source said to a request.
+    fn take(&mut self, request: &Request, answer: Answer) {
+        let at = *self.by_source.entry(request.source).or_insert_with(|| {
+            let answer = Answer::default();
+            self.answers.push(KnownAnswer {
+                source: request.source,
+                answer,
+                positions: FxHashMap::default(),
+            });
+            self.answers.len() - 1
+        });
+        let known = &mut self.answers[at];
+        let first = known.answer.symbols.len() as u32;
+        known.positions.extend(request.addresses.iter().copied().zip(first..));
+        known.answer.cut |= answer.cut;
+        if first == 0 {
+            known.answer = answer;
+            return;
+        }
+        known.answer.symbols.append(&answer.symbols);
+        known.answer.kernel_hidden = known.answer.kernel_hidden.take().or(answer.kernel_hidden);
+    }
+
+    fn position(&self, source: Source, address: u64) -> Option<(u32, u32)> {
+        let at = *self.by_source.get(&source)?;
+        Some((at as u32, *self.answers[at].positions.get(&address)?))
+    }
+
     /// Looks up every location.
     pub(super) fn look_up(
+        &mut self,
         locations: &[Location],
         origins: &Origins,
         images: &Images,
-        kernel: KernelTable,
+        kernel: &mut KernelTable,
         proc_dir: &Path,
-    ) -> Self {
-        let mut wanted: Vec<(Source, u64, u32)> = locations
+    ) -> Names<'_> {
+        self.forget_made_code();
+        let sources: Vec<Option<(Source, u64)>> = locations
             .iter()
-            .enumerate()
-            .filter_map(|(index, location)| {
-                let (source, address) = source(&origins.rows[location.origin?.0 as usize], location.address)?;
-                Some((source, address, index as u32))
+            .map(|location| {
+                let (of, address) = source(&origins.rows[location.origin?.0 as usize], location.address)?;
+                Some(match of {
+                    Source::Image(image) => (Source::Image(self.representative(image, images)), address),
+                    Source::Kernel | Source::PerfMap(_) => (of, address),
+                })
             })
             .collect();
+        let is_new = |&(source, address): &(Source, u64)| self.position(source, address).is_none();
+        let mut wanted: Vec<(Source, u64)> = sources.iter().flatten().copied().filter(is_new).collect();
         wanted.sort_unstable();
-        let mut found = vec![None; locations.len()];
-        let mut requests: Vec<Request> = Vec::new();
-        for (source, address, location) in wanted {
-            if requests.last().is_none_or(|last| last.source != source) {
-                requests.push(Request { source, addresses: Vec::new() });
-            }
-            let at = requests.len() - 1;
-            let addresses = &mut requests[at].addresses;
-            if addresses.last() != Some(&address) {
-                addresses.push(address);
-            }
-            found[location as usize] = Some((at as u32, addresses.len() as u32 - 1));
-        }
+        wanted.dedup();
+        let requests: Vec<Request> = wanted
+            .chunk_by(|one, other| one.0 == other.0)
+            .map(|part| Request { source: part[0].0, addresses: part.iter().map(|it| it.1).collect() })
+            .collect();
         let has_kernel = requests.iter().any(|request| request.source == Source::Kernel);
-        let table = if has_kernel { kernel.text() } else { Vec::new() };
+        let table = if has_kernel { kernel.text() } else { &[] };
         let answer = |request: &Request| {
-            guarded(|| answer(request, origins, images, &table, proc_dir)).unwrap_or_default()
+            guarded(|| answer(request, origins, images, table, proc_dir)).unwrap_or_default()
         };
         let answers = in_parallel(&requests, |request| effort(request, images), answer);
-        let sources = requests.iter().map(|request| request.source);
-        Self { found, answers: sources.zip(answers).collect() }
+        for (request, answer) in requests.iter().zip(answers) {
+            self.take(request, answer);
+        }
+        let found = sources.into_iter().map(|it| it.and_then(|(source, at)| self.position(source, at)));
+        let found = found.collect();
+        Names { known: self, found }
     }
+}
 
+impl Names<'_> {
     /// The places of a location, from the outermost to the innermost, with the symbols that hold their strings.
     pub(super) fn of(&self, location: u32) -> Option<(usize, &Symbols, &[Place])> {
-        let (request, index) = self.found[location as usize]?;
-        let symbols = &self.answers[request as usize].1.symbols;
-        Some((request as usize, symbols, symbols.places(index as usize)))
+        let (answer, index) = self.found[location as usize]?;
+        let symbols = &self.known.answers[answer as usize].answer.symbols;
+        Some((answer as usize, symbols, symbols.places(index as usize)))
+    }
+
+    /// What each source that was asked said.
+    pub(super) fn answers(&self) -> impl Iterator<Item = (Source, &Answer)> {
+        let asked: BTreeSet<u32> = self.found.iter().flatten().map(|(answer, _)| *answer).collect();
+        asked.into_iter().map(|answer| &self.known.answers[answer as usize]).map(|it| (it.source, &it.answer))
     }
 }
 

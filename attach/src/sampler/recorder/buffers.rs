@@ -34,7 +34,8 @@ pub(crate) fn make(sampling: &mut Sampling, notices: &mut Vec<Notice>) -> Result
     let stack_bytes = sampling.stack_bytes();
     let sample_bytes = u64::from(stack_bytes) + BESIDE_STACK_BYTES;
     let held = |per_second| u64::from(per_second) * sample_bytes * HELD_MS / 1000;
-    let useful = sampling.samples_per_second_max().map_or(RING_BYTES_MAX, held).next_power_of_two();
+    let useful = sampling.samples_per_second_max().map_or(RING_BYTES_MAX, held);
+    let useful = useful.max(SAMPLES_MIN * sample_bytes).next_power_of_two();
     let share = RING_BYTES_MAX.min(ALL_RINGS_BYTES_MAX / u64::from(cpus));
     let smallest = RING_BYTES_MIN.max(rustix::param::page_size() as u64);
     let mut ring_bytes = useful.min(1 << share.ilog2()).max(smallest);

@@ -17,6 +17,18 @@ pub(crate) struct Inheritance {
 }
 
 impl Inheritance {
+    /// Takes what is known of another process.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.owners.extend(other.owners);
+        self.heirs.extend(other.heirs);
+    }
+
+    /// Forgets what events that are closed were opened on.
+    pub(crate) fn forget(&mut self, is_closed: impl Fn(u32) -> bool) {
+        self.owners.retain(|_, owner| !is_closed(*owner));
+        self.heirs.retain(|tid, _| !is_closed(*tid));
+    }
+
     /// An event was opened on a thread that may have inherited others.
     pub(crate) fn opened(&mut self, tid: u32, event: u64) {
         self.owners.insert(event, tid);

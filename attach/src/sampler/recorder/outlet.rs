@@ -23,6 +23,16 @@ impl Outlet {
         Self { waits: (mode == Mode::OffCpu).then(Waits::default), inheritance, reported_lost: 0 }
     }
 
+    /// A process joins those that are recorded.
+    pub(crate) fn join(&mut self, inheritance: Inheritance) {
+        self.inheritance.join(inheritance);
+    }
+
+    /// Processes with these threads are no longer recorded.
+    pub(crate) fn part(&mut self, is_closed: impl Fn(u32) -> bool) {
+        self.inheritance.forget(is_closed);
+    }
+
     /// Takes a record, and hands out what it leads to.
     pub(crate) fn take(&mut self, record: Record<'_>, sink: &mut dyn FnMut(Event<'_>)) {
         match record {

@@ -19,6 +19,10 @@ use crate::sys::ring::Ring;
 /// The highest frequency that makes sense: beyond it, the work for the samples is most of what they would see.
 const FREQUENCY_MAX_HZ: u32 = 10_000;
 
+/// At lower frequencies the CPU clock is taken. A counter of cycles has to find the period for a frequency, beginning with the smallest:
+/// the samples of that, for each thread, would count more than all that follow.
+const CYCLES_FROM_HZ: u32 = 100;
+
 /// The most of a stack that fits into a record, which is at most 64 KiB long, beside everything else.
 const STACK_BYTES_MAX: u32 = 60 << 10;
 
@@ -157,7 +161,7 @@ fn wished_for(options: &RecordOptions, frequency_hz: u32, start: Start) -> perf_
         Mode::Cpu => {
             attributes.__bindgen_anon_1.sample_freq = frequency_hz.into();
             attributes.set_freq(1);
-            if has_several_kinds_of_cores() {
+            if frequency_hz < CYCLES_FROM_HZ || has_several_kinds_of_cores() {
                 count_cpu_time(&mut attributes);
             } else {
                 count_cycles(&mut attributes);

@@ -60,6 +60,11 @@ impl Images {
         &self.images[id.0 as usize]
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.images.len()
+    }
+
     /// Opens the file behind a mapping, unless that was done before.
     pub(crate) fn open(&mut self, mapped: &Mapped<'_>) -> Opened {
         if mapped.path == VDSO {

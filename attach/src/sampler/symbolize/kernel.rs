@@ -29,28 +29,31 @@ pub(crate) struct KernelSymbols {
 ///
 /// The kernel takes tens of milliseconds to write it out. So that nobody waits for that when a recording is over, it is
 /// read on a thread of its own as soon as it is sure to be needed.
+///
+/// It is kept from then on: writing it out anew for each part of a long recording would cost more than everything else.
 pub(crate) struct KernelTable {
     path: PathBuf,
     reading: Option<JoinHandle<Vec<u8>>>,
+    text: Option<Vec<u8>>,
 }
 
 impl KernelTable {
     pub(crate) fn new(proc_dir: &Path) -> Self {
-        Self { path: proc_dir.join("kallsyms"), reading: None }
+        Self { path: proc_dir.join("kallsyms"), reading: None, text: None }
     }
 
     /// Begins to read, unless that was begun before.
     pub(crate) fn read_ahead(&mut self) {
-        if self.reading.is_none() {
+        if self.reading.is_none() && self.text.is_none() {
             let path = self.path.clone();
             self.reading = thread::Builder::new().name("kallsyms".into()).spawn(move || read(&path)).ok();
         }
     }
 
     /// The text; empty where the kernel does not give it.
-    pub(crate) fn text(self) -> Vec<u8> {
-        let read_ahead = self.reading.and_then(|reading| reading.join().ok());
-        read_ahead.unwrap_or_else(|| read(&self.path))
+    pub(crate) fn text(&mut self) -> &[u8] {
+        let read_ahead = self.reading.take().and_then(|reading| reading.join().ok());
+        self.text.get_or_insert_with(|| read_ahead.unwrap_or_else(|| read(&self.path)))
     }
 }
 

@@ -5,7 +5,13 @@ use model::catalogue::{self, EVENTLOOP_LAG, PROCESS_CPU, PROCESS_THREADS};
 use proptest::prelude::*;
 
 fn point(value: Number) -> Point {
-    Point { attributes: vec![("loop", "main".into())], start_unix_ns: 17, time_unix_ns: 18, value }
+    Point {
+        attributes: vec![("loop", "main".into())],
+        start_unix_ns: 17,
+        time_unix_ns: 18,
+        value,
+        exemplar: None,
+    }
 }
 
 fn decoded(parts: impl IntoIterator<Item = ResourceMetrics>) -> wire::Request {
@@ -107,4 +113,21 @@ proptest! {
         prop_assert_eq!(told.count, told.zero_count + buckets.bucket_counts.iter().sum::<u64>());
         prop_assert_eq!(told.sum, Some(histogram.sum_ns() as f64 / 1e9));
     }
+}
+
+#[test]
+fn an_exemplar_leads_to_its_thread_and_its_span() {
+    let trace = model::snapshot::Trace { trace_id: [1; 16], span_id: [2; 8] };
+    let labels = vec![("thread.id", "18".to_owned()), ("phase", "timers".to_owned())];
+    let exemplar = Exemplar { value_ns: 250_000_000, time_unix_ns: 9, labels, trace: Some(trace) };
+    let mut part = ResourceMetrics::new(Vec::new());
+    let value = Number::Histogram(Histogram::from_ns([250_000_000]));
+    let point = Point { exemplar: Some(exemplar), ..point(value) };
+    part.push(Stream::of(&EVENTLOOP_LAG), Temporality::Cumulative, point);
+    let Some(wire::Data::ExponentialHistogram(made)) = only_metric(part).data else { panic!() };
+    let [told] = &*made.data_points[0].exemplars else { panic!("{made:?}") };
+    assert_eq!((told.value, told.time_unix_nano), (Some(0.25), 9));
+    assert_eq!((&*told.trace_id, &*told.span_id), (&[1; 16][..], &[2; 8][..]));
+    assert_eq!(told.filtered_attributes[0], key_value("thread.id", Attribute::Integer(18)));
+    assert_eq!(told.filtered_attributes[1], key_value("phase", Attribute::Text("timers".into())));
 }
