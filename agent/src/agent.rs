@@ -55,7 +55,7 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
         return check(settings, &web);
     }
     let scheme = if web.is_encrypted() { "https" } else { "http" };
-    let listener = listen(options.listen)?;
+    let listener = listen(settings.listen)?;
     // A configuration may ask for probes later.
     let probes = settings.rules.ask_for_probes() || options.config.is_some();
     // What must be read or opened by special right has been, and the event loop brings a second thread.

@@ -1,12 +1,16 @@
 //! The agent's configuration: which processes are measured from outside, and how deep.
 
 mod export;
+pub(crate) mod reference;
 mod rules;
 mod suggestion;
 mod understood;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use attach::libuv::tiers::Tiers;
@@ -15,9 +19,10 @@ use model::label::Tier;
 use serde::{Deserialize, Deserializer};
 
 use crate::agent::Names;
-use crate::cli::{self, AgentOptions};
+use crate::cli::{self, Address, AgentOptions};
 use crate::error::Error;
 pub(crate) use export::{Endpoint, Export, Preference, Protocol, TlsFiles, percent_decoded};
+use reference::{About, quoted, table};
 pub(crate) use rules::{Decision, Rules};
 pub(crate) use suggestion::with_suggestion;
 
@@ -27,9 +32,16 @@ const BUDGET: f64 = 0.01;
 /// What Node.js's users call a blocked loop.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// How processes are measured.
+/// Nobody else reaches it there.
+fn default_address() -> Address {
+    Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)))
+}
+
+/// How processes are measured, and where that is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The address to serve on.
+    pub(crate) listen: Address,
     /// Which processes, and how deep.
     pub(crate) rules: Rules,
     /// The only processes that are looked at; all where none is named.
@@ -46,25 +58,35 @@ pub(crate) struct Settings {
     pub(crate) export: Option<Export>,
 }
 
-/// The file, as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    #[serde(deserialize_with = "parsed")]
-    tier: Option<Tiers>,
-    #[serde(deserialize_with = "parsed_share")]
-    budget: Option<f64>,
-    #[serde(deserialize_with = "parsed_duration")]
-    slow: Option<Duration>,
-    prom_client: bool,
-    web_config: Option<PathBuf>,
-    otlp: export::Written,
-    rule: Vec<rules::Written>,
+table! {
+    /// The file, as it is written. What an option stands for is explained there.
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct File {
+        #[serde(deserialize_with = "parsed")]
+        listen: Option<Address> => About::with_default("text", || quoted(default_address())),
+        #[serde(deserialize_with = "parsed")]
+        tier: Option<Tiers> => About::with_default("text", || quoted(Tiers::only(Tier::Observe)))
+            .more("[tiers](attach.md#tiers)"),
+        #[serde(deserialize_with = "parsed_share")]
+        budget: Option<f64> => About::with_default("text", || quoted(format!("{}%", BUDGET * 100.0))),
+        #[serde(deserialize_with = "parsed_duration")]
+        slow: Option<Duration> => About::with_default("text", || quoted(humantime::format_duration(SLOW))),
+        prom_client: bool => About::with_default("`true` or `false`", || false.to_string())
+            .more("[prom-client's names](prom-client.md)"),
+        web_config: Option<PathBuf> => About::without("file", "none", "'web-config.yml'").more("[security](security.md)"),
+        /// Where metrics are sent to over OTLP, and how.
+        otlp: export::Written => About::table::<export::Written>().more("[OTLP](otlp.md)"),
+        /// Rules, of which the first that fits a process decides. All patterns of a rule have to fit; in them `*` is any text and `?` any
+        /// character, and they fit the whole text. Rules are for processes that are measured from outside.
+        rule: Vec<rules::Written> => About::tables::<rules::Written>().more("[rules](configuration.md#rules)"),
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            listen: default_address(),
             rules: Rules::new(Tiers::only(Tier::Observe), Vec::new()),
             only: BTreeSet::new(),
             budget: BUDGET,
@@ -119,6 +141,7 @@ impl Settings {
         let folder = options.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let web_config = options.web_config.clone().or(file.web_config.map(|path| folder.join(path)));
         Self {
+            listen: options.listen.or(file.listen).unwrap_or_else(default_address),
             rules: Rules::new(tiers, file.rule),
             only: BTreeSet::new(),
             budget: options.budget.or(file.budget).unwrap_or(BUDGET),
@@ -154,8 +177,10 @@ fn text<'de, D: Deserializer<'de>, T>(
     parse(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
-fn parsed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tiers>, D::Error> {
-    text(deserializer, str::parse)
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    text(deserializer, |text| text.parse().map_err(|error: T::Err| error.to_string()))
 }
 
 fn parsed_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {

@@ -103,7 +103,7 @@ impl Root {
         }
         fs::write(database.join("status"), "").expect("our own file");
         // Of Debian's base system, and systemd's.
-        for name in ["etc/systemd/system", "usr/bin", "var/lib/systemd", "var/lib/private"] {
+        for name in ["etc/systemd/system", "var/lib/systemd", "var/lib/private"] {
             fs::create_dir_all(folder.file(name)).expect("our own folder");
         }
         Some(Self(folder))
