@@ -6,6 +6,7 @@
 //! need locks around the targets and as many times the memory.
 
 mod background;
+mod exports;
 mod names;
 mod otlp;
 mod own_metrics;
@@ -38,10 +39,10 @@ use crate::privileges;
 use crate::top::Source;
 use crate::web::{Ready, Web};
 pub(crate) use background::Background;
+use exports::Exports;
 pub(crate) use names::Names;
-use otlp::Prepared;
 use own_metrics::{ConfigFile, OwnMetrics};
-use reload::Reload;
+use reload::{Addresses, Parts, Reload};
 use routes::Routes;
 use slow_log::SlowLog;
 use targets::Targets;
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     if options.check {
         return check(settings, &web);
     }
-    let scheme = if web.is_encrypted() { "https" } else { "http" };
+    let scheme = web.scheme();
     let listener = listen(settings.listen)?;
     // A configuration may ask for probes later.
     let probes = settings.rules.ask_for_probes() || options.config.is_some();
@@ -135,39 +136,46 @@ async fn serve(
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
-    let failed = |source| Error::System { doing: "cannot serve on the open address", source };
-    let listener = TcpListener::from_std(listener).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
+    let listener = of_event_loop(listener)?;
+    let bound = listener.local_addr().map_err(CANNOT_SERVE)?;
     raise_descriptor_limit();
     let own = Arc::new(own);
-    let names = settings.names;
-    let export = settings.export.clone();
+    let (listen, names, export) = (settings.listen, settings.names, settings.export.clone());
     let slow_log = Arc::new(SlowLog::default());
     let worker = Worker::start(Arc::clone(&own), Arc::clone(&slow_log), settings)?;
-    let prepared = export.map(|export| Prepared::new(export, worker.clone(), &own)).transpose()?;
+    let exports = Exports::new(worker.clone(), &own);
+    let first = exports.prepare(export)?;
     listening(bound);
-    let exporter = prepared.map(Prepared::start).transpose()?;
+    exports.make(first).await?;
     let stop = async {
         stop.await;
-        if let Some(exporter) = &exporter {
-            exporter.stop();
-        }
+        exports.stop();
     };
     let tells = Arc::clone(&own);
     let web = Arc::new(Web::new(web, move |usable| tells.config_read(ConfigFile::Web, usable)));
     let routes = Arc::new(Routes::new(worker, Arc::clone(&own), slow_log, names));
-    let serving = server::serve(listener, Arc::clone(&routes), Arc::clone(&web), stop);
+    let (addresses, others) = Addresses::new(listen);
+    let serving = server::serve(listener, others, Arc::clone(&routes), Arc::clone(&web), stop);
     match reload {
         None => serving.await,
-        Some(reload) => tokio::select! {
-            () = serving => {}
-            () = reload.run(&routes, &web, &own) => {}
-        },
+        Some(reload) => {
+            let parts = Parts { routes: &routes, web: &web, own: &own, exports: &exports, addresses };
+            tokio::select! {
+                () = serving => {}
+                () = reload.run(&parts) => {}
+            }
+        }
     }
-    if let Some(exporter) = exporter {
-        exporter.finish();
-    }
+    exports.finish();
     Ok(())
+}
+
+const CANNOT_SERVE: fn(std::io::Error) -> Error =
+    |source| Error::System { doing: "cannot serve on the open address", source };
+
+/// A listener that the event loop waits for.
+fn of_event_loop(listener: std::net::TcpListener) -> Result<TcpListener, Error> {
+    TcpListener::from_std(listener).map_err(CANNOT_SERVE)
 }
 
 /// Completes at the first SIGINT or SIGTERM.

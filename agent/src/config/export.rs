@@ -34,7 +34,7 @@ const BUFFER_BYTES: usize = 256 << 20;
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Where metrics are exported to, and how.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Export {
     pub(crate) endpoint: Endpoint,
     /// What goes with every request, credentials among it: not to be shown.

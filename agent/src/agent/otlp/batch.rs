@@ -33,7 +33,7 @@ pub(super) struct Batch {
 
 /// Makes batches of readings, one reading after the other.
 #[derive(Debug)]
-pub(super) struct Batcher {
+pub(in super::super) struct Batcher {
     sums: Sums,
     resources: Resources,
     /// Time that each loop of Node.js was active and idle up to the last reading.

@@ -39,16 +39,17 @@ pub(super) struct Exporting {
 }
 
 impl Exporting {
-    /// Nothing has been exported yet.
+    /// Nothing has been exported yet but what the batcher knows of.
     pub(super) fn new(
         export: Export,
         client: Client,
         queue: Queue,
+        batcher: Batcher,
         worker: Worker,
         own: Arc<OwnMetrics>,
     ) -> Self {
         Self {
-            batcher: RefCell::new(Batcher::new(export.preference)),
+            batcher: RefCell::new(batcher),
             queue: RefCell::new(queue),
             told: RefCell::new(Told::new(export.endpoint.clone())),
             export,
@@ -60,13 +61,13 @@ impl Exporting {
         }
     }
 
-    /// Where to, and how.
-    pub(super) fn export(&self) -> &Export {
-        &self.export
+    /// Exports until it is told to stop, and then what is left; gives what it knows of the sums.
+    pub(super) async fn run(self, stopped: watch::Receiver<bool>) -> Batcher {
+        self.export_all(stopped).await;
+        self.batcher.into_inner()
     }
 
-    /// Exports until it is told to stop, and then what is left.
-    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+    async fn export_all(&self, mut stopped: watch::Receiver<bool>) {
         let mut sending = pin!(self.send_all());
         tokio::select! {
             () = &mut sending => {}
