@@ -24,10 +24,16 @@ use std::process::ExitCode;
 use cli::Command;
 use runtime::alloc::CountingAllocator;
 
+/// musl's own allocator hands most of what a scrape frees back to the kernel, and gets it anew for the next.
+#[cfg(target_env = "musl")]
+use dlmalloc::GlobalDlmalloc as Memory;
+#[cfg(not(target_env = "musl"))]
+use std::alloc::System as Memory;
+
 /// For the demo, which publishes what its heap does, and for the agent, which tells it itself. The other commands have no loop
 /// that measures itself, so they count without telling.
 #[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator::waiting();
+static ALLOCATOR: CountingAllocator<Memory> = CountingAllocator::waiting_over(Memory);
 
 fn main() -> ExitCode {
     let done = match cli::parse().command {

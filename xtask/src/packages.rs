@@ -53,6 +53,11 @@ const TOOLS: &[Tool] = &[
         packages: &["musl-tools"],
         purpose: "compiles what the static program is linked with",
     },
+    Tool {
+        program: "faketime",
+        packages: &["faketime"],
+        purpose: "steps the clock of an agent that is tested",
+    },
     Tool { program: "lintian", packages: &["lintian"], purpose: "checks the Debian package" },
     Tool { program: "man", packages: &["man-db"], purpose: "shows the man pages of the package" },
     Tool { program: "unshare", packages: &["util-linux"], purpose: "starts programs in other namespaces" },

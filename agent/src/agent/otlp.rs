@@ -21,6 +21,7 @@ mod exporting;
 mod queue;
 mod resource;
 mod series;
+mod timeline;
 mod tls;
 mod told;
 

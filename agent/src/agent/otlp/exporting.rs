@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use model::label::{ExportLoss, ExportOutcome};
 use tokio::sync::{Notify, watch};
@@ -121,7 +121,7 @@ impl Exporting {
                 Err(NoAnswer::Ended) => return,
             }
         };
-        let batches = self.batcher.borrow_mut().batches(&reading, SystemTime::now());
+        let batches = self.batcher.borrow_mut().batches(&reading, clock::now());
         for batch in batches {
             let payload = self.client.payload(batch.request);
             let (dropped, written) = self.queue.borrow_mut().push(payload, batch.points);
