@@ -6,6 +6,7 @@
 //! need locks around the targets and as many times the memory.
 
 mod background;
+mod exports;
 mod names;
 mod otlp;
 mod own_metrics;
@@ -41,11 +42,11 @@ use crate::privileges;
 use crate::top::Source;
 use crate::web::{Ready, Web};
 pub(crate) use background::Background;
+use exports::Exports;
 pub(crate) use names::Names;
-use otlp::Prepared;
 use own_metrics::{ConfigFile, OwnMetrics};
 use profiler::{Profiler, Roster};
-use reload::Reload;
+use reload::{Addresses, Parts, Reload};
 use routes::Routes;
 use slow_log::SlowLog;
 use spans::Spans;
@@ -59,8 +60,8 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     if options.check {
         return check(settings, &web);
     }
-    let scheme = if web.is_encrypted() { "https" } else { "http" };
-    let listener = listen(options.listen)?;
+    let scheme = web.scheme();
+    let listener = listen(settings.listen)?;
     // A configuration may ask for probes later.
     let probes = settings.rules.ask_for_probes() || options.config.is_some();
     // What must be read or opened by special right has been, and the event loop brings a second thread.
@@ -151,13 +152,11 @@ async fn serve(
     stop: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
-    let failed = |source| Error::System { doing: "cannot serve on the open address", source };
-    let listener = TcpListener::from_std(listener).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
+    let listener = of_event_loop(listener)?;
+    let bound = listener.local_addr().map_err(CANNOT_SERVE)?;
     raise_descriptor_limit();
     let own = Arc::new(own);
-    let names = settings.names;
-    let export = settings.export.clone();
+    let (listen, names, export) = (settings.listen, settings.names, settings.export.clone());
     let slow_log = Arc::new(SlowLog::default());
     let profiling = settings.profiling.clone();
     let roster = profiling.is_some().then(Roster::default);
@@ -165,19 +164,18 @@ async fn serve(
     let (spans, delivery) = spans.unzip();
     let links = Links { slow_log: Arc::clone(&slow_log), roster: roster.clone(), spans };
     let worker = Worker::start(Arc::clone(&own), links, settings)?;
-    let prepared = export.map(|export| Prepared::new(export, worker.clone(), &own)).transpose()?;
+    let exports = Exports::new(worker.clone(), &own);
+    let first = exports.prepare(export)?;
     listening(bound);
     if let Some(delivery) = &delivery {
         delivery.tell();
     }
-    let exporter = prepared.map(Prepared::start).transpose()?;
+    exports.make(first).await?;
     let profiler = profiling.zip(roster).map(|(profiling, roster)| Profiler::start(profiling, roster, &own));
     let profiler = profiler.transpose()?;
     let stop = async {
         stop.await;
-        if let Some(exporter) = &exporter {
-            exporter.stop();
-        }
+        exports.stop();
         if let Some(profiler) = &profiler {
             profiler.stop();
         }
@@ -188,17 +186,19 @@ async fn serve(
     let tells = Arc::clone(&own);
     let web = Arc::new(Web::new(web, move |usable| tells.config_read(ConfigFile::Web, usable)));
     let routes = Arc::new(Routes::new(worker, Arc::clone(&own), slow_log, names));
-    let serving = server::serve(listener, Arc::clone(&routes), Arc::clone(&web), stop);
+    let (addresses, others) = Addresses::new(listen);
+    let serving = server::serve(listener, others, Arc::clone(&routes), Arc::clone(&web), stop);
     match reload {
         None => serving.await,
-        Some(reload) => tokio::select! {
-            () = serving => {}
-            () = reload.run(&routes, &web, &own) => {}
-        },
+        Some(reload) => {
+            let parts = Parts { routes: &routes, web: &web, own: &own, exports: &exports, addresses };
+            tokio::select! {
+                () = serving => {}
+                () = reload.run(&parts) => {}
+            }
+        }
     }
-    if let Some(exporter) = exporter {
-        exporter.finish();
-    }
+    exports.finish();
     if let Some(profiler) = profiler {
         profiler.finish();
     }
@@ -206,6 +206,14 @@ async fn serve(
         delivery.finish();
     }
     Ok(())
+}
+
+const CANNOT_SERVE: fn(std::io::Error) -> Error =
+    |source| Error::System { doing: "cannot serve on the open address", source };
+
+/// A listener that the event loop waits for.
+fn of_event_loop(listener: std::net::TcpListener) -> Result<TcpListener, Error> {
+    TcpListener::from_std(listener).map_err(CANNOT_SERVE)
 }
 
 /// Completes at the first SIGINT or SIGTERM.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use address::Address;
@@ -57,6 +57,35 @@ pub(crate) enum Command {
         /// The directory to write into
         directory: PathBuf,
     },
+    /// Print what is made of the configuration's definition
+    #[command(hide = true)]
+    Reference {
+        /// What to print
+        what: Reference,
+    },
+}
+
+/// What can be made of the configuration's definition.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Reference {
+    /// The page of all keys, options and variables.
+    Page,
+    /// The file that packages install, all of it commented out.
+    File,
+}
+
+/// The command line, with all that its help tells.
+pub(crate) fn command() -> clap::Command {
+    config::reference::complete(Cli::command())
+}
+
+/// What was asked for. Wrong usage ends the program, with status 2.
+pub(crate) fn parse() -> Cli {
+    let mut command = command();
+    let parsed = command.get_matches_mut();
+    Cli::from_arg_matches(&parsed)
+        .map_err(|error| error.format(&mut command))
+        .unwrap_or_else(|error| error.exit())
 }
 
 const AGENT_EXAMPLES: &str = "\
@@ -93,24 +122,24 @@ beyond observe need CAP_BPF and CAP_PERFMON; before Linux 6.6, CAP_SYS_ADMIN.";
 /// Finds every process that runs on libuv (Node.js as it is) or publishes telemetry, in whatever container, and serves its metrics:
 /// /metrics in the format that the scraper asks for (Prometheus text, OpenMetrics, protobuf with native histograms),
 /// /-/healthy and /-/ready. Processes come and go; nothing needs to be configured, and no process is changed.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = AGENT_EXAMPLES)]
 pub(crate) struct AgentOptions {
     /// The address to serve on; port 0 takes a free one
-    #[arg(long, env = "LOOPSCOPE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9464")]
-    pub(crate) listen: Address,
-    /// How deep to measure processes from outside: a list of observe, loop, phases and pool, or all [default: observe]
+    #[arg(long, env = "LOOPSCOPE_LISTEN", value_name = "ADDR")]
+    pub(crate) listen: Option<Address>,
+    /// How deep to measure processes from outside: a list of observe, loop, phases and pool, or all
     #[arg(long, env = "LOOPSCOPE_TIER", value_name = "LIST")]
     pub(crate) tier: Option<Tiers>,
-    /// The share of one core that probes may cost each process [default: 1%]
+    /// The share of one core that probes may cost each process; the dearest tier is shed beyond it
     #[arg(long, env = "LOOPSCOPE_BUDGET", value_name = "SHARE", value_parser = config::share)]
     pub(crate) budget: Option<f64>,
-    /// How long an iteration is away from the poll to count as slow [default: 50ms]
+    /// How long an iteration is away from the poll to count as slow
     #[arg(long, env = "LOOPSCOPE_SLOW", value_name = "TIME", value_parser = duration)]
     pub(crate) slow: Option<Duration>,
     /// Tell Node.js processes by prom-client's metric names, too, as dashboards for Node.js expect them
     ///
-    /// Without this, one scrape gets them from /metrics?names=prom-client.
+    /// Without this, one scrape gets them from /metrics?names=prom-client. --prom-client=false takes back what the file says.
     #[arg(long, env = "LOOPSCOPE_PROM_CLIENT", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) prom_client: Option<bool>,
@@ -127,22 +156,24 @@ pub(crate) struct AgentOptions {
     /// Profile all targets all the time, at a low rate, and send the profiles to the OTLP receiver or to a Pyroscope
     ///
     /// A table [profiling] in the configuration tells more, and its rules tell of whom.
-    #[arg(long, env = "LOOPSCOPE_PROFILE", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[arg(long = "profile", env = "LOOPSCOPE_PROFILE", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) profile: Option<bool>,
-    /// Samples per second of CPU time of each thread, for --profile [default: 19]
-    #[arg(long, env = "LOOPSCOPE_PROFILE_FREQUENCY", value_name = "HZ")]
-    pub(crate) profile_frequency: Option<u32>,
-    /// How long each profile is, for --profile [default: 10s]
-    #[arg(long, env = "LOOPSCOPE_PROFILE_INTERVAL", value_name = "TIME", value_parser = duration)]
-    pub(crate) profile_interval: Option<Duration>,
+    pub(crate) profiling_enabled: Option<bool>,
+    /// Samples per second of CPU time of each thread, for --profile
+    #[arg(long = "profile-frequency", env = "LOOPSCOPE_PROFILE_FREQUENCY", value_name = "HZ")]
+    pub(crate) profiling_frequency: Option<u32>,
+    /// How long each profile is, for --profile
+    #[arg(long = "profile-interval", env = "LOOPSCOPE_PROFILE_INTERVAL", value_name = "TIME", value_parser = duration)]
+    pub(crate) profiling_interval: Option<Duration>,
     /// The Pyroscope that gets the profiles instead of the OTLP receiver, such as http://127.0.0.1:4040
-    #[arg(long, env = "LOOPSCOPE_PYROSCOPE", value_name = "URL")]
-    pub(crate) pyroscope: Option<String>,
-    /// Rules for which processes to measure, and how; options given here come before
+    #[arg(long = "pyroscope", env = "LOOPSCOPE_PYROSCOPE", value_name = "URL")]
+    pub(crate) profiling_pyroscope: Option<String>,
+    /// The configuration, which says what these options say and more; they come before it
     #[arg(long, env = "LOOPSCOPE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Who may scrape, and over what: TLS, passwords, a limit of requests, in the format of Prometheus's web-config.yml
+    ///
+    /// Named in the configuration, it lies beside that unless its name begins with /.
     #[arg(long, env = "LOOPSCOPE_WEB_CONFIG", value_name = "FILE")]
     pub(crate) web_config: Option<PathBuf>,
     /// Read the configuration, tell how it was understood and what would be measured now, and end
@@ -171,7 +202,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn a_duration_has_units_and_a_length() {
@@ -184,6 +214,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -2,12 +2,16 @@
 
 mod export;
 mod profiling;
+pub(crate) mod reference;
 mod rules;
 mod suggestion;
 mod understood;
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use attach::libuv::tiers::Tiers;
@@ -16,10 +20,11 @@ use model::label::Tier;
 use serde::{Deserialize, Deserializer};
 
 use crate::agent::Names;
-use crate::cli::{self, AgentOptions};
+use crate::cli::{self, Address, AgentOptions};
 use crate::error::Error;
 pub(crate) use export::{Endpoint, Export, Preference, Protocol, Signal, TlsFiles, percent_decoded};
 pub(crate) use profiling::Profiling;
+use reference::{About, quoted, table};
 pub(crate) use rules::{Decision, Rules};
 pub(crate) use suggestion::with_suggestion;
 
@@ -29,9 +34,16 @@ const BUDGET: f64 = 0.01;
 /// What Node.js's users call a blocked loop.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// How processes are measured.
+/// Nobody else reaches it there.
+fn default_address() -> Address {
+    Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)))
+}
+
+/// How processes are measured, and where that is told.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The address to serve on.
+    pub(crate) listen: Address,
     /// Which processes, and how deep.
     pub(crate) rules: Rules,
     /// The only processes that are looked at; all where none is named.
@@ -52,26 +64,37 @@ pub(crate) struct Settings {
     pub(crate) profiling: Option<Profiling>,
 }
 
-/// The file, as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    #[serde(deserialize_with = "parsed")]
-    tier: Option<Tiers>,
-    #[serde(deserialize_with = "parsed_share")]
-    budget: Option<f64>,
-    #[serde(deserialize_with = "parsed_duration")]
-    slow: Option<Duration>,
-    prom_client: bool,
-    web_config: Option<PathBuf>,
-    otlp: export::Written,
-    profiling: profiling::Written,
-    rule: Vec<rules::Written>,
+table! {
+    /// The file, as it is written. What an option stands for is explained there.
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct File {
+        #[serde(deserialize_with = "parsed")]
+        listen: Option<Address> => About::with_default("text", || quoted(default_address())),
+        #[serde(deserialize_with = "parsed")]
+        tier: Option<Tiers> => About::with_default("text", || quoted(Tiers::only(Tier::Observe)))
+            .more("[tiers](attach.md#tiers)"),
+        #[serde(deserialize_with = "parsed_share")]
+        budget: Option<f64> => About::with_default("text", || quoted(format!("{}%", BUDGET * 100.0))),
+        #[serde(deserialize_with = "parsed_duration")]
+        slow: Option<Duration> => About::with_default("text", || quoted(humantime::format_duration(SLOW))),
+        prom_client: bool => About::with_default("`true` or `false`", || false.to_string())
+            .more("[prom-client's names](prom-client.md)"),
+        web_config: Option<PathBuf> => About::without("file", "none", "'web-config.yml'").more("[security](security.md)"),
+        /// Where metrics are sent to over OTLP, and how.
+        otlp: export::Written => About::table::<export::Written>().more("[OTLP](otlp.md)"),
+        /// Whether and how processes are profiled all the time.
+        profiling: profiling::Written => About::table::<profiling::Written>().more("[profiling](profiling.md)"),
+        /// Rules, of which the first that fits a process decides. All patterns of a rule have to fit; in them `*` is any text and `?` any
+        /// character, and they fit the whole text. Rules are for processes that are measured from outside.
+        rule: Vec<rules::Written> => About::tables::<rules::Written>().more("[rules](configuration.md#rules)"),
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            listen: default_address(),
             rules: Rules::new(Tiers::only(Tier::Observe), Vec::new()),
             only: BTreeSet::new(),
             budget: BUDGET,
@@ -117,7 +140,7 @@ impl Settings {
             let option = options.otlp_endpoint.as_deref();
             Export::new(export::Given { option, environment, file: &otlp, signal })
         };
-        let all = options.profile.or(profiling.enabled).unwrap_or(false);
+        let all = options.profiling_enabled.or(profiling.enabled).unwrap_or(false);
         let mut settings = Self::of(file, options);
         settings.rules.profile_unless_told(all);
         settings.export = of_signal(Signal::Metrics)?;
@@ -129,9 +152,9 @@ impl Settings {
         }
         if settings.rules.ask_for_profiles() {
             let given = profiling::Given {
-                frequency_hz: options.profile_frequency,
-                interval: options.profile_interval,
-                pyroscope: options.pyroscope.as_deref(),
+                frequency_hz: options.profiling_frequency,
+                interval: options.profiling_interval,
+                pyroscope: options.profiling_pyroscope.as_deref(),
                 folder: options.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")),
             };
             let made = Profiling::new(&given, &profiling, || of_signal(Signal::Profiles))?;
@@ -148,6 +171,7 @@ impl Settings {
         let folder = options.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let web_config = options.web_config.clone().or(file.web_config.map(|path| folder.join(path)));
         Self {
+            listen: options.listen.or(file.listen).unwrap_or_else(default_address),
             rules: Rules::new(tiers, file.rule),
             only: BTreeSet::new(),
             budget: options.budget.or(file.budget).unwrap_or(BUDGET),
@@ -185,8 +209,10 @@ fn text<'de, D: Deserializer<'de>, T>(
     parse(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
-fn parsed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tiers>, D::Error> {
-    text(deserializer, str::parse)
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    text(deserializer, |text| text.parse().map_err(|error: T::Err| error.to_string()))
 }
 
 fn parsed_share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {

@@ -21,19 +21,22 @@ mod web;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
+use cli::Command;
 use runtime::alloc::CountingAllocator;
+
+/// musl's own allocator hands most of what a scrape frees back to the kernel, and gets it anew for the next.
+#[cfg(target_env = "musl")]
+use dlmalloc::GlobalDlmalloc as Memory;
+#[cfg(not(target_env = "musl"))]
+use std::alloc::System as Memory;
 
 /// For the demo, which publishes what its heap does, and for the agent, which tells it itself. The other commands have no loop
 /// that measures itself, so they count without telling.
 #[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator::waiting();
+static ALLOCATOR: CountingAllocator<Memory> = CountingAllocator::waiting_over(Memory);
 
 fn main() -> ExitCode {
-    // Wrong usage ends here, with status 2.
-    let done = match Cli::parse().command {
+    let done = match cli::parse().command {
         Command::Top(options) => top::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Profile(options) => profile::run(&options),
         Command::Agent(options) => agent::run(&options).map(|()| ExitCode::SUCCESS),
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => inspect::run(options.pid).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => manual::completions(shell).map(|()| ExitCode::SUCCESS),
         Command::Man { directory } => manual::pages(&directory).map(|()| ExitCode::SUCCESS),
+        Command::Reference { what } => manual::reference(what).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         console::line(format_args!("{error}"));

@@ -80,9 +80,9 @@ impl Ready {
         Ok(Self { path, access })
     }
 
-    /// Whether connections are encrypted.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.access.tls().is_some()
+    /// The scheme of an address that is served so.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.access.tls().is_some() { "https" } else { "http" }
     }
 
     /// What it means, in a few words.

@@ -28,6 +28,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
@@ -73,6 +74,8 @@ impl FromStr for Pid {
 pub struct Process {
     pid: Pid,
     directory: OwnedFd,
+    /// When it started, as it was first reckoned: a clock that is set must not make it look like another process.
+    started_unix_ns: OnceLock<Option<u64>>,
 }
 
 impl Process {
@@ -85,7 +88,7 @@ impl Process {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(CWD, &path, flags, Mode::empty())
             .map_err(|errno| ProcessError::new(pid, &path, errno.into()))?;
-        Ok(Self { pid, directory })
+        Ok(Self { pid, directory, started_unix_ns: OnceLock::new() })
     }
 
     /// The process's id.

@@ -165,11 +165,14 @@ impl Histogram {
 
     /// The distribution with these counts, one for each slot in ascending order; more than [`SLOTS`] are ignored.
     pub fn from_counts(sum_ns: u64, zero_count: u64, slots: impl IntoIterator<Item = u64>) -> Self {
-        let buckets = (INDEX_MIN..=INDEX_MAX)
-            .zip(slots)
-            .filter(|&(_, count)| count > 0)
-            .map(|(index, count)| Bucket { index, count })
-            .collect();
+        // First on the stack, without a branch: most slots are empty, and a vector that grows is allocated several times.
+        let mut held = [Bucket { index: 0, count: 0 }; SLOTS];
+        let mut length = 0;
+        for (index, count) in (INDEX_MIN..=INDEX_MAX).zip(slots) {
+            held[length] = Bucket { index, count };
+            length += usize::from(count > 0);
+        }
+        let buckets = held[..length].to_vec();
         Self { sum_ns, zero_count, buckets }
     }
 

@@ -120,10 +120,10 @@ impl Snapshot {
         value: Value,
     ) {
         assert_eq!(value.kind(), metric.kind, "the kind of {}", metric.name);
-        let closed: Vec<_> = metric.labels.iter().filter(|label| label.is_closed()).collect();
-        assert_eq!(own.len(), closed.len(), "the labels of {}", metric.name);
+        let closed = || metric.labels.iter().filter(|label| label.is_closed());
+        assert_eq!(own.len(), closed().count(), "the labels of {}", metric.name);
         let mut pairs = [None; 2];
-        for (pair, (label, value)) in pairs.iter_mut().zip(closed.iter().zip(own)) {
+        for (pair, (label, value)) in pairs.iter_mut().zip(closed().zip(own)) {
             *pair = Some((label.name, *value));
         }
         let position = position_of(metric).expect("a metric exists only if a list has it");

@@ -12,6 +12,7 @@
 pub mod aliases;
 pub mod comparison;
 pub mod deadline;
+pub mod dist;
 pub mod example;
 pub mod fixture;
 pub mod folder;

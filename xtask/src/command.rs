@@ -2,9 +2,9 @@
 
 use std::env;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Why a task could not be done.
 #[derive(Debug)]
@@ -15,8 +15,10 @@ pub(crate) enum Error {
     Failed { line: String, status: ExitStatus },
     /// A file or folder could not be made or read.
     File { path: PathBuf, error: io::Error },
-    /// The tests need a package that this machine does not offer.
+    /// A package is needed that this machine does not have.
     Missing { what: String, remedy: String },
+    /// A task was asked for something that it does not know.
+    Usage { what: String, usage: &'static str },
 }
 
 impl fmt::Display for Error {
@@ -26,6 +28,7 @@ impl fmt::Display for Error {
             Self::Failed { line, status } => write!(f, "`{line}` failed: {status}"),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Missing { what, remedy } => write!(f, "{what} is missing: {remedy}"),
+            Self::Usage { what, usage } => write!(f, "asked for {what}; usage: {usage}"),
         }
     }
 }
@@ -41,6 +44,29 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
         Ok(status) => Err(Error::Failed { line, status }),
         Err(error) => Err(Error::NotStarted { line, error }),
     }
+}
+
+/// What a command prints.
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, Error> {
+    output_of(command, &[])
+}
+
+/// What a command prints that is given this to read.
+pub(crate) fn output_of(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, Error> {
+    let line = line(command);
+    let not_started = |error| Error::NotStarted { line: line.clone(), error };
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(not_started)?;
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    // It may print before it has read all.
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output()
+    });
+    let ended = ended.map_err(not_started)?;
+    if !ended.status.success() {
+        return Err(Error::Failed { line, status: ended.status });
+    }
+    Ok(ended.stdout)
 }
 
 /// The cargo that runs this task.

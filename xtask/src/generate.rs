@@ -5,11 +5,18 @@ use std::path::{Path, PathBuf};
 
 use model::catalogue::{CATALOGUE, Kind, Metric, Scope, Unit};
 
-use crate::command::Error;
+use crate::command::{Error, cargo, output};
 
 /// Writes every generated file.
 pub(crate) fn run() -> Result<(), Error> {
-    for (path, text) in files() {
+    // The program knows its configuration; a test of it compares these two.
+    let of_program = OF_THE_PROGRAM.iter().map(|(path, what)| {
+        let mut program = cargo();
+        program.args(["run", "--quiet", "--package", "loopscope", "--", "reference", what]);
+        let text = output(program.current_dir(root()))?;
+        Ok((*path, String::from_utf8_lossy(&text).into_owned()))
+    });
+    for (path, text) in files().into_iter().chain(of_program.collect::<Result<Vec<_>, Error>>()?) {
         let path = root().join(path);
         let folder = path.parent().expect("a generated file lies in the repository");
         let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
@@ -18,7 +25,11 @@ pub(crate) fn run() -> Result<(), Error> {
     Ok(())
 }
 
-/// Each generated file: its path from the root of the repository, and its text.
+/// Files that the program `loopscope` makes: the path, and what it is asked for.
+const OF_THE_PROGRAM: &[(&str, &str)] =
+    &[("docs/configuration-reference.md", "page"), ("packaging/agent.toml", "file")];
+
+/// Each file that is made here: its path from the root of the repository, and its text.
 fn files() -> Vec<(&'static str, String)> {
     vec![("docs/metrics.md", metrics_page())]
 }

@@ -5,6 +5,7 @@
 
 mod bpf;
 mod command;
+mod dist;
 mod fuzz;
 mod generate;
 mod nodes;
@@ -19,6 +20,8 @@ usage: cargo xtask TASK
   test [CARGO-TEST-ARG]…   installs what the tests need, then checks format and lints and runs every test;
                            with arguments, only `cargo test` with them
   fuzz [SECONDS] [TARGET]… runs the fuzz targets in fuzz/, each for 10 seconds if not told otherwise
+  dist [--profile PROFILE] [--target TRIPLE] [--into FOLDER]
+                           makes the static program, the tarball and the Debian package of it in target/dist
   generate                 writes the files that are made from the code
   bpf                      compiles the BPF programs in attach/bpf, with clang 14
 ";
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
     let done = match args.next().as_deref() {
         Some("test") => test::run_all(&args.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run_targets(&args.collect::<Vec<_>>()),
+        Some("dist") => dist::run_all(&args.collect::<Vec<_>>()),
         Some("generate") => generate::run(),
         Some("bpf") => bpf::build(),
         _ => {

@@ -48,6 +48,18 @@ const TOOLS: &[Tool] = &[
     Tool { program: "openssl", packages: &["openssl"], purpose: "makes certificates" },
     Tool { program: "systemd-analyze", packages: &["systemd"], purpose: "judges the unit of the agent" },
     Tool { program: "strace", packages: &["strace"], purpose: "shows which system calls the agent makes" },
+    Tool {
+        program: "musl-gcc",
+        packages: &["musl-tools"],
+        purpose: "compiles what the static program is linked with",
+    },
+    Tool {
+        program: "faketime",
+        packages: &["faketime"],
+        purpose: "steps the clock of an agent that is tested",
+    },
+    Tool { program: "lintian", packages: &["lintian"], purpose: "checks the Debian package" },
+    Tool { program: "man", packages: &["man-db"], purpose: "shows the man pages of the package" },
     Tool { program: "unshare", packages: &["util-linux"], purpose: "starts programs in other namespaces" },
     Tool { program: "setpriv", packages: &["util-linux"], purpose: "starts programs as another user" },
 ];

@@ -23,6 +23,7 @@ mod queue;
 mod resource;
 mod sender;
 mod series;
+mod timeline;
 mod tls;
 mod told;
 
@@ -37,6 +38,7 @@ use super::worker::Worker;
 use crate::config::Export;
 use crate::console;
 use crate::error::Error;
+pub(super) use batch::Batcher;
 use buffer::Buffer;
 use client::Client;
 use exporting::Exporting;
@@ -48,38 +50,55 @@ use sender::Sender;
 /// An exporter that runs.
 pub(super) struct Exporter {
     stopping: watch::Sender<bool>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Batcher>,
 }
 
-/// An exporter that has everything that it needs.
-pub(super) struct Prepared(Exporting);
+/// What an exporter needs, checked and opened.
+pub(super) struct Prepared {
+    export: Export,
+    client: Client,
+    /// `None` where another exporter holds its directory.
+    queue: Option<Queue>,
+    own: Arc<OwnMetrics>,
+}
 
 impl Prepared {
-    /// Checks and opens all that exporting needs. Nothing is exported or told yet.
+    /// Checks all that exporting needs, and opens the queue if it is free. Nothing is exported or told yet.
     ///
     /// # Errors
     /// Where the certificates or the directory that were named cannot be used.
-    pub(super) fn new(export: Export, worker: Worker, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
+    pub(super) fn new(export: Export, is_free: bool, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
         let client = Client::new(&export)?;
-        own.exports(export.signal).begin();
-        let queue = queue(&export, own)?;
-        let sender = Sender::new(export, client, queue, Arc::clone(own));
-        Ok(Self(Exporting::new(sender, worker)))
+        let queue = is_free.then(|| queue(&export, own)).transpose()?;
+        Ok(Self { export, client, queue, own: Arc::clone(own) })
     }
 
-    /// Starts the thread.
-    pub(super) fn start(self) -> Result<Exporter, Error> {
-        let Self(exporting) = self;
+    /// Where to, and how.
+    pub(super) fn export(&self) -> &Export {
+        &self.export
+    }
+
+    /// Starts the thread; `known` is what the exporter before knew of the sums.
+    ///
+    /// # Errors
+    /// Where the directory cannot be opened now, or the system refuses.
+    pub(super) fn start(self, worker: Worker, known: Option<Batcher>) -> Result<Exporter, Error> {
+        let Self { export, client, queue: opened, own } = self;
+        let queue = opened.map_or_else(|| queue(&export, &own), Ok)?;
+        own.exports(export.signal).begin();
+        let batcher = known.unwrap_or_else(|| Batcher::new(export.preference));
         let system = |source| Error::System { doing: "cannot start the exporter", source };
         let (stopping, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
-        console::line(format_args!("exporting metrics by {}", exporting.export()));
+        console::line(format_args!("exporting metrics by {export}"));
         let thread = std::thread::Builder::new()
             .name("export".into())
             .spawn(move || {
-                runtime.block_on(exporting.run(stopped));
+                let sender = Sender::new(export, client, queue, own);
+                let batcher = runtime.block_on(Exporting::new(sender, batcher, worker).run(stopped));
                 // A look-up of a name that hangs has a thread that nobody waits for.
                 runtime.shutdown_background();
+                batcher
             })
             .map_err(system)?;
         Ok(Exporter { stopping, thread })
@@ -92,12 +111,15 @@ impl Exporter {
         self.stopping.send_replace(true);
     }
 
-    /// Waits for its end.
-    pub(super) fn finish(self) {
+    /// Whether it has.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for its end; gives what it knows of the sums.
+    pub(super) fn finish(self) -> Batcher {
         self.stop();
-        if let Err(panic) = self.thread.join() {
-            std::panic::resume_unwind(panic);
-        }
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

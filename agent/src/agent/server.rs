@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::routes::Routes;
@@ -23,15 +24,24 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be accepted, for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` completes, then finishes the requests that are under way.
+/// Serves until `stop` completes, then finishes the requests that are under way. A listener that comes from `others` takes the place of the one
+/// before; who had connected to that is served.
 pub(super) async fn serve(
-    listener: TcpListener,
+    mut listener: TcpListener,
+    mut others: UnboundedReceiver<TcpListener>,
     routes: Arc<Routes>,
     web: Arc<Web>,
     stop: impl Future<Output = ()>,
 ) {
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stopping, _) = watch::channel(false);
+    let admit = |stream, place: OwnedSemaphorePermit| {
+        let (routes, web, stopping) = (Arc::clone(&routes), Arc::clone(&web), stopping.subscribe());
+        tokio::spawn(async move {
+            connection::serve(stream, routes, web, stopping).await;
+            drop(place);
+        });
+    };
     let mut stop = pin!(stop);
     loop {
         let accepted = async {
@@ -40,14 +50,16 @@ pub(super) async fn serve(
         };
         tokio::select! {
             () = &mut stop => break,
-            (place, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let (routes, web, stopping) = (Arc::clone(&routes), Arc::clone(&web), stopping.subscribe());
-                    tokio::spawn(async move {
-                        connection::serve(stream, routes, web, stopping).await;
-                        drop(place);
-                    });
+            Some(other) = others.recv() => {
+                let before = std::mem::replace(&mut listener, other);
+                while let Ok(place) = Arc::clone(&free).try_acquire_owned()
+                    && let Ok(Ok((stream, _))) = timeout(Duration::ZERO, before.accept()).await
+                {
+                    admit(stream, place);
                 }
+            }
+            (place, accepted) = accepted => match accepted {
+                Ok((stream, _)) => admit(stream, place),
                 Err(error) => {
                     console::line(format_args!("cannot accept a connection: {error}"));
                     sleep(ACCEPT_PAUSE).await;

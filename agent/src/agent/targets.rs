@@ -28,8 +28,9 @@ use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::profiler::Wanted;
 use super::prom_client;
+use crate::clock::{self, StepWatch};
 use crate::config::Settings;
-use crate::{clock, console};
+use crate::console;
 use finder::{Failure, Finder, Target};
 use prober::Prober;
 use recent::KEEP_EVERY_NS;
@@ -44,6 +45,7 @@ const SCAN_EVERY_NS: u64 = 1_500_000_000;
 /// Everything that the agent knows of its targets.
 pub(crate) struct Targets {
     host: Host,
+    step_watch: StepWatch,
     discovery: Discovery<Finder>,
     prober: Prober,
     next_scan: Monotonic,
@@ -76,6 +78,7 @@ impl Targets {
     pub(super) fn new(own: Arc<OwnMetrics>, links: Links, settings: Settings) -> Self {
         Self {
             host: Host::read(),
+            step_watch: StepWatch::new(clock::now()),
             next_keeping: settings.names.has_prom_client().then(clock::monotonic),
             discovery: Discovery::new(Finder::new(settings)),
             prober: Prober::default(),
@@ -204,6 +207,10 @@ impl Targets {
 
     /// Looks for targets.
     fn scan(&mut self) {
+        if self.step_watch.has_stepped(clock::now()) {
+            // The time of the boot moves with it.
+            self.host = Host::read();
+        }
         let began = clock::monotonic();
         self.next_scan = began.plus_ns(SCAN_EVERY_NS);
         let scan = self.discovery.scan(began);

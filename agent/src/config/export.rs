@@ -18,6 +18,7 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
+use super::reference::{About, Table, quoted, table};
 use crate::cli;
 use crate::error::Error;
 pub(super) use endpoint::header;
@@ -32,13 +33,15 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE_BYTES: usize = 16 << 20;
 /// A day or more.
 const BUFFER_BYTES: usize = 256 << 20;
+/// How a variable tells that it is for metrics only.
+const OF_METRICS: &str = "_METRICS_";
 /// Where Pyroscope listens.
 const PYROSCOPE_PORT: u16 = 4040;
 /// Service managers wait for 10 s or longer before they kill.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Where a signal is exported to, and how.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Export {
     pub(crate) signal: Signal,
     pub(crate) endpoint: Endpoint,
@@ -81,25 +84,67 @@ pub(crate) struct TlsFiles {
     pub(crate) client_key: Option<PathBuf>,
 }
 
-/// The table `[otlp]`, as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Written {
-    endpoint: Option<String>,
-    protocol: Option<String>,
-    headers: BTreeMap<String, String>,
-    compression: Option<String>,
-    timeout: Option<String>,
-    interval: Option<String>,
-    temporality: Option<String>,
-    certificate: Option<String>,
-    client_certificate: Option<String>,
-    client_key: Option<String>,
-    queue: Option<String>,
-    buffer: Option<PathBuf>,
-    buffer_size: Option<String>,
-    flush: Option<String>,
-    pub(super) traces: bool,
+/// Both forms of a variable, that for metrics only first; other signals have their own names in the place of theirs.
+macro_rules! both {
+    ($name:literal) => {
+        &[concat!("OTEL_EXPORTER_OTLP_METRICS_", $name), concat!("OTEL_EXPORTER_OTLP_", $name)]
+    };
+}
+
+table! {
+    /// The table `[otlp]`, as it is written.
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub(super) struct Written {
+        /// Where to; without it nothing is exported. `/v1/metrics` is appended to the path of OTLP/HTTP unless it is there; of the first
+        /// variable nothing is. Without a port it is 4317 for gRPC, 4318 for HTTP, and 443 with `https`.
+        endpoint: Option<String> => About::without("text", "none", "'http://127.0.0.1:4317'").variables(both!("ENDPOINT")),
+        /// `grpc` or `http/protobuf`.
+        protocol: Option<String> => About::without("text", "by the port: `grpc` at 4317, else `http/protobuf`", "'grpc'")
+            .variables(both!("PROTOCOL")),
+        /// What goes with every request, such as credentials; in a variable `name=value,name=value`, percent-encoded.
+        headers: BTreeMap<String, String> => About::without("a table of texts", "none", "{ authorization = 'Bearer …' }")
+            .variables(both!("HEADERS")),
+        /// `gzip` or `none`.
+        compression: Option<String> => About::with_default("text", || quoted("gzip")).variables(both!("COMPRESSION")),
+        /// How long one attempt may take; a variable is in milliseconds.
+        timeout: Option<String> => About::with_default("text", || written(TIMEOUT)).variables(both!("TIMEOUT")),
+        /// How often; the variable is in milliseconds.
+        interval: Option<String> => About::with_default("text", || written(INTERVAL))
+            .variables(&["OTEL_METRIC_EXPORT_INTERVAL"]),
+        /// `cumulative`; `delta`: counters and histograms as differences; `lowmemory`: only histograms.
+        temporality: Option<String> => About::with_default("text", || quoted("cumulative"))
+            .variables(&["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"]),
+        /// The authorities to trust, in PEM.
+        certificate: Option<String> => About::without("file", "the system's", "'/etc/loopscope/authority.pem'")
+            .variables(both!("CERTIFICATE")),
+        /// What the agent shows of itself, in PEM.
+        client_certificate: Option<String> => About::without("file", "none", "'/etc/loopscope/agent.pem'")
+            .variables(both!("CLIENT_CERTIFICATE")),
+        /// The key to the client's certificate, in PEM.
+        client_key: Option<String> => About::without("file", "none", "'/etc/loopscope/agent.key'")
+            .variables(both!("CLIENT_KEY")),
+        /// How much may wait in memory while the receiver does not take anything.
+        queue: Option<String> => About::with_default("text", || amount(QUEUE_BYTES)),
+        /// A directory where what waits is kept, so that it outlives the agent.
+        buffer: Option<PathBuf> => About::without("directory", "none", "'/var/lib/loopscope/otlp'"),
+        /// How much may wait in that directory.
+        buffer_size: Option<String> => About::with_default("text", || amount(BUFFER_BYTES)),
+        /// How long the agent's end may take for what waits.
+        flush: Option<String> => About::with_default("text", || written(FLUSH)),
+        /// Whether slow iterations are told as spans.
+        pub(super) traces: bool => About::with_default("`true` or `false`", || false.to_string())
+            .more("[spans](otlp.md#spans-of-slow-iterations)"),
+    }
+}
+
+fn written(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    quoted(format!("{seconds}s"))
+}
+
+fn amount(bytes: usize) -> String {
+    quoted(format!("{}MiB", bytes >> 20))
 }
 
 /// All that may tell of the export.
@@ -142,17 +187,20 @@ impl Value {
 }
 
 impl Given<'_> {
-    fn variable(&self, name: String, from: From) -> Option<Value> {
+    /// A variable, by its name for metrics if it has one for each signal.
+    fn variable(&self, name: &str) -> Option<Value> {
+        let of_signal = name.replace(OF_METRICS, &format!("_{}_", self.signal.variable()));
+        let from = if name.contains(OF_METRICS) { From::SignalVariable } else { From::Variable };
         // The specification takes an empty variable for none.
-        let text = (self.environment)(&name).filter(|text| !text.trim().is_empty())?;
-        Some(Value { origin: name, text, from })
+        let text = (self.environment)(&of_signal).filter(|text| !text.trim().is_empty())?;
+        Some(Value { origin: of_signal, text, from })
     }
 
-    /// A value that may stand in `OTEL_EXPORTER_OTLP_METRICS_…`, or whichever signal it is, in `OTEL_EXPORTER_OTLP_…` and in the file.
-    fn value(&self, name: &str, key: &str, written: &Option<String>) -> Option<Value> {
-        self.variable(format!("OTEL_EXPORTER_OTLP_{}_{name}", self.signal.variable()), From::SignalVariable)
-            .or_else(|| self.variable(format!("OTEL_EXPORTER_OTLP_{name}"), From::Variable))
-            .or_else(|| in_file(key, written))
+    /// The value of a key: what the first of its variables says that is set, or the file.
+    fn value(&self, name: &str, written: &Option<String>) -> Option<Value> {
+        let key = Written::KEYS.iter().find(|key| key.name == name).expect("a key of the table");
+        let set = key.about.variables.iter().find_map(|variable| self.variable(variable));
+        set.or_else(|| in_file(name, written))
     }
 }
 
@@ -170,38 +218,34 @@ impl Export {
             text: text.into(),
             from: From::Option,
         });
-        let Some(endpoint) = option.or_else(|| given.value("ENDPOINT", "endpoint", &file.endpoint)) else {
+        let Some(endpoint) = option.or_else(|| given.value("endpoint", &file.endpoint)) else {
             return Ok(None);
         };
-        let protocol = given.value("PROTOCOL", "protocol", &file.protocol);
+        let protocol = given.value("protocol", &file.protocol);
         let protocol = protocol.map(|value| value.parse(Protocol::parse)).transpose()?;
-        let insecure =
-            given.value("INSECURE", "", &None).is_some_and(|it| it.text.eq_ignore_ascii_case("true"));
+        let insecure = both!("INSECURE").iter().find_map(|variable| given.variable(variable));
+        let insecure = insecure.is_some_and(|it| it.text.eq_ignore_ascii_case("true"));
         let endpoint = endpoint.parse(|text| match endpoint.from {
             From::SignalVariable => Endpoint::whole(text, protocol, insecure),
             From::Variable => Endpoint::base(text, signal, protocol, insecure),
             From::Option | From::File => Endpoint::either(text, signal, protocol, insecure),
         })?;
-        let headers = match given.value("HEADERS", "headers", &None) {
+        let headers = match given.value("headers", &None) {
             Some(value) => value.parse(endpoint::headers)?,
             None => Value { origin: "`headers` in [otlp]".into(), text: String::new(), from: From::File }
                 .parse(|_| {
                     file.headers.iter().map(|(name, value)| endpoint::header(name, value)).collect()
                 })?,
         };
-        let gzip = given.value("COMPRESSION", "compression", &file.compression);
-        let timeout = given.value("TIMEOUT", "timeout", &file.timeout);
-        let interval = given
-            .variable("OTEL_METRIC_EXPORT_INTERVAL".into(), From::Variable)
-            .or_else(|| in_file("interval", &file.interval));
-        let preference = given
-            .variable("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE".into(), From::SignalVariable)
-            .or_else(|| in_file("temporality", &file.temporality));
-        let path = |name, key, written| given.value(name, key, written).map(|it| PathBuf::from(it.text));
+        let gzip = given.value("compression", &file.compression);
+        let timeout = given.value("timeout", &file.timeout);
+        let interval = given.value("interval", &file.interval);
+        let preference = given.value("temporality", &file.temporality);
+        let path = |key, written| given.value(key, written).map(|it| PathBuf::from(it.text));
         let tls = TlsFiles {
-            certificate: path("CERTIFICATE", "certificate", &file.certificate),
-            client_certificate: path("CLIENT_CERTIFICATE", "client_certificate", &file.client_certificate),
-            client_key: path("CLIENT_KEY", "client_key", &file.client_key),
+            certificate: path("certificate", &file.certificate),
+            client_certificate: path("client_certificate", &file.client_certificate),
+            client_key: path("client_key", &file.client_key),
         };
         let duration = |value: Option<Value>, default| value.map_or(Ok(default), |value| value.duration());
         let amount = |value: Option<Value>, default| value.map_or(Ok(default), |value| value.parse(bytes));

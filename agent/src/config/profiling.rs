@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use super::export::{Export, TlsFiles, header};
+use super::reference::{About, quoted, table};
 use crate::error::Error;
 
 /// Low enough to go on for ever, and a prime, so that it does not beat in time with what happens at round intervals.
@@ -27,25 +28,36 @@ pub(crate) struct Profiling {
     pub(crate) export: Export,
 }
 
-/// The table `[profiling]`, as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Written {
-    /// Whether processes are profiled of which no rule says whether they are.
-    pub(super) enabled: Option<bool>,
-    frequency: Option<u32>,
-    #[serde(deserialize_with = "super::parsed_duration")]
-    interval: Option<Duration>,
-    pyroscope: Option<String>,
-    tenant: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    password_file: Option<PathBuf>,
-    bearer_token: Option<String>,
-    bearer_token_file: Option<PathBuf>,
-    certificate: Option<PathBuf>,
-    client_certificate: Option<PathBuf>,
-    client_key: Option<PathBuf>,
+table! {
+    /// The table `[profiling]`, as it is written. What an option stands for is explained there.
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    pub(super) struct Written {
+        /// Whether processes are profiled of which no rule says whether they are.
+        pub(super) enabled: Option<bool> => About::with_default("`true` or `false`", || false.to_string()),
+        frequency: Option<u32> => About::with_default("number", || FREQUENCY_HZ.to_string()),
+        #[serde(deserialize_with = "super::parsed_duration")]
+        interval: Option<Duration> => About::with_default("text", || quoted(humantime::format_duration(INTERVAL))),
+        pyroscope: Option<String> => About::without("text", "the receiver in `[otlp]`", "'http://127.0.0.1:4040'"),
+        /// Its tenant, `X-Scope-OrgID`.
+        tenant: Option<String> => About::without("text", "none", "'shop'"),
+        /// Who we are to it, by basic authentication.
+        username: Option<String> => About::without("text", "none", "'shop'"),
+        /// The password.
+        password: Option<String> => About::without("text", "none", "'…'"),
+        /// A file with the password, beside the configuration unless its name begins with `/`.
+        password_file: Option<PathBuf> => About::without("file", "none", "'pyroscope-password'"),
+        /// Who we are to it, by a token.
+        bearer_token: Option<String> => About::without("text", "none", "'…'"),
+        /// A file with the token, beside the configuration unless its name begins with `/`.
+        bearer_token_file: Option<PathBuf> => About::without("file", "none", "'pyroscope-token'"),
+        /// The authorities to trust, in PEM.
+        certificate: Option<PathBuf> => About::without("file", "the system's", "'authority.pem'"),
+        /// What the agent shows of itself, in PEM.
+        client_certificate: Option<PathBuf> => About::without("file", "none", "'agent.pem'"),
+        /// The key to the client's certificate, in PEM.
+        client_key: Option<PathBuf> => About::without("file", "none", "'agent.key'"),
+    }
 }
 
 /// What options say.

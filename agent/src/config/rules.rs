@@ -5,6 +5,8 @@ use attach::target::Facts;
 use serde::{Deserialize, Deserializer};
 use wildmatch::WildMatch;
 
+use super::reference::{About, table};
+
 /// The rules, in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -14,37 +16,41 @@ pub(crate) struct Rules {
     profile: bool,
 }
 
-/// A rule as it is written. Patterns know `*` and `?`; those that are not given fit every process.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Written {
-    /// The name of the program, or of its main thread: it fits if either does.
-    #[serde(default, deserialize_with = "pattern")]
-    pub(super) name: Option<WildMatch>,
-    /// The service that it would be labelled with.
-    #[serde(default, deserialize_with = "pattern")]
-    pub(super) service: Option<WildMatch>,
-    /// The command line.
-    #[serde(default, deserialize_with = "pattern")]
-    pub(super) command: Option<WildMatch>,
-    /// The control group.
-    #[serde(default, deserialize_with = "pattern")]
-    pub(super) cgroup: Option<WildMatch>,
-    /// The container's id.
-    #[serde(default, deserialize_with = "pattern")]
-    pub(super) container: Option<WildMatch>,
-    /// The user's number.
-    pub(super) user: Option<u32>,
-    /// Whether the process is measured.
-    #[serde(default = "yes")]
-    pub(super) include: bool,
-    /// How deep, instead of what holds for all.
-    #[serde(default, deserialize_with = "super::parsed")]
-    pub(super) tier: Option<Tiers>,
-    /// The label `service` that it gets instead.
-    pub(super) rename: Option<String>,
-    /// Whether it is profiled all the time, instead of what holds for all.
-    pub(super) profile: Option<bool>,
+table! {
+    /// A rule as it is written. Patterns know `*` and `?`; those that are not given fit every process.
+    #[derive(Clone, Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(crate) struct Written {
+        /// The file name of the program that is executed (`node`), or the name of its main thread (`comm`, as `ps -o comm` shows it):
+        /// it fits if either does, so `node` also fits Node.js 24 and newer, whose main thread is `MainThread`.
+        #[serde(default, deserialize_with = "pattern")]
+        pub(super) name: Option<WildMatch> => About::without("pattern", "any", "'node'"),
+        /// The service's name as it would be told.
+        #[serde(default, deserialize_with = "pattern")]
+        pub(super) service: Option<WildMatch> => About::without("pattern", "any", "'shop*'").more("[names](attach.md#names)"),
+        /// The command line, its words parted by spaces.
+        #[serde(default, deserialize_with = "pattern")]
+        pub(super) command: Option<WildMatch> => About::without("pattern", "any", "'*/server.js*'"),
+        /// The control group, as the last line of `/proc/PID/cgroup` has it.
+        #[serde(default, deserialize_with = "pattern")]
+        pub(super) cgroup: Option<WildMatch> => About::without("pattern", "any", "'*/kubepods*'"),
+        /// The container's id of 64 hexadecimal digits; empty where the control group has none.
+        #[serde(default, deserialize_with = "pattern")]
+        pub(super) container: Option<WildMatch> => About::without("pattern", "any", "'?*'"),
+        /// The number of the user that it runs as.
+        pub(super) user: Option<u32> => About::without("number", "any", "1000"),
+        /// Whether the process is measured.
+        #[serde(default = "yes")]
+        pub(super) include: bool => About::with_default("`true` or `false`", || yes().to_string()),
+        /// How deep, instead of what holds for all.
+        #[serde(default, deserialize_with = "super::parsed")]
+        pub(super) tier: Option<Tiers> => About::without("text", "the key `tier` of the file", "'all'"),
+        /// The label `service` that it gets, instead of what the agent would call it.
+        pub(super) rename: Option<String> => About::without("text", "none", "'shop'"),
+        /// Whether it is profiled all the time, instead of what holds for all; also of a process that publishes telemetry.
+        pub(super) profile: Option<bool> => About::without("`true` or `false`", "`enabled` in `[profiling]`", "true")
+            .more("[profiling](profiling.md)"),
+    }
 }
 
 fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<WildMatch>, D::Error> {

@@ -13,6 +13,7 @@ impl fmt::Display for Settings {
             Names::PromClient => "prom-client",
             Names::Both => "loopscope, prom-client",
         };
+        writeln!(f, "listen   {}", self.listen)?;
         writeln!(f, "tier     {}", self.rules.tiers())?;
         writeln!(f, "budget   {}% of a core for each process", rounded(100.0 * self.budget))?;
         writeln!(f, "slow     {}", humantime::format_duration(self.slow))?;

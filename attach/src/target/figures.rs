@@ -46,7 +46,7 @@ impl Figures {
             threads: stat.threads,
             open_fds: open_fds(process),
             max_fds: process.read("limits").ok().and_then(|limits| max_fds(&limits)),
-            started_unix_ns: host.unix_ns(stat.start_ticks),
+            started_unix_ns: *process.started_unix_ns.get_or_init(|| host.unix_ns(stat.start_ticks)),
             name: stat.name,
         })
     }

@@ -6,7 +6,8 @@ use super::Pid;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// The host's units, read once: `/proc` counts in clock ticks, in pages, and in time since the boot.
+/// The host's units: `/proc` counts in clock ticks, in pages, and in time since the boot. They stay the same, but for the time of the boot, which
+/// moves when the clock is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Host {
     ticks_per_s: u64,

@@ -180,6 +180,10 @@ fn push_exemplar(text: &mut Vec<u8>, exemplar: Option<&Exemplar>) {
 
 /// Writes a help text or a label's value; in help texts of the older format quotes stand for themselves.
 fn push_escaped(text: &mut Vec<u8>, value: &str, quotes: bool) {
+    // As nearly all are.
+    if !value.bytes().any(|byte| matches!(byte, b'\\' | b'\n' | b'"')) {
+        return text.extend_from_slice(value.as_bytes());
+    }
     for byte in value.bytes() {
         match byte {
             b'\\' => text.extend_from_slice(b"\\\\"),

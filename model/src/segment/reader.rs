@@ -298,6 +298,7 @@ impl<'a> Reader<'a> {
                 Encoding::Sum => total = total.wrapping_add(load(0)),
                 Encoding::Difference => total = total.wrapping_add(load(0)).wrapping_sub(load(1)),
                 Encoding::Peak => total = total.wrapping_add(read_peak(cells, now) as u64),
+                Encoding::Histogram if shard == 0 => histogram = read_histogram(cells),
                 Encoding::Histogram => histogram.merge(&read_histogram(cells)),
             }
         }

@@ -25,11 +25,16 @@ impl CountingAllocator {
     /// such as a loop: for programs that measure themselves only in some of their uses. Until then counting is a little
     /// dearer, for all threads count in the same place.
     pub const fn waiting() -> Self {
-        Self { inner: System, waits: true }
+        Self::waiting_over(System)
     }
 }
 
 impl<A> CountingAllocator<A> {
+    /// As [`CountingAllocator::waiting`], over another allocator than the system's.
+    pub const fn waiting_over(inner: A) -> Self {
+        Self { inner, waits: true }
+    }
+
     /// Counts what goes through `inner`.
     pub const fn over(inner: A) -> Self {
         Self { inner, waits: false }

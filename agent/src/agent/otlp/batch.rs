@@ -1,7 +1,6 @@
 //! From a reading to requests: one resource a process, every series under its name in OpenTelemetry.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use attach::target::{Figures, Host, Pid, Process};
 use formats::otlp::{Instrument, Number, Point, ResourceMetrics, Stream, Temporality};
@@ -11,8 +10,10 @@ use model::snapshot::{Exemplar, Series, Value};
 
 use super::resource::Resources;
 use super::series::{Key, Sums};
+use super::timeline::Timeline;
 use crate::agent::targets::ProcessNote;
 use crate::agent::worker::Reading;
+use crate::clock::{self, Moment};
 use crate::config::Preference;
 
 /// A request that is as large as this is full. Receivers take at least 4 MiB, gRPC's usual bound, and one part more still fits.
@@ -33,8 +34,9 @@ pub(super) struct Batch {
 
 /// Makes batches of readings, one reading after the other.
 #[derive(Debug)]
-pub(super) struct Batcher {
+pub(in super::super) struct Batcher {
     sums: Sums,
+    timeline: Timeline,
     resources: Resources,
     /// Time that each loop of Node.js was active and idle up to the last reading.
     loop_times: HashMap<(u32, String), [u64; 2]>,
@@ -55,13 +57,14 @@ impl Batcher {
     pub(super) fn new(preference: Preference) -> Self {
         Self {
             sums: Sums::new(preference, own_start_unix_ns()),
+            timeline: Timeline::default(),
             resources: Resources::new(),
             loop_times: HashMap::new(),
         }
     }
 
     /// The requests that tell a reading.
-    pub(super) fn batches(&mut self, reading: &Reading, now: SystemTime) -> Vec<Batch> {
+    pub(super) fn batches(&mut self, reading: &Reading, now: Moment) -> Vec<Batch> {
         let mut processes: BTreeMap<Option<u32>, Vec<(&'static Metric, &Series)>> = BTreeMap::new();
         for family in reading.snapshot.families() {
             for series in family.series {
@@ -69,11 +72,12 @@ impl Batcher {
                 processes.entry(pid).or_default().push((family.metric, series));
             }
         }
+        let now_unix_ns = self.timeline.tell(now);
         self.sums.begin();
         let before = std::mem::take(&mut self.loop_times);
         let mut out = Requests::default();
         for (pid, series) in processes {
-            let told = self.told(pid, &series, reading, unix_ns(now));
+            let told = self.told(pid, &series, reading, now_unix_ns);
             let mut part = ResourceMetrics::new(told.attributes.clone());
             for (metric, one) in &series {
                 if part.points() >= POINTS_TOGETHER {
@@ -308,11 +312,7 @@ fn own_start_unix_ns() -> u64 {
     let own = Process::open(Pid::new(std::process::id()));
     let figures = own.and_then(|own| Figures::read(&own, &Host::read()));
     let started = figures.ok().and_then(|figures| figures.started_unix_ns);
-    started.unwrap_or_else(|| unix_ns(SystemTime::now()))
-}
-
-fn unix_ns(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+    started.unwrap_or_else(|| clock::now().unix_ns)
 }
 
 #[cfg(test)]

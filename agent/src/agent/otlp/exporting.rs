@@ -1,7 +1,7 @@
 //! The exporter's thread: collecting at every interval, and sending what waits, side by side on one thread.
 
 use std::cell::RefCell;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::batch::Batcher;
 use super::sender::Sender;
 use crate::agent::worker::{NoAnswer, Worker};
+use crate::clock;
 use crate::config::Export;
 
 /// How long to wait when too many scrapes are under way.
@@ -22,21 +23,21 @@ pub(super) struct Exporting {
 }
 
 impl Exporting {
-    /// Nothing has been exported yet.
-    pub(super) fn new(sender: Sender, worker: Worker) -> Self {
-        Self { batcher: RefCell::new(Batcher::new(sender.export().preference)), worker, sender }
+    /// Nothing has been exported yet but what the batcher knows of.
+    pub(super) fn new(sender: Sender, batcher: Batcher, worker: Worker) -> Self {
+        Self { batcher: RefCell::new(batcher), worker, sender }
     }
 
-    /// Where to, and how.
-    pub(super) fn export(&self) -> &Export {
+    fn export(&self) -> &Export {
         self.sender.export()
     }
 
-    /// Exports until it is told to stop, and then what is left.
-    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
+    /// Exports until it is told to stop, and then what is left; gives what it knows of the sums.
+    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) -> Batcher {
         // The agent may also be gone without a word.
         let stopped = async { drop(stopped.wait_for(|&stopping| stopping).await) };
         self.sender.run(self.collect_all(), stopped, self.collect()).await;
+        self.batcher.into_inner()
     }
 
     /// Collects at every interval, beginning now.
@@ -58,7 +59,7 @@ impl Exporting {
                 Err(NoAnswer::Ended) => return,
             }
         };
-        let batches = self.batcher.borrow_mut().batches(&reading, SystemTime::now());
+        let batches = self.batcher.borrow_mut().batches(&reading, clock::now());
         for batch in batches {
             self.sender.push(batch.request, batch.points);
         }

@@ -108,7 +108,9 @@ impl Sums {
         if added.is_none() {
             state.start_unix_ns = before.at_unix_ns;
         }
-        Some(Told { start_unix_ns: state.start_unix_ns.min(now_unix_ns), value: value.clone() })
+        // A clock that was set back for long: once, and not again with every export.
+        state.start_unix_ns = state.start_unix_ns.min(now_unix_ns);
+        Some(Told { start_unix_ns: state.start_unix_ns, value: value.clone() })
     }
 
     /// An export ends: what has not been told for long is forgotten.

@@ -19,7 +19,7 @@ fn reading(processes: u32, loops: u32) -> Reading {
 }
 
 fn batches(preference: Preference, reading: &Reading) -> Vec<Batch> {
-    Batcher::new(preference).batches(reading, SystemTime::now())
+    Batcher::new(preference).batches(reading, clock::now())
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn differences_of_processes_that_were_there_before_begin_with_the_second_reading
     reading.notes.push(ProcessNote { pid, is_outside: false, is_node: false, user_ns: 0, system_ns: 0 });
     let mut batcher = Batcher::new(Preference::Delta);
     let mut points = || {
-        let batches = batcher.batches(&reading, SystemTime::now());
+        let batches = batcher.batches(&reading, clock::now());
         batches.iter().map(|batch| batch.points).sum::<u64>()
     };
     assert_eq!((points(), points()), (1, 3), "the uptime is no difference");
