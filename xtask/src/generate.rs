@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use model::catalogue::{CATALOGUE, Kind, Metric, Scope, Unit};
 
 use crate::command::Error;
+use crate::dashboards;
 
 /// Writes every generated file.
 pub(crate) fn run() -> Result<(), Error> {
@@ -20,7 +21,9 @@ pub(crate) fn run() -> Result<(), Error> {
 
 /// Each generated file: its path from the root of the repository, and its text.
 fn files() -> Vec<(&'static str, String)> {
-    vec![("docs/metrics.md", metrics_page())]
+    let mut files = vec![("docs/metrics.md", metrics_page())];
+    files.extend(dashboards::files());
+    files
 }
 
 fn root() -> PathBuf {
