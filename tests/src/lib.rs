@@ -11,6 +11,7 @@
 
 pub mod aliases;
 pub mod comparison;
+pub mod dashboards;
 pub mod deadline;
 pub mod example;
 pub mod fixture;

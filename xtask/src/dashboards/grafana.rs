@@ -147,7 +147,8 @@ impl Dashboard {
             "tags": list![TAG],
             "schemaVersion": SCHEMA_VERSION,
             "version": 1,
-            "editable": true,
+            // What is changed in the browser would be lost with the next version; a copy can be edited.
+            "editable": false,
             "graphTooltip": 1,
             "fiscalYearStartMonth": 0,
             "refresh": "30s",
@@ -225,7 +226,6 @@ fn data_source_variable() -> Json {
         "includeAll": false,
         "hide": 0,
         "skipUrlSync": false,
-        "current": object! {},
         "options": Json::List(Vec::new()),
     }
 }

@@ -62,8 +62,9 @@ pub(super) fn pool_wait(asker: Asker, quantile: &str) -> String {
 
 /// What belongs to a process, in the row of each of its loops.
 fn at_each_loop(asker: Asker, of_process: &str) -> String {
-    let loops = format!("max by ({LOOP}) ({}) * 0", asker.series(&EVENTLOOP_TIME, &[is(LoopState::Active)]));
-    format!("{loops} + on ({PROCESS}) group_left () ({of_process})")
+    // A rate, because counters are not to be shown as they are; of it only the labels are used.
+    let loops = asker.sum_of_rates(LOOP, &EVENTLOOP_TIME, &[is(LoopState::Active)]);
+    format!("{loops} * 0 + on ({PROCESS}) group_left () ({of_process})")
 }
 
 pub(super) fn dashboard() -> Dashboard {
@@ -89,7 +90,7 @@ pub(super) fn dashboard() -> Dashboard {
 fn stats() -> Vec<Panel> {
     let asker = ASKER;
     let measured = asker.series(&LOOPSCOPE_TARGETS, &[is(TargetState::Measured)]);
-    let loops = asker.series(&EVENTLOOP_TIME, &[is(LoopState::Active)]);
+    let loops = asker.sum_of_rates(LOOP, &EVENTLOOP_TIME, &[is(LoopState::Active)]);
     let firing = format!("count(ALERTS{{{}, alertstate=\"firing\", source=\"loopscope\"}})", asker.agent);
     vec![
         Panel::stat("Alerts firing", Unit::Count, q(format!("{firing} or vector(0)"), ""))
@@ -106,7 +107,7 @@ fn stats() -> Vec<Panel> {
             .says("The longest that a task of any thread pool waited for a thread. Where only the tier `observe` measures, the longest wait that a reading caught.")
             .absent("nothing caught")
             .thresholds(0.1, 0.5),
-        Panel::stat("Loops", Unit::Count, q(format!("count(max by ({LOOP}) ({loops}))"), ""))
+        Panel::stat("Loops", Unit::Count, q(format!("count({loops})"), ""))
             .says("Event loops that are measured: main loops, worker threads' and workers of tokio."),
         Panel::stat("Processes", Unit::Count, q(format!("sum({measured})"), ""))
             .says("Processes that the chosen agents measure, of all services. Those that they found and cannot measure are told by the dashboard of the agents."),
@@ -167,7 +168,7 @@ fn lines_of_loops() -> Vec<Panel> {
         Panel::lines("Utilization of loops", Unit::Share, vec![q(utilization(asker, LOOP), name)])
             .says("The share of its time that each loop is active: running callbacks, and not waiting in the kernel's poll. Above 90% events queue up. A loop that is blocked in one long iteration may have no value until it ends, where the program itself measures.")
             .thresholds(0.7, 0.9),
-        Panel::lines("Longest block", Unit::Seconds, vec![q(longest(asker, LOOP), name)])
+        Panel::lines("Longest block of each loop", Unit::Seconds, vec![q(longest(asker, LOOP), name)])
             .says("The longest that each loop was away from its poll within a step: the upper bound of the bucket. Where only the tier `observe` measures, the longest stall that a reading caught, and nothing where there was none.")
             .thresholds(0.1, 0.5),
     ]

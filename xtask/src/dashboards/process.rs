@@ -121,7 +121,7 @@ fn blocks() -> Vec<Panel> {
     let stalls = asker.distribution(LOOP, &EVENTLOOP_STALL_OBSERVED, &[]);
     let lateness = asker.distribution(LOOP, &EVENTLOOP_TIMER_LATENESS, &[]);
     vec![
-        Panel::lines("Utilization", Unit::Share, vec![q(utilization(asker, LOOP), OF_LOOP)])
+        Panel::lines("Utilization of loops", Unit::Share, vec![q(utilization(asker, LOOP), OF_LOOP)])
             .width(8)
             .says("The share of its time that each loop is active. High with a low lag is a loop that is used well; high with a high one needs less work, or more processes.")
             .thresholds(0.7, 0.9),

@@ -127,10 +127,10 @@ fn lag() -> Vec<Panel> {
 
 fn tasks() -> Vec<Panel> {
     vec![
-        Panel::lines("Tasks alive", Unit::Count, vec![q(gauge(&TOKIO_ALIVE_TASKS), "{{pid}} {{runtime}}")])
+        Panel::lines("Tasks alive by runtime", Unit::Count, vec![q(gauge(&TOKIO_ALIVE_TASKS), "{{pid}} {{runtime}}")])
             .width(8)
             .says("Tasks that were spawned and have not ended. What only grows is tasks that nobody ends."),
-        Panel::lines("Global queue", Unit::Count, vec![
+        Panel::lines("Global queue by runtime", Unit::Count, vec![
             q(gauge(&TOKIO_GLOBAL_QUEUE_DEPTH), "now {{pid}} {{runtime}}"),
             q(gauge(&TOKIO_GLOBAL_QUEUE_DEPTH_MAX), "highest of a minute {{pid}} {{runtime}}"),
         ])
