@@ -3,6 +3,7 @@
 //! The rules of Grafana's dashboard-linter are checked here, each by a test of its own; the schema is checked by Grafana's own types.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use loopscope_tests::dashboards::{
     self, Dashboard, Question, Selector, all, list, metric, rules, selectors, substituted, text_of,
 };
 use loopscope_tests::folder::Folder;
-use loopscope_tests::process::run;
+use loopscope_tests::process::Guarded;
 use loopscope_tests::{fixture, requirement};
 use promql_parser::label::MatchOp;
 use serde_json::Value;
@@ -256,17 +257,43 @@ fn dashboards_are_changed_where_they_are_made() {
     }
 }
 
-#[test]
-fn dashboards_fit_grafanas_own_types_and_units() {
-    let Some(node) = requirement::program("node") else { return };
-    let Some(packages) = requirement::grafana_packages() else { return };
+/// What does not fit the types of Grafana in these files, nothing if all does. `None` after saying that the story is skipped.
+fn misfits(files: &[PathBuf]) -> Option<String> {
+    let node = requirement::program("node")?;
+    let packages = requirement::grafana_packages()?;
     let folder = Folder::new("schema");
     let mut command = Command::new(node);
-    command.arg(fixture::path("grafana/check.js")).arg(packages).arg(folder.path());
-    for dashboard in all() {
-        command.arg(dashboards::path("grafana").join(dashboard.file));
+    command.arg(fixture::path("grafana/check.js")).arg(packages).arg(folder.path()).args(files);
+    let ended = Guarded::start(&mut command).wait(Duration::from_secs(300));
+    assert!(ended.status.success() == ended.stderr.is_empty(), "{ended:?}");
+    Some(ended.stderr)
+}
+
+#[test]
+fn dashboards_fit_grafanas_own_types_and_units() {
+    let files: Vec<_> = all().into_iter().map(|it| dashboards::path("grafana").join(it.file)).collect();
+    let Some(misfits) = misfits(&files) else { return };
+    assert_eq!(misfits, "");
+}
+
+#[test]
+fn what_does_not_fit_grafanas_types_is_told() {
+    let folder = Folder::new("misfits");
+    let good = fs_read("loopscope-overview.json");
+    for (from, to, told) in [
+        (r#""unit": "percentunit""#, r#""unit": "percentage""#, "no unit percentage"),
+        (r#""schemaVersion": 42"#, r#""schemaVersion": "42""#, "not assignable to type 'number'"),
+        (r#""sortBy": ["#, r#""sortedBy": ["#, "sortedBy\"' does not exist"),
+        (r#""graphMode": "none""#, r#""graphMode": "some""#, "\"some\""),
+        (r#""fillOpacity": 10"#, r#""fillOpacity": "10""#, "not assignable to type 'number'"),
+        (r#""format": "table""#, r#""format": "tables""#, "\"tables\""),
+    ] {
+        let file = folder.file("broken.json");
+        assert!(good.contains(from), "{from}");
+        std::fs::write(&file, good.replacen(from, to, 1)).expect("a scratch file");
+        let Some(misfits) = misfits(&[file]) else { return };
+        assert!(misfits.contains(told), "{to}: {misfits:?}");
     }
-    run(&mut command, Duration::from_secs(300));
 }
 
 #[test]
