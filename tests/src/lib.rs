@@ -14,6 +14,7 @@ pub mod comparison;
 pub mod dashboards;
 pub mod deadline;
 pub mod example;
+pub mod exposition;
 pub mod fixture;
 pub mod folder;
 pub mod formats;

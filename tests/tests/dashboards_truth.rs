@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use loopscope_tests::dashboards::{self, Dashboard, Question, substituted};
 use loopscope_tests::deadline::within;
+use loopscope_tests::exposition::Exposition;
 use loopscope_tests::loopscope::{self, Agent, Demo};
 use loopscope_tests::prometheus::{Scrapes, Series, Server};
 use loopscope_tests::truth::{Truthful, number};
@@ -18,7 +19,8 @@ const RATE_INTERVAL: &str = "15s";
 /// Long enough for all that has to be found, attached to, scraped and averaged, on a machine that is busy.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Panels that show nothing here, and why.
+/// Panels that no program shows here, and why. That their questions are answered where there is something to tell,
+/// `every_question_is_answered_where_every_metric_is_told` shows.
 const WITHOUT_DATA: &[(&str, &str, &str)] = &[
     ("Loopscope / tokio", "Polls and spawns", UNSTABLE),
     ("Loopscope / tokio", "Poll time", UNSTABLE),
@@ -142,6 +144,39 @@ fn every_panel_shows_something_and_the_right_thing() {
     world.garbage.begin();
     world.tokio.go();
     expect_data(&world);
+}
+
+#[test]
+fn every_question_is_answered_where_every_metric_is_told() {
+    let exposition = Exposition::start();
+    let Some(server) = Server::start(exposition.address(), Scrapes::Text) else { return };
+    server.wait_for_value("sum(rate(eventloop_time_seconds_total[10s]))", |rate| rate > 0.0);
+    let mut silent = Vec::new();
+    for dashboard in dashboards::all() {
+        for question in dashboard.questions() {
+            let expression = substituted(question.expression, "10s", &[("service", "all")]);
+            let is_told = |series: &Series| series.value.is_some_and(f64::is_finite);
+            let answer = within(Duration::from_secs(10), || {
+                server.query(&expression).iter().any(is_told).then_some(())
+            });
+            if answer.is_none() {
+                silent.push(format!("{question:?}"));
+            }
+        }
+        // And what can be chosen from.
+        for variable in dashboard.variables().iter().filter(|variable| variable["type"] == "query") {
+            let query = variable["query"]["query"].as_str().expect("a query");
+            let (series, label) =
+                query.trim_end_matches(')').rsplit_once(", ").expect("label_values(series, label)");
+            let series = substituted(series.trim_start_matches("label_values("), "10s", &[]);
+            let found = server.query(&series);
+            assert!(
+                found.iter().all(|series| series.labels.contains_key(label)) && !found.is_empty(),
+                "{query}"
+            );
+        }
+    }
+    assert!(silent.is_empty(), "these are not answered: {silent:#?}");
 }
 
 /// A loop that is blocked for 200 ms each second.
