@@ -328,7 +328,6 @@ fn provisioning_leads_to_the_dashboards_and_the_data_source() {
 }
 
 #[test]
-#[expect(clippy::literal_string_with_formatting_args, reason = "they are Grafana's variables")]
 fn a_question_is_sent_as_grafana_sends_it() {
     let sent = substituted(r#"rate(a{job=~"$job", pid=~"$pid"}[$__rate_interval])"#, "1m", &[("pid", "7")]);
     assert_eq!(sent, r#"rate(a{job=~".+", pid=~"7"}[1m])"#);
