@@ -28,6 +28,8 @@ pub struct Question<'a> {
     pub letter: &'a str,
     /// What is asked, with variables.
     pub expression: &'a str,
+    /// What its series are called, with their labels in double braces.
+    pub legend: &'a str,
 }
 
 /// A rule of the committed rules.
@@ -121,6 +123,7 @@ impl Dashboard {
                 panel: text_of(&panel["title"]),
                 letter: text_of(&target["refId"]),
                 expression: text_of(&target["expr"]),
+                legend: text_of(&target["legendFormat"]),
             })
             .collect()
     }

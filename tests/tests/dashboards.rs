@@ -97,11 +97,37 @@ fn each_dashboard_can_be_imported_as_it_is_and_keeps_its_address() {
             "{file}: links keep time and choices"
         );
     }
-    let overview = fs_read("loopscope-overview.json");
-    assert!(
-        overview.contains("/d/loopscope-process?${__url_time_range}")
-            && addresses.contains("loopscope-process")
-    );
+}
+
+#[test]
+fn a_row_of_the_overview_leads_to_its_process() {
+    let all = all();
+    let of = |uid: &str| {
+        all.iter().find(|it| it.json["uid"] == uid).unwrap_or_else(|| panic!("no dashboard {uid}"))
+    };
+    let overview = of("loopscope-overview");
+    let table = overview.panels().into_iter().find(|panel| panel["type"] == "table").expect("a table");
+    let renamed = &table["transformations"][1]["options"]["renameByName"];
+    let columns: HashSet<_> =
+        renamed.as_object().expect("names").values().filter_map(Value::as_str).collect();
+    let mut links = HashSet::new();
+    for part in list(&table["fieldConfig"]["overrides"]) {
+        assert!(columns.contains(text_of(&part["matcher"]["options"])), "{part}");
+        let of_part = list(&part["properties"]).iter().filter(|it| it["id"] == "links");
+        links.extend(of_part.flat_map(|it| list(&it["value"])).map(|link| text_of(&link["url"])));
+    }
+    let [link] = links.into_iter().collect::<Vec<_>>()[..] else { panic!("one link") };
+    let (address, choices) = link.split_once('?').expect("choices");
+    let chosen = of(address.strip_prefix("/d/").expect("a dashboard"));
+    assert!(choices.contains("${__url_time_range}") && choices.contains("${datasource:queryparam}"));
+    let mut named = HashSet::new();
+    for choice in choices.split('&').filter_map(|choice| choice.strip_prefix("var-")) {
+        let (variable, column) = choice.split_once("=${__data.fields.").expect("of a column");
+        assert!(columns.contains(column.split(':').next().expect("a column")), "{choice}");
+        named.insert(variable);
+    }
+    let there = chosen.variables().iter().filter(|it| it["type"] == "query").map(|it| text_of(&it["name"]));
+    assert_eq!(named, there.collect::<HashSet<_>>());
 }
 
 fn fs_read(name: &str) -> String {

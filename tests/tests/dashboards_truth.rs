@@ -16,6 +16,9 @@ use loopscope_tests::{example, fixture, node, requirement};
 /// The width of a rate: some periods of everything that happens.
 const RATE_INTERVAL: &str = "15s";
 
+/// The width for what a program did once, some time ago.
+const LONG_RATE_INTERVAL: &str = "1m";
+
 /// Long enough for all that has to be found, attached to, scraped and averaged, on a machine that is busy.
 const LONG: Duration = Duration::from_secs(120);
 
@@ -93,8 +96,21 @@ impl World {
         labels: &[(&str, &str)],
         expected: impl Fn(Scrapes) -> Span,
     ) {
+        self.expect_over(RATE_INTERVAL, (dashboard, panel, letter), choices, labels, expected);
+    }
+
+    /// The same, with another width of rates.
+    #[track_caller]
+    fn expect_over(
+        &self,
+        rate_interval: &str,
+        (dashboard, panel, letter): (&str, &str, &str),
+        choices: &[(&str, &str)],
+        labels: &[(&str, &str)],
+        expected: impl Fn(Scrapes) -> Span,
+    ) {
         let question = self.question(dashboard, panel, letter);
-        let expression = substituted(question.expression, RATE_INTERVAL, choices);
+        let expression = substituted(question.expression, rate_interval, choices);
         for (scrapes, server) in &self.servers {
             let mut last = Vec::new();
             let span = expected(*scrapes);
@@ -161,6 +177,11 @@ fn every_question_is_answered_where_every_metric_is_told() {
             });
             if answer.is_none() {
                 silent.push(format!("{question:?}"));
+            }
+            // What series are called by is what they have; a distribution's bounds are read from native ones, too.
+            for label in question.legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
+                let has_it = server.query(&expression).iter().all(|series| series.labels.contains_key(label));
+                assert!(has_it, "{question:?}: not every series has a {label}");
             }
         }
         // And what can be chosen from.
@@ -257,13 +278,21 @@ fn expect_tokio(world: &World) {
     const TOKIO: &str = "Loopscope / tokio";
     let pid = world.tokio.pid();
     let this = [("service", "truthful"), ("runtime", "truth")];
-    world.expect((TOKIO, "Workers", "A"), &this, &[], |_| Span(1.0, 1.0));
-    world.expect((TOKIO, "Lag: p99 and longest", "B"), &this, &[("pid", pid)], |scrapes| {
-        buckets(scrapes, 0.45, 0.7)
-    });
-    world.expect((TOKIO, "Wait and run time of jobs, p99", "B"), &this, &[("pid", pid)], |scrapes| {
-        buckets(scrapes, 0.1, 0.3)
-    });
+    world.expect_over(LONG_RATE_INTERVAL, (TOKIO, "Workers", "A"), &this, &[], |_| Span(1.0, 1.0));
+    world.expect_over(
+        LONG_RATE_INTERVAL,
+        (TOKIO, "Lag: p99 and longest", "B"),
+        &this,
+        &[("pid", pid)],
+        |scrapes| buckets(scrapes, 0.45, 0.7),
+    );
+    world.expect_over(
+        LONG_RATE_INTERVAL,
+        (TOKIO, "Wait and run time of jobs, p99", "B"),
+        &this,
+        &[("pid", pid)],
+        |scrapes| buckets(scrapes, 0.1, 0.3),
+    );
 }
 
 /// The agent's account of what it does.
@@ -288,7 +317,7 @@ fn expect_agent(world: &World) {
 fn expect_data(world: &World) {
     let mut silent = BTreeMap::new();
     for question in world.dashboards.iter().flat_map(Dashboard::questions) {
-        let expression = substituted(question.expression, "1m", &[]);
+        let expression = substituted(question.expression, LONG_RATE_INTERVAL, &[]);
         for (scrapes, server) in &world.servers {
             // A distribution has no single value, and is something.
             let is_told = |series: &Series| series.value.is_none_or(f64::is_finite);

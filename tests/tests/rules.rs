@@ -9,7 +9,7 @@ use std::time::Duration;
 use loopscope_tests::dashboards::{self, list, rules, text_of};
 use loopscope_tests::deadline::{SOON, wait_for, within};
 use loopscope_tests::folder::Folder;
-use loopscope_tests::loopscope::Agent;
+use loopscope_tests::otlp::{Protocol, Receiver};
 use loopscope_tests::prometheus::{Scrapes, Series, Server, promtool};
 use loopscope_tests::truth::Truthful;
 use loopscope_tests::{fixture, node, requirement};
@@ -185,12 +185,8 @@ fn alerts_fire_for_programs_that_do_what_they_are_about_and_for_no_others() {
     let folder = Folder::new("rules");
     let config = folder.file("loopscope.toml");
     fs::write(&config, "tier = 'all'\nbudget = '50%'\n").expect("a scratch file");
-    let agent = Agent::start_with(&[
-        "--config",
-        config.to_str().expect("UTF-8"),
-        "--otlp-endpoint",
-        "http://127.0.0.1:9",
-    ]);
+    let Some(mut receiver) = Receiver::start(Protocol::Http) else { return };
+    let agent = receiver.agent(&["--config", config.to_str().expect("UTF-8")]);
     let mut servers = Vec::new();
     for scrapes in [Scrapes::Native, Scrapes::Text] {
         let Some(server) = Server::start_judging(agent.address(), scrapes, &hurried()) else { return };
@@ -253,13 +249,18 @@ fn alerts_fire_for_programs_that_do_what_they_are_about_and_for_no_others() {
             )),
             []
         );
-        // What cannot fire here is asked all the same, and answered.
-        for asked in ["increase(loopscope_otlp_dropped_points_total[30s])", "loopscope_tier_active == 1"] {
-            wait_for(asked, SOON, || (!server.query(asked).is_empty()).then_some(()));
-        }
+        let of_agent = "ALERTS{alertname=~\"Loopscope.+\", alertstate=\"firing\"}";
+        wait_for(of_agent, LONG, || server.query(of_agent).is_empty().then_some(()));
     }
     drop(lost);
     judged.expect_alert("TargetLost", &format!("service=\"{lost_service}\""));
+
+    // Nearly no budget: what the probes cost is too much.
+    fs::write(&config, "tier = 'all'\nbudget = '0.0001%'\n").expect("a scratch file");
+    agent.signal("HUP");
+    judged.expect_alert("LoopscopeTierInactive", &of(&blocked));
+    receiver.answer("* http 400");
+    judged.expect_alert("LoopscopeExportsLost", "cause=\"refused\"");
     fs::write(&config, "tier = 'nothing that there is'\n").expect("a scratch file");
     agent.signal("HUP");
     judged.expect_alert("LoopscopeConfigurationRejected", "job=\"loopscope\"");
