@@ -1,9 +1,9 @@
 //! All loops of all hosts, the worst first. It answers "which process?", and leads to that process.
 
 use model::catalogue::{
-    EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME, LOOPSCOPE_BUILD_INFO,
-    LOOPSCOPE_TARGETS, PROCESS_CPU, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, THREADPOOL_QUEUE_DEPTH_MAX,
-    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED,
+    EVENTLOOP_AWAY, EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME,
+    LOOPSCOPE_BUILD_INFO, LOOPSCOPE_TARGETS, PROCESS_CPU, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME,
+    THREADPOOL_QUEUE_DEPTH_MAX, THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, TOKIO_ALIVE_TASKS,
 };
 use model::label::{LoopState, PHASE, Phase, TargetState};
 
@@ -42,9 +42,18 @@ pub(super) fn service_variable() -> Variable {
 }
 
 /// The share of its time that each loop is active.
-pub(super) fn utilization(asker: Asker, by: &str) -> String {
-    let active = asker.sum_of_rates(by, &EVENTLOOP_TIME, &[is(LoopState::Active)]);
-    format!("{active} / {}", asker.sum_of_rates(by, &EVENTLOOP_TIME, &[]))
+///
+/// Where the program measures itself, time is counted when a wait or a stretch ends. If none ended within the window, the loop is away or waits
+/// all the time, and which of both is told by whether it is away now. A runtime of tokio without tasks may be away because nobody
+/// drives it, which is no activity: of that one nothing is told.
+pub(super) fn utilization(asker: Asker) -> String {
+    let active = asker.sum_of_rates(LOOP, &EVENTLOOP_TIME, &[is(LoopState::Active)]);
+    let all = asker.sum_of_rates(LOOP, &EVENTLOOP_TIME, &[]);
+    let away = asker.series(&EVENTLOOP_AWAY, &[]);
+    let tasks = asker.series(&TOKIO_ALIVE_TASKS, &[]);
+    let by_time = format!("{active} / {all} >= 0");
+    let by_state = format!("({all} == 0) + (max by ({LOOP}) ({away}) > bool 0)");
+    format!("{by_time} or {by_state} unless on ({PROCESS}) (max by ({PROCESS}) ({tasks}) == 0)")
 }
 
 /// The longest time that a loop was away from its poll: of every iteration, else of what readings caught.
@@ -96,7 +105,7 @@ fn stats() -> Vec<Panel> {
         Panel::stat("Alerts firing", Unit::Count, q(format!("{firing} or vector(0)"), ""))
             .says("Alerts of ours that fire now, of the chosen agents. Zero also where the rules are not installed (dashboards/prometheus/rules.yml).")
             .thresholds(1.0, 5.0),
-        Panel::stat("Busiest loop", Unit::Share, q(format!("max({})", utilization(asker, LOOP)), ""))
+        Panel::stat("Busiest loop", Unit::Share, q(format!("max({})", utilization(asker)), ""))
             .says("The utilization of the loop that is active for the largest share of its time. A loop near 100% has no reserve: events queue up behind each other.")
             .thresholds(0.7, 0.9),
         Panel::stat("Longest block", Unit::Seconds, q(format!("max({})", longest(asker, LOOP)), ""))
@@ -123,7 +132,7 @@ fn loops() -> Panel {
     let column = |title, unit, expression, thresholds| Column { title, unit, expression, thresholds };
     let depth = format!("max by ({PROCESS}) ({})", asker.series(&THREADPOOL_QUEUE_DEPTH_MAX, &[]));
     let columns = vec![
-        column("Utilization", Unit::Share, utilization(asker, LOOP), Some((0.7, 0.9))),
+        column("Utilization", Unit::Share, utilization(asker), Some((0.7, 0.9))),
         column("Longest block", Unit::Seconds, longest(asker, LOOP), Some((0.1, 0.5))),
         column(
             "Blocks over 125 ms",
@@ -165,8 +174,8 @@ fn lines_of_loops() -> Vec<Panel> {
     let asker = ASKER;
     let name = "{{service}} {{pid}} {{loop}}";
     vec![
-        Panel::lines("Utilization of loops", Unit::Share, vec![q(utilization(asker, LOOP), name)])
-            .says("The share of its time that each loop is active: running callbacks, and not waiting in the kernel's poll. Above 90% events queue up. A loop that is blocked in one long iteration may have no value until it ends, where the program itself measures.")
+        Panel::lines("Utilization of loops", Unit::Share, vec![q(utilization(asker), name)])
+            .says("The share of its time that each loop is active: running callbacks, and not waiting in the kernel's poll. Above 90% events queue up.")
             .thresholds(0.7, 0.9),
         Panel::lines("Longest block of each loop", Unit::Seconds, vec![q(longest(asker, LOOP), name)])
             .says("The longest that each loop was away from its poll within a step: the upper bound of the bucket. Where only the tier `observe` measures, the longest stall that a reading caught, and nothing where there was none.")

@@ -74,7 +74,7 @@ fn stats() -> Vec<Panel> {
             .says("How long the loop has been away from the kernel's poll at the moment of the scrape. If it grows from scrape to scrape, the loop is stuck: nothing is served.")
             .absent("not told")
             .thresholds(0.5, 5.0),
-        Panel::stat("Utilization", Unit::Share, q(format!("max({})", utilization(asker, LOOP)), ""))
+        Panel::stat("Utilization", Unit::Share, q(format!("max({})", utilization(asker)), ""))
             .says("The share of its time that the busiest of the chosen loops is active.")
             .thresholds(0.7, 0.9),
         Panel::stat("Lag p99", Unit::Seconds, q(lag.quantile("0.99"), ""))
@@ -121,7 +121,7 @@ fn blocks() -> Vec<Panel> {
     let stalls = asker.distribution(LOOP, &EVENTLOOP_STALL_OBSERVED, &[]);
     let lateness = asker.distribution(LOOP, &EVENTLOOP_TIMER_LATENESS, &[]);
     vec![
-        Panel::lines("Utilization of loops", Unit::Share, vec![q(utilization(asker, LOOP), OF_LOOP)])
+        Panel::lines("Utilization of loops", Unit::Share, vec![q(utilization(asker), OF_LOOP)])
             .width(8)
             .says("The share of its time that each loop is active. High with a low lag is a loop that is used well; high with a high one needs less work, or more processes.")
             .thresholds(0.7, 0.9),

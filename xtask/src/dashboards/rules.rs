@@ -10,7 +10,7 @@ use model::catalogue::{
     EVENTLOOP_AWAY, EVENTLOOP_LAG, EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME, HEAP_LIVE_BYTES,
     LOOPSCOPE_BUILD_INFO, LOOPSCOPE_CONFIG_RELOAD_SUCCESSFUL, LOOPSCOPE_OTLP_DROPPED_POINTS,
     LOOPSCOPE_TIER_ACTIVE, Metric, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, THREADPOOL_QUEUE_DEPTH,
-    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_THREADS,
+    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_THREADS, TOKIO_ALIVE_TASKS, TOKIO_BUSY,
 };
 use model::label::{EXPORT_LOSS, TIER};
 
@@ -68,12 +68,24 @@ pub(super) fn text() -> String {
 
 const TEXT: &str = "a string takes all text";
 
-/// A block of text in YAML.
+/// A block of text in YAML, with a line for each part that a set operator joins.
 fn block(expression: &str) -> String {
-    let mut text = String::from("        expr: |-\n");
-    for line in expression.lines() {
-        writeln!(text, "          {line}").expect(TEXT);
+    let mut text = String::from("        expr: |-\n          ");
+    let mut depth = 0;
+    for (at, c) in expression.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        let is_joined = [" or ", " and ", " unless "].iter().any(|word| expression[at..].starts_with(word));
+        match c {
+            '\n' => text.push_str("\n          "),
+            ' ' if depth == 0 && is_joined => text.push_str("\n          "),
+            c => text.push(c),
+        }
     }
+    text.push('\n');
     text
 }
 
@@ -103,7 +115,7 @@ fn recordings() -> Vec<Recording> {
     let threads = format!("sum by ({PROCESS}) ({})", ASKER.series(&THREADPOOL_THREADS, &[]));
     let record = |name, expression| Recording { name, expression };
     vec![
-        record(active_share(), utilization(ASKER, LOOP)),
+        record(active_share(), utilization(ASKER)),
         record(recorded(LOOP, &EVENTLOOP_LAG, "p99_rate5m"), lag(LOOP).quantile("0.99")),
         record(recorded("job, service", &EVENTLOOP_LAG, "p99_rate5m"), lag("job, service").quantile("0.99")),
         // Stalls that readings caught stand in for loops whose every iteration is not measured.
@@ -130,7 +142,15 @@ fn alerts() -> Vec<Alert> {
     vec![
         Alert {
             name: "EventLoopStuck",
-            expression: format!("max by ({LOOP}) ({}) > 10", ASKER.series(&EVENTLOOP_AWAY, &[])),
+            // A worker of tokio that always has work never parks, and one of a runtime that nobody drives is away as well; of the
+            // first tokio's account of busy time goes on, and the second has no tasks.
+            expression: format!(
+                "max by ({LOOP}) ({}) > 10\nunless on ({PROCESS}) (\n  \
+                 max by ({PROCESS}) (rate({}[2m])) > 0\n  or max by ({PROCESS}) ({}) == 0\n)",
+                ASKER.series(&EVENTLOOP_AWAY, &[]),
+                ASKER.series(&TOKIO_BUSY, &[]),
+                ASKER.series(&TOKIO_ALIVE_TASKS, &[]),
+            ),
             lasting: "30s",
             severity: "critical",
             summary: "An event loop of {{ $labels.service }} does not come back from a callback.",

@@ -71,7 +71,7 @@ fn stats() -> Vec<Panel> {
     let probe = ASKER.distribution("", &TOKIO_BLOCKING_PROBE_WAIT, &[]);
     let waits = ASKER.distribution("", &THREADPOOL_QUEUE_WAIT, &[]);
     vec![
-        Panel::stat("Busiest worker", Unit::Share, q(format!("max({})", utilization(ASKER, LOOP)), ""))
+        Panel::stat("Busiest worker", Unit::Share, q(format!("max({})", utilization(ASKER)), ""))
             .says("The share of its time that the busiest worker is active, and not parked.")
             .thresholds(0.7, 0.9),
         Panel::stat("Longest block", Unit::Seconds, q(format!("max({})", longest(ASKER, LOOP)), ""))
@@ -94,7 +94,7 @@ fn stats() -> Vec<Panel> {
 fn workers() -> Vec<Panel> {
     let workers = format!("sum by ({}) ({})", and(RUNTIME, &THREAD_STATE), ASKER.series(&TOKIO_WORKERS, &[]));
     vec![
-        Panel::lines("Utilization of workers", Unit::Share, vec![q(utilization(ASKER, LOOP), "{{pid}} {{loop}}")])
+        Panel::lines("Utilization of workers", Unit::Share, vec![q(utilization(ASKER), "{{pid}} {{loop}}")])
             .width(8)
             .says("The share of its time that each worker is active. One worker at 100% beside idle ones is a task that blocks.")
             .thresholds(0.7, 0.9),
