@@ -117,10 +117,12 @@ pub(super) struct Distribution {
 }
 
 impl Distribution {
-    /// A quantile.
+    /// A quantile; nothing, and not "no number", where the distribution got nothing.
     pub(super) fn quantile(&self, quantile: &str) -> String {
         let Self { native, buckets, .. } = self;
-        format!("histogram_quantile({quantile}, {native}) or histogram_quantile({quantile}, {buckets})")
+        format!(
+            "histogram_quantile({quantile}, {native}) >= 0 or histogram_quantile({quantile}, {buckets}) >= 0"
+        )
     }
 
     /// The upper bound of the highest bucket that got something.
@@ -136,9 +138,10 @@ impl Distribution {
     /// How many a second are longer than [`LONG_SECONDS`].
     pub(super) fn count_of_long(&self) -> String {
         let Self { native, count, count_up_to_long, .. } = self;
-        format!(
-            "histogram_count({native}) * histogram_fraction({LONG_SECONDS}, +Inf, {native}) or {count} - {count_up_to_long}"
-        )
+        // A share of nothing is no number; its count is zero.
+        let native_long =
+            format!("histogram_count({native}) * histogram_fraction({LONG_SECONDS}, +Inf, {native}) >= 0");
+        format!("{native_long} or histogram_count({native}) or {count} - {count_up_to_long}")
     }
 
     /// The distribution itself, for a heat map: a native one, or one series for each classic bucket.
