@@ -8,6 +8,8 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::{self, Call, Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 use serde_json::Value;
 
+use crate::fixture;
+
 /// A dashboard.
 #[derive(Debug)]
 pub struct Dashboard {
@@ -51,6 +53,16 @@ pub fn path(name: &str) -> PathBuf {
 /// The repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository")
+}
+
+/// A configuration of the agent by which it measures, of the programs on libuv, those of the fixtures alone: what else runs on this machine makes
+/// scrapes no longer.
+pub fn configuration(budget: &str) -> String {
+    let fixtures = fixture::path("node");
+    format!(
+        "tier = 'all'\nbudget = '{budget}'\n[[rule]]\ncommand = '*{}/*'\n[[rule]]\ninclude = false\n",
+        fixtures.display()
+    )
 }
 
 /// Every dashboard, by file name.

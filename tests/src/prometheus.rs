@@ -56,7 +56,16 @@ impl Server {
     /// If it does not start.
     #[track_caller]
     pub fn start_with(target: SocketAddr, scrapes: Scrapes, more: &str) -> Option<Self> {
-        Self::launch(target, scrapes, more, "groups: []")
+        Self::launch(target, scrapes, "1s", more, "groups: []")
+    }
+
+    /// The same, scraping at another interval: for a machine on which much else is measured.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_every(interval: &str, target: SocketAddr, scrapes: Scrapes) -> Option<Self> {
+        Self::launch(target, scrapes, interval, "", "groups: []")
     }
 
     /// The same, with rules that it judges every second.
@@ -65,17 +74,17 @@ impl Server {
     /// If it does not start.
     #[track_caller]
     pub fn start_judging(target: SocketAddr, scrapes: Scrapes, rules: &str) -> Option<Self> {
-        Self::launch(target, scrapes, "", rules)
+        Self::launch(target, scrapes, "1s", "", rules)
     }
 
     #[track_caller]
-    fn launch(target: SocketAddr, scrapes: Scrapes, more: &str, rules: &str) -> Option<Self> {
+    fn launch(target: SocketAddr, scrapes: Scrapes, interval: &str, more: &str, rules: &str) -> Option<Self> {
         let program = requirement::program("prometheus")?;
         let data = Folder::new("prometheus");
         let config = data.file("prometheus.yml");
         let job = format!(r#"{{job_name: loopscope, static_configs: [{{targets: ["{target}"]}}]{more}}}"#);
         let text = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs: [{job}]\n"
+            "global: {{scrape_interval: {interval}, scrape_timeout: {interval}, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs: [{job}]\n"
         );
         fs::write(&config, text).expect("a scratch file");
         fs::write(data.file("rules.yml"), rules).expect("a scratch file");

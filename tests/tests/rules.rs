@@ -184,7 +184,7 @@ fn alerts_fire_for_programs_that_do_what_they_are_about_and_for_no_others() {
     };
     let folder = Folder::new("rules");
     let config = folder.file("loopscope.toml");
-    fs::write(&config, "tier = 'all'\nbudget = '50%'\n").expect("a scratch file");
+    fs::write(&config, dashboards::configuration("50%")).expect("a scratch file");
     let Some(mut receiver) = Receiver::start(Protocol::Http) else { return };
     let agent = receiver.agent(&["--config", config.to_str().expect("UTF-8")]);
     let mut servers = Vec::new();
@@ -256,7 +256,7 @@ fn alerts_fire_for_programs_that_do_what_they_are_about_and_for_no_others() {
     judged.expect_alert("TargetLost", &format!("service=\"{lost_service}\""));
 
     // Nearly no budget: what the probes cost is too much.
-    fs::write(&config, "tier = 'all'\nbudget = '0.0001%'\n").expect("a scratch file");
+    fs::write(&config, dashboards::configuration("0.0001%")).expect("a scratch file");
     agent.signal("HUP");
     judged.expect_alert("LoopscopeTierInactive", &of(&blocked));
     receiver.answer("* http 400");
