@@ -14,13 +14,20 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Panics
 /// If it has not by then; `what` says what was waited for.
 #[track_caller]
-pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
+    within(limit, look).unwrap_or_else(|| panic!("waited {limit:?} in vain for {what}"))
+}
+
+/// Looks until the condition yields a value; `None` if it has not by then.
+pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let began = Instant::now();
     loop {
         if let Some(value) = look() {
-            return value;
+            return Some(value);
         }
-        assert!(began.elapsed() < limit, "waited {limit:?} in vain for {what}");
+        if began.elapsed() >= limit {
+            return None;
+        }
         thread::sleep(PAUSE);
     }
 }

@@ -11,9 +11,11 @@
 
 pub mod aliases;
 pub mod comparison;
+pub mod dashboards;
 pub mod deadline;
 pub mod dist;
 pub mod example;
+pub mod exposition;
 pub mod fixture;
 pub mod folder;
 pub mod formats;

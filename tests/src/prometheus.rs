@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -55,12 +56,38 @@ impl Server {
     /// If it does not start.
     #[track_caller]
     pub fn start_with(target: SocketAddr, scrapes: Scrapes, more: &str) -> Option<Self> {
+        Self::launch(target, scrapes, "1s", more, "groups: []")
+    }
+
+    /// The same, scraping at another interval: for a machine on which much else is measured.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_every(interval: &str, target: SocketAddr, scrapes: Scrapes) -> Option<Self> {
+        Self::launch(target, scrapes, interval, "", "groups: []")
+    }
+
+    /// The same, with rules that it judges every second.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_judging(target: SocketAddr, scrapes: Scrapes, rules: &str) -> Option<Self> {
+        Self::launch(target, scrapes, "1s", "", rules)
+    }
+
+    #[track_caller]
+    fn launch(target: SocketAddr, scrapes: Scrapes, interval: &str, more: &str, rules: &str) -> Option<Self> {
         let program = requirement::program("prometheus")?;
         let data = Folder::new("prometheus");
         let config = data.file("prometheus.yml");
         let job = format!(r#"{{job_name: loopscope, static_configs: [{{targets: ["{target}"]}}]{more}}}"#);
-        let text = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: [{job}]\n");
+        let text = format!(
+            "global: {{scrape_interval: {interval}, scrape_timeout: {interval}, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs: [{job}]\n"
+        );
         fs::write(&config, text).expect("a scratch file");
+        fs::write(data.file("rules.yml"), rules).expect("a scratch file");
         let mut command = Command::new(program);
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", data.file("data").display()));
@@ -109,6 +136,19 @@ impl Server {
         };
         wait_for(&format!("an acceptable value of {expression}"), SOON, look)
     }
+}
+
+/// Runs `promtool` in a folder and expects it to be content; gives what it says. `None` after saying that the story is skipped.
+///
+/// # Panics
+/// If it finds fault.
+#[track_caller]
+pub fn promtool(arguments: &[&str], folder: &Path) -> Option<String> {
+    let program = requirement::program("promtool")?;
+    let output = Command::new(program).args(arguments).current_dir(folder).output().expect("promtool runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "promtool {arguments:?}: {}\n{said}", output.status);
+    Some(said)
 }
 
 /// What `promtool check metrics` says of a scrape in text form: nothing, if all is well. `None` after saying that the story

@@ -44,6 +44,19 @@ pub fn root() -> bool {
     is_root
 }
 
+/// The folder whose `node_modules` have the types of Grafana; `None` after saying that the story is skipped.
+///
+/// # Panics
+/// With `CI=true`, if there is none.
+#[track_caller]
+pub fn grafana_packages() -> Option<PathBuf> {
+    let found = env::var_os("LOOPSCOPE_GRAFANA").map(PathBuf::from).filter(|folder| folder.is_dir());
+    if found.is_none() {
+        skip("the packages of Grafana's types are missing; `cargo xtask test` fetches them");
+    }
+    found
+}
+
 /// Says that the story that runs is skipped, and why.
 ///
 /// # Panics

@@ -1,6 +1,6 @@
 //! A program on tokio that blocks its workers and uses its blocking pool by a plan, and tells what it did by its own clock.
 //!
-//! `cargo run -p loopscope-tokio --example truth hooked`, or `observed`: then each line `go` does everything once and
+//! `cargo run -p loopscope-tokio --example truth hooked`, or `observed`, or `hooked probed`, which also probes the blocking pool: then each line `go` does everything once and
 //! prints what was done as one line of JSON.
 #![expect(clippy::print_stdout, reason = "it is told what it did")]
 
@@ -33,7 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         loopscope_tokio::publish_named(runtime.handle(), "truth")?;
         runtime
     } else {
-        Builder::new().name("truth").build(&mut options)?
+        let mut builder = Builder::new().name("truth");
+        if std::env::args().nth(2).as_deref() == Some("probed") {
+            builder = builder.probe_blocking_pool(Duration::from_millis(200));
+        }
+        builder.build(&mut options)?
     };
     println!("ready");
     for line in stdin().lock().lines() {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use model::catalogue::{CATALOGUE, Kind, Metric, Scope, Unit};
 
 use crate::command::{Error, cargo, output};
+use crate::dashboards;
 
 /// Writes every generated file.
 pub(crate) fn run() -> Result<(), Error> {
@@ -31,7 +32,9 @@ const OF_THE_PROGRAM: &[(&str, &str)] =
 
 /// Each file that is made here: its path from the root of the repository, and its text.
 fn files() -> Vec<(&'static str, String)> {
-    vec![("docs/metrics.md", metrics_page())]
+    let mut files = vec![("docs/metrics.md", metrics_page())];
+    files.extend(dashboards::files());
+    files
 }
 
 fn root() -> PathBuf {

@@ -5,6 +5,7 @@
 
 mod bpf;
 mod command;
+mod dashboards;
 mod dist;
 mod fuzz;
 mod generate;

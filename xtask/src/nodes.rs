@@ -1,5 +1,5 @@
 //! What the tests measure from outside: versions of Node.js, from the npm package that carries the official binaries, and
-//! uvloop for the machine's Python; and what they send exports to.
+//! uvloop for the machine's Python; and what they send exports to, and judge dashboards by.
 //!
 //! The machine's own `node` is one version; what is measured differs from one to the next. Each is fetched once, into
 //! `target/tools`, and takes its place whole or not at all.
@@ -20,6 +20,11 @@ const OPENTELEMETRY: (&str, &[&str]) = (
     "1.45.2",
     &["opentelemetry-proto==1.45.2", "grpcio==1.85.3", "protobuf==7.36.2", "typing_extensions==4.16.0"],
 );
+
+/// The version of Grafana, by which the folder is called, and the packages that know its types and units, with a compiler that judges by
+/// them: the last TypeScript that a program can call.
+const GRAFANA: (&str, &[(&str, &str)]) =
+    ("13.2.3", &[("@grafana/schema", "13.2.3"), ("@grafana/data", "13.2.3"), ("typescript", "5.9.3")]);
 
 /// Fetches what is missing; gives the path of each program, the oldest first.
 pub(crate) fn provide(tools: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -65,6 +70,33 @@ pub(crate) fn provide_opentelemetry(tools: &Path) -> Result<PathBuf, Error> {
             run(pip.args(packages).stdin(Stdio::null()))
         },
     )?;
+    Ok(home)
+}
+
+/// Fetches what judges dashboards if it is missing; gives the folder that has the `node_modules`.
+pub(crate) fn provide_grafana(tools: &Path) -> Result<PathBuf, Error> {
+    let (version, packages) = GRAFANA;
+    let home = tools.join("grafana").join(version);
+    provide_whole(&home, "@grafana/schema and TypeScript, which judge the dashboards", |half| {
+        for (name, version) in packages {
+            // Without what they need to run: only their types and lists are read.
+            let folder = half.join("node_modules").join(name);
+            let failed = |path: &Path, error| Error::File { path: path.to_owned(), error };
+            fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+            let mut npm = Command::new("npm");
+            npm.args(["pack", "--silent", &format!("{name}@{version}")]);
+            run(npm.current_dir(half).stdin(Stdio::null()).stdout(Stdio::null()))?;
+            let archive =
+                half.join(format!("{}-{version}.tgz", name.trim_start_matches('@').replace('/', "-")));
+            run(Command::new("tar")
+                .arg("xzf")
+                .arg(&archive)
+                .args(["--strip-components=1", "-C"])
+                .arg(&folder))?;
+            fs::remove_file(&archive).map_err(|error| failed(&archive, error))?;
+        }
+        Ok(())
+    })?;
     Ok(home)
 }
 
