@@ -2,7 +2,8 @@
 //!
 //! Two threads. One [measures](worker): it alone knows the targets, answers one scrape after the other, and looks for
 //! targets when nobody asks. The main one [serves HTTP](server) and waits on sockets only, so health checks are
-//! answered at once however long a scrape takes. That one's runtime [measures itself](own_metrics). A third one [exports](otlp), where there is a receiver to export to. Refused: a pool of threads that scrape at the same time, which would
+//! answered at once however long a scrape takes. That one's runtime [measures itself](own_metrics). A third one [exports](otlp), where there is a receiver to export to;
+//! where profiles or spans are asked for, each has a thread that sends them, and profiles one that [records](profiler). Refused: a pool of threads that scrape at the same time, which would
 //! need locks around the targets and as many times the memory.
 
 mod background;

@@ -28,7 +28,7 @@ pub fn object_file(bytes: Vec<u8>, addresses: &[u64]) {
     if let Some(image) = Image::parse(Bytes::Owned(bytes), None, nowhere) {
         let _ = image.bias(addresses.first().copied().unwrap_or(0), 0);
         let _ = image.unwind_sections();
-        resolve_image(&image, addresses);
+        resolve_image(&image, addresses, true);
     }
 }
 

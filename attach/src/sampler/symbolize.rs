@@ -80,6 +80,12 @@ impl Symbols {
         }
     }
 
+    /// Adds addresses of which nothing is known until there are so many.
+    pub(crate) fn pad_to(&mut self, addresses: usize) {
+        let end = self.places.len();
+        self.ends.resize(self.ends.len().max(addresses), end);
+    }
+
     /// How many addresses it has places of.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()

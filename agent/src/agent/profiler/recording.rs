@@ -8,6 +8,7 @@ use attach::sampler::convert::{Conversion, Converter, Note};
 use attach::sampler::event::Event;
 use attach::sampler::recorder::{Fleet, Mode, RecordOptions};
 use attach::target::{Figures, Host, Pid, Process};
+use formats::otlp::Attribute;
 use model::profile::{Recording, Weight};
 use model::time::Monotonic;
 
@@ -72,6 +73,8 @@ pub(super) fn run(
         }
     }
     if let Some(mut session) = session {
+        // What cannot be read now, never will be.
+        let _ = session.take(Duration::ZERO);
         session.close(&mut told);
     }
 }
@@ -135,8 +138,7 @@ impl<'a> Session<'a> {
             self.follow(roster.get(), now, told);
         }
         let left = Duration::from_nanos(self.window_ends.since_ns(now));
-        let converter = &mut self.converter;
-        self.fleet.poll(left.min(POLL), &mut |event| converter.event(&event))?;
+        self.take(left.min(POLL))?;
         for pid in std::mem::take(&mut self.leaving) {
             self.converter.forget(pid);
         }
@@ -144,6 +146,12 @@ impl<'a> Session<'a> {
             self.close(told);
         }
         Ok(())
+    }
+
+    /// Takes what was recorded.
+    fn take(&mut self, timeout: Duration) -> Result<(), attach::Error> {
+        let converter = &mut self.converter;
+        self.fleet.poll(timeout, &mut |event| converter.event(&event))
     }
 
     /// Begins with those that are new, and ends with those that are gone.
@@ -189,8 +197,14 @@ impl<'a> Session<'a> {
             return;
         }
         let figures = Process::open(Pid::new(wanted.pid)).and_then(|it| Figures::read(&it, &self.host));
-        let Some(started) = figures.ok().and_then(|figures| figures.started_unix_ns) else { return };
-        let attributes = self.resources.of(wanted.pid, started, &wanted.service);
+        // Of a process that is gone already, no more is known.
+        let attributes = match figures.ok().and_then(|figures| figures.started_unix_ns) {
+            Some(started) => self.resources.of(wanted.pid, started, &wanted.service),
+            None => vec![
+                ("service.name", Attribute::Text(wanted.service.clone())),
+                ("process.pid", Attribute::Integer(wanted.pid.into())),
+            ],
+        };
         self.members.insert(wanted.pid, Told { wanted, attributes });
     }
 

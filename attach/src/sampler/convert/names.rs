@@ -33,6 +33,8 @@ struct Request {
     source: Source,
     /// Ascending and distinct.
     addresses: Vec<u64>,
+    /// Whether debug information is to be read as well.
+    is_thorough: bool,
 }
 
 /// What a source said.
@@ -50,6 +52,7 @@ pub(super) struct Answer {
 pub(super) struct Known {
     answers: Vec<KnownAnswer>,
     by_source: FxHashMap<Source, usize>,
+    look_ups: u64,
     /// Files with the same build id have the same names.
     by_build_id: FxHashMap<String, ImageId>,
 }
@@ -59,6 +62,11 @@ struct KnownAnswer {
     answer: Answer,
     /// By address: the position among the answer's places.
     positions: FxHashMap<u64, u32>,
+    /// Addresses of which only the symbol table was asked.
+    provisional: BTreeSet<u64>,
+    /// At which look-up to read debug information again, and how many are to pass before the next time.
+    next_thorough: u64,
+    wait: u64,
 }
 
 /// The names of all locations.
@@ -70,6 +78,12 @@ pub(super) struct Names<'a> {
 
 /// Enough for the largest program beside everything else; more would take from the programs that run.
 const THREADS_MAX: usize = 2;
+
+/// Finding debug information in a file takes long, whatever is looked for: seconds, in a large one. So it is read for the first
+/// look-up, and then after so many, and twice as many each time. Meanwhile new addresses have the names of the symbol table: those of
+/// functions, without the ones put into them.
+const WAIT_FIRST: u64 = 6;
+const WAIT_MAX: u64 = 384;
 
 impl Known {
     /// How many addresses are known.
@@ -103,18 +117,30 @@ impl Known {
                 source: request.source,
                 answer,
                 positions: FxHashMap::default(),
+                provisional: BTreeSet::new(),
+                next_thorough: 0,
+                wait: WAIT_FIRST,
             });
             self.answers.len() - 1
         });
         let known = &mut self.answers[at];
+        if request.is_thorough {
+            known.provisional.clear();
+            known.next_thorough = self.look_ups + known.wait;
+            known.wait = (2 * known.wait).min(WAIT_MAX);
+        } else if matches!(request.source, Source::Image(_)) {
+            known.provisional.extend(&request.addresses);
+        }
         let first = known.answer.symbols.len() as u32;
         known.positions.extend(request.addresses.iter().copied().zip(first..));
-        known.answer.cut |= answer.cut;
         if first == 0 {
             known.answer = answer;
+            known.answer.symbols.pad_to(request.addresses.len());
             return;
         }
+        known.answer.cut |= answer.cut;
         known.answer.symbols.append(&answer.symbols);
+        known.answer.symbols.pad_to(first as usize + request.addresses.len());
         known.answer.kernel_hidden = known.answer.kernel_hidden.take().or(answer.kernel_hidden);
     }
 
@@ -145,12 +171,20 @@ impl Known {
             .collect();
         let is_new = |&(source, address): &(Source, u64)| self.position(source, address).is_none();
         let mut wanted: Vec<(Source, u64)> = sources.iter().flatten().copied().filter(is_new).collect();
+        self.look_ups += 1;
+        let is_due = |known: &&KnownAnswer| known.next_thorough <= self.look_ups;
+        for known in self.answers.iter().filter(is_due) {
+            wanted.extend(known.provisional.iter().map(|&address| (known.source, address)));
+        }
         wanted.sort_unstable();
         wanted.dedup();
-        let requests: Vec<Request> = wanted
-            .chunk_by(|one, other| one.0 == other.0)
-            .map(|part| Request { source: part[0].0, addresses: part.iter().map(|it| it.1).collect() })
-            .collect();
+        let request = |part: &[(Source, u64)]| {
+            let source = part[0].0;
+            let known = self.by_source.get(&source).map(|&at| &self.answers[at]);
+            let is_thorough = known.as_ref().is_none_or(is_due);
+            Request { source, addresses: part.iter().map(|it| it.1).collect(), is_thorough }
+        };
+        let requests: Vec<Request> = wanted.chunk_by(|one, other| one.0 == other.0).map(request).collect();
         let has_kernel = requests.iter().any(|request| request.source == Source::Kernel);
         let table = if has_kernel { kernel.text() } else { &[] };
         let answer = |request: &Request| {
@@ -194,7 +228,8 @@ fn answer(request: &Request, origins: &Origins, images: &Images, table: &[u8], p
     let addresses = &request.addresses;
     match request.source {
         Source::Image(image) => {
-            Answer { symbols: resolve_image(images.get(image), addresses), ..Answer::default() }
+            let symbols = resolve_image(images.get(image), addresses, request.is_thorough);
+            Answer { symbols, ..Answer::default() }
         }
         Source::Kernel => {
             let kernel = kernel::resolve(table, proc_dir, addresses);

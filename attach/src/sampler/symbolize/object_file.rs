@@ -3,22 +3,24 @@
 use super::image::Image;
 use super::{Place, Symbols, debug_file, dwarf, symbol_table, unnamed};
 
-/// The places of these ascending addresses of the file.
-pub(crate) fn resolve(image: &Image, addresses: &[u64]) -> Symbols {
+/// The places of these ascending addresses of the file; only if it is to be thorough, by debug information.
+pub(crate) fn resolve(image: &Image, addresses: &[u64], is_thorough: bool) -> Symbols {
     let mut symbols = Symbols::default();
     let Some(elf) = image.elf() else { return symbols };
     let debug_image = debug_file::find(image, &elf);
     let debug_elf = debug_image.as_ref().and_then(Image::elf);
     let best_elf = debug_elf.as_ref().unwrap_or(&elf);
     let debug_path = debug_image.as_ref().unwrap_or(image).path.as_deref();
-    let shared_image = debug_file::find_shared(image, debug_path, best_elf);
+    let shared_image = is_thorough.then(|| debug_file::find_shared(image, debug_path, best_elf)).flatten();
     let shared_elf = shared_image.as_ref().and_then(Image::elf);
 
     let names = symbol_table::names(best_elf, addresses);
     let mut places: Vec<Vec<Place>> = vec![Vec::new(); addresses.len()];
-    dwarf::resolve(best_elf, shared_elf.as_ref(), addresses, |index, found| {
-        places[index] = combine(&mut symbols, names[index], found);
-    });
+    if is_thorough {
+        dwarf::resolve(best_elf, shared_elf.as_ref(), addresses, |index, found| {
+            places[index] = combine(&mut symbols, names[index], found);
+        });
+    }
     for (places, name) in places.iter_mut().zip(names).filter(|(places, _)| places.is_empty()) {
         places.extend(name.map(|name| Place::of(symbols.function(name))));
     }
