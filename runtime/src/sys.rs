@@ -4,8 +4,11 @@
 
 #![allow(unsafe_code, reason = "the fence: unsafe code is allowed here and nowhere else in the crate")]
 
+pub(crate) mod descriptor;
 pub(crate) mod dns;
 pub(crate) mod epoll;
 pub(crate) mod fs;
 pub(crate) mod socket;
+pub(crate) mod transport;
+pub(crate) mod unix;
 pub(crate) mod wake;

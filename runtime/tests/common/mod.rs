@@ -78,3 +78,11 @@ pub(crate) fn busy(duration: Duration) {
         std::hint::spin_loop();
     }
 }
+
+/// An empty folder for one test, made anew.
+pub(crate) fn temporary_folder(test: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("loopscope-{}-{test}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the temporary folder can be written to");
+    folder
+}
