@@ -18,6 +18,7 @@ pub(crate) mod stream;
 pub(crate) mod tcp;
 pub(crate) mod tcp_listener;
 pub(crate) mod timer;
+pub(crate) mod udp;
 pub(crate) mod watcher;
 
 use std::cell::RefCell;

@@ -103,6 +103,7 @@ pub use handle::stream::Read;
 pub use handle::tcp::{KeepAlive, TcpStream};
 pub use handle::tcp_listener::{BindOptions, TcpListener};
 pub use handle::timer::Timer;
+pub use handle::udp::{Interface, ReceiveOptions, Received, Udp};
 pub use handle::watcher::{Check, Idle, Prepare};
 pub use immediates::Immediate;
 pub use model::label::{HandleType, TaskKind};

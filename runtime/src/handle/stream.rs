@@ -17,6 +17,7 @@ use std::rc::Rc;
 use model::label::{HandleType, RequestType};
 
 pub(crate) use self::methods::stream_methods;
+pub(crate) use self::reading::LentBuffer;
 pub use self::reading::Read;
 use self::reading::ReadCallback;
 use self::write_queue::{RequestCallback, WriteQueue};

@@ -83,7 +83,7 @@ impl StreamState {
     }
 }
 
-/// The loop's read buffer, until dropped. One is enough, for a stream is never read from within a read's callback.
+/// The loop's read buffer, of [`READ_BUFFER_BYTES`] or more, until dropped. One is enough, for a stream is never read from within a read's callback.
 pub(crate) struct LentBuffer<'a> {
     event_loop: &'a EventLoop,
     pub(crate) buffer: Vec<u8>,
@@ -92,7 +92,9 @@ pub(crate) struct LentBuffer<'a> {
 impl<'a> LentBuffer<'a> {
     pub(crate) fn new(event_loop: &'a EventLoop) -> Self {
         let mut buffer = event_loop.core.read_buffer.take();
-        buffer.resize(READ_BUFFER_BYTES, 0);
+        if buffer.len() < READ_BUFFER_BYTES {
+            buffer.resize(READ_BUFFER_BYTES, 0);
+        }
         Self { event_loop, buffer }
     }
 }
