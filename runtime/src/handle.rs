@@ -13,6 +13,7 @@ pub(crate) mod listener;
 pub(crate) mod pipe;
 pub(crate) mod pipe_listener;
 pub(crate) mod pipe_name;
+pub(crate) mod poll;
 mod state;
 pub(crate) mod stream;
 pub(crate) mod tcp;
