@@ -164,7 +164,8 @@ impl EventLoop {
         let events = self.wait_for_events(wait);
         let mut more = events == EVENTS_MAX;
         if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() {
-            phases::poll_callbacks(self, refused);
+            // After signals the loop goes on to its other phases first.
+            more &= !phases::poll_callbacks(self, refused);
         }
         for _ in 1..POLL_ROUNDS {
             if !more {
@@ -172,7 +173,7 @@ impl EventLoop {
             }
             self.core.instruments.polls_again();
             more = self.wait_for_events(Wait::No) == EVENTS_MAX;
-            phases::poll_callbacks(self, Vec::new());
+            more &= !phases::poll_callbacks(self, Vec::new());
         }
     }
 

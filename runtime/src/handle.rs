@@ -14,6 +14,8 @@ pub(crate) mod pipe;
 pub(crate) mod pipe_listener;
 pub(crate) mod pipe_name;
 pub(crate) mod poll;
+pub(crate) mod process;
+pub(crate) mod signal;
 mod state;
 pub(crate) mod stream;
 pub(crate) mod tcp;

@@ -76,6 +76,8 @@
 
 #![deny(unsafe_code)]
 
+mod caught;
+mod children;
 mod closing;
 mod error;
 mod event_loop;
@@ -100,6 +102,8 @@ pub use handle::pipe::Pipe;
 pub use handle::pipe_listener::PipeListener;
 pub use handle::pipe_name::PipeName;
 pub use handle::poll::Poll;
+pub use handle::process::{Command, Exit, Process, Stdio, kill};
+pub use handle::signal::Signal;
 pub use handle::stream::Read;
 pub use handle::tcp::{KeepAlive, TcpStream};
 pub use handle::tcp_listener::{BindOptions, TcpListener};

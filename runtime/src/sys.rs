@@ -10,6 +10,8 @@ pub(crate) mod dns;
 pub(crate) mod epoll;
 pub(crate) mod fs;
 pub(crate) mod multicast;
+pub(crate) mod process;
+pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod transport;
 pub(crate) mod unix;

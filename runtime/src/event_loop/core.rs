@@ -7,6 +7,8 @@ use std::rc::Rc;
 use model::time::Monotonic;
 
 use super::EventLoop;
+use crate::caught::Caught;
+use crate::children::Children;
 use crate::closing::Closing;
 use crate::error::Error;
 use crate::handle::watcher::WatcherList;
@@ -52,6 +54,8 @@ pub(crate) struct Core {
 
     pub(crate) inbox: Inbox,
     pub(crate) signals: Signals,
+    pub(crate) caught: Caught,
+    pub(crate) children: Children,
     /// Completions that were taken from the inbox and not yet delivered.
     pub(crate) arrived: RefCell<VecDeque<Completion>>,
     /// Whether a panic came before all was delivered of which a wake-up told.
@@ -90,6 +94,8 @@ impl Core {
             microtasks: JobQueue::default(),
             inbox,
             signals: Signals::default(),
+            caught: Caught::default(),
+            children: Children::default(),
             arrived: RefCell::default(),
             inbox_left_over: Cell::default(),
             parking: Parking::default(),
@@ -134,7 +140,9 @@ impl Core {
         self.idle.clear();
         self.prepare.clear();
         self.check.clear();
+        self.children.clear();
         self.poller.clear();
+        self.caught.clear();
         self.signals.clear();
         self.immediates.clear();
         self.closing.clear();
