@@ -9,6 +9,7 @@ pub(crate) mod descriptor;
 pub(crate) mod dns;
 pub(crate) mod epoll;
 pub(crate) mod fs;
+pub(crate) mod inotify;
 pub(crate) mod multicast;
 pub(crate) mod process;
 pub(crate) mod signal;

@@ -1,6 +1,6 @@
 //! What a loop consists of, shared by the loop, its handles and its requests.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -11,6 +11,7 @@ use crate::caught::Caught;
 use crate::children::Children;
 use crate::closing::Closing;
 use crate::error::Error;
+use crate::handle::fs_event::Inotify;
 use crate::handle::watcher::WatcherList;
 use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
@@ -56,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) signals: Signals,
     pub(crate) caught: Caught,
     pub(crate) children: Children,
+    /// Made by the first handle that watches a path.
+    pub(crate) inotify: OnceCell<Rc<Inotify>>,
     /// Completions that were taken from the inbox and not yet delivered.
     pub(crate) arrived: RefCell<VecDeque<Completion>>,
     /// Whether a panic came before all was delivered of which a wake-up told.
@@ -96,6 +99,7 @@ impl Core {
             signals: Signals::default(),
             caught: Caught::default(),
             children: Children::default(),
+            inotify: OnceCell::new(),
             arrived: RefCell::default(),
             inbox_left_over: Cell::default(),
             parking: Parking::default(),
