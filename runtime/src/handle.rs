@@ -22,6 +22,7 @@ pub(crate) mod stream;
 pub(crate) mod tcp;
 pub(crate) mod tcp_listener;
 pub(crate) mod timer;
+pub(crate) mod tty;
 pub(crate) mod udp;
 pub(crate) mod watcher;
 

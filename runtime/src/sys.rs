@@ -15,5 +15,6 @@ pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod transport;
+pub(crate) mod tty;
 pub(crate) mod unix;
 pub(crate) mod wake;

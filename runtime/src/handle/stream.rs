@@ -30,12 +30,15 @@ use crate::request::ActiveRequest;
 use crate::sys::descriptor;
 use crate::sys::epoll::{Event, Readiness};
 use crate::sys::transport::Transport;
+use crate::sys::tty::Changed;
 
 pub(crate) struct StreamState {
     pub(crate) handle: HandleState,
     transport: Cell<Transport>,
     /// `None` before the stream is opened, and once it is closed.
     descriptor: RefCell<Option<Rc<OwnedFd>>>,
+    /// Of a terminal whose mode was changed.
+    pub(super) terminal: RefCell<Option<Changed>>,
     registration: Registration,
     connecting: RefCell<Option<Request>>,
     /// Why connecting failed at once; told in the phase `pending`, for a callback never runs within the call that asks
@@ -72,6 +75,7 @@ impl StreamState {
             handle: HandleState::new(event_loop, handle_type),
             transport: Cell::new(transport),
             descriptor: RefCell::default(),
+            terminal: RefCell::default(),
             registration: Registration::default(),
             connecting: RefCell::default(),
             connect_failure: Cell::default(),
@@ -145,7 +149,7 @@ impl StreamState {
         self.handle.core().poller.forget(&self.registration);
         self.handle.set_active(false);
         self.abandon();
-        drop(self.received.take());
+        drop((self.received.take(), self.terminal.take()));
         if let Some(descriptor) = self.descriptor.take() {
             descriptor::close_unless_standard(descriptor);
         }
