@@ -10,6 +10,7 @@
 pub(crate) mod async_handle;
 pub(crate) mod buffer;
 pub(crate) mod fs_event;
+pub(crate) mod fs_poll;
 pub(crate) mod listener;
 pub(crate) mod pipe;
 pub(crate) mod pipe_listener;

@@ -99,6 +99,7 @@ pub use event_loop::{Builder, EventLoop, RunMode};
 pub use handle::async_handle::{Async, AsyncSender};
 pub use handle::buffer::Buffer;
 pub use handle::fs_event::{FsChange, FsEvent};
+pub use handle::fs_poll::{FsPoll, FsPollChange};
 pub use handle::pipe::Pipe;
 pub use handle::pipe_listener::PipeListener;
 pub use handle::pipe_name::PipeName;
