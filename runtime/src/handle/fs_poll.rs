@@ -147,12 +147,8 @@ impl FsPollState {
             polling.looked = event_loop.now();
             (polling.path.clone(), Rc::downgrade(&polling.start))
         };
-        let handle = Rc::downgrade(self);
-        fs::stat(event_loop, path, move |event_loop, found| {
-            if let Some(handle) = handle.upgrade() {
-                handle.looked(event_loop, &start, found);
-            }
-        });
+        let handle = Rc::clone(self);
+        fs::stat(event_loop, path, move |event_loop, found| handle.looked(event_loop, &start, found));
     }
 
     /// The answer of a look.
@@ -194,11 +190,11 @@ impl FsPollState {
     }
 
     fn look_after(self: &Rc<Self>, time: Duration) -> Result<(), Error> {
-        let handle = Rc::downgrade(self);
-        self.timer.start(time, move |event_loop, _| {
-            if let Some(handle) = handle.upgrade() {
-                handle.look(event_loop);
-            }
+        // Between two looks the timer holds on to the handle, during one the request.
+        let handle = Rc::clone(self);
+        self.timer.start(time, move |event_loop, timer| {
+            handle.look(event_loop);
+            timer.forget_callback();
         })
     }
 
@@ -207,6 +203,7 @@ impl FsPollState {
         let polling = self.polling.take();
         drop(polling);
         self.timer.stop();
+        self.timer.forget_callback();
     }
 
     fn stop_for_good(&self) {

@@ -127,9 +127,10 @@ impl ListenerState {
         self.watch(Readiness::NONE)?;
         let timer = self.pause.get_or_init(|| Timer::new(event_loop));
         timer.unreference();
-        let listener = Rc::downgrade(self);
-        timer.start(PAUSE, move |event_loop, _| {
-            let Some(listener) = listener.upgrade() else { return };
+        // While the poller does not hold on to the listener the timer does.
+        let listener = Rc::clone(self);
+        timer.start(PAUSE, move |event_loop, timer| {
+            timer.forget_callback();
             if listener.refuses.get() && listener.reserve.borrow().is_none() {
                 listener.reserve.replace(descriptor::spare().ok());
             }

@@ -207,6 +207,10 @@ impl Watcher for StreamState {
 impl Pending for StreamState {
     fn run_pending(self: Rc<Self>, event_loop: &EventLoop) {
         self.put_off.set(false);
+        // Of a stream that was closed meanwhile everything ends in the close phase.
+        if self.handle.is_closing() {
+            return;
+        }
         if let Some(error) = self.connect_failure.take() {
             self.end_connect(event_loop, Err(error));
         }

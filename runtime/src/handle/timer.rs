@@ -96,6 +96,11 @@ impl Timer {
         self.0.stop();
     }
 
+    /// Lets go of the callback of a timer that is stopped, or that has called back: it may hold what holds the timer.
+    pub(crate) fn forget_callback(&self) {
+        self.0.abandon();
+    }
+
     /// If the timer repeats, starts it anew: it calls back one repetition from now. If it does not, does nothing.
     ///
     /// # Errors

@@ -100,3 +100,26 @@ pub(crate) fn skip(reason: &str) {
     );
     eprintln!("SKIPPED at {}: {reason}", std::panic::Location::caller());
 }
+
+/// Opens files until there is no descriptor left, of at most 256.
+pub(crate) fn use_up_descriptors() -> Vec<std::fs::File> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = Rlimit { current: Some(256), maximum: getrlimit(Resource::Nofile).maximum };
+    setrlimit(Resource::Nofile, limit).expect("a limit may be lowered");
+    let mut files = Vec::new();
+    loop {
+        match std::fs::File::open("/dev/null") {
+            Ok(file) => files.push(file),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                return files;
+            }
+        }
+    }
+}
+
+/// How many descriptors the process has.
+pub(crate) fn descriptor_count() -> usize {
+    // One is the listing's own.
+    std::fs::read_dir("/proc/self/fd").expect("there is /proc").count() - 1
+}
