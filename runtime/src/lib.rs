@@ -63,6 +63,22 @@
 //! # Ok::<(), loopscope_runtime::Error>(())
 //! ```
 //!
+//! # All handles
+//!
+//! | handle | calls back |
+//! |---|---|
+//! | [`Timer`] | after a time, or again and again |
+//! | [`Idle`], [`Prepare`], [`Check`] | in their phase of every iteration |
+//! | [`Async`] | when another thread asks for it |
+//! | [`TcpListener`], [`TcpStream`] | for connections, and what comes over them |
+//! | [`PipeListener`], [`Pipe`] | the same of UNIX sockets and FIFOs, which can pass descriptors |
+//! | [`Tty`] | for what is typed |
+//! | [`Udp`] | for datagrams |
+//! | [`Poll`] | while any descriptor is ready |
+//! | [`Signal`] | for signals to the process |
+//! | [`Process`], made by a [`Command`] | when a process has ended |
+//! | [`FsEvent`], [`FsPoll`] | when something happens to files |
+//!
 //! # What must not run on the loop
 //!
 //! While a callback runs nothing else does. What takes long goes to the thread pool ([`pool`], [`fs`], [`dns`]), and its

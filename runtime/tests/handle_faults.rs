@@ -22,6 +22,9 @@ fn loopback() -> SocketAddr {
 /// Whether a handle is closed, whatever its type.
 type IsClosing = Box<dyn Fn() -> bool>;
 
+/// What needs a descriptor, and doing it.
+type Needing<'a> = (&'a str, &'a dyn Fn() -> Result<(), Error>);
+
 /// A live handle of each type; none may call back.
 fn one_of_each(event_loop: &EventLoop) -> Vec<IsClosing> {
     macro_rules! live {
@@ -109,7 +112,7 @@ fn a_process_without_descriptors_is_told_so_by_every_handle_that_needs_one_and_g
         &[],
         || {
             let event_loop = EventLoop::new().unwrap();
-            let needing: [(&str, &dyn Fn() -> Result<(), Error>); 9] = [
+            let needing: [Needing<'_>; 9] = [
                 ("listener", &|| TcpListener::bind(&event_loop, loopback()).map(drop)),
                 ("stream", &|| TcpStream::connect(&event_loop, loopback(), |_, _, _| {}).map(drop)),
                 ("udp", &|| Udp::new(&event_loop).bind(loopback())),

@@ -20,8 +20,11 @@ fn bound(event_loop: &EventLoop) -> (Udp, SocketAddr) {
     (udp, address)
 }
 
+/// Datagrams that came, and whether they were cut off.
+type Datagrams = Rc<RefCell<Vec<(Vec<u8>, bool)>>>;
+
 /// Collects datagrams until there are `count`, then closes.
-fn collect(udp: &Udp, options: ReceiveOptions, count: usize) -> Rc<RefCell<Vec<(Vec<u8>, bool)>>> {
+fn collect(udp: &Udp, options: ReceiveOptions, count: usize) -> Datagrams {
     let collected = Rc::new(RefCell::new(Vec::new()));
     let into = Rc::clone(&collected);
     udp.receive_start_with(options, move |_, udp, received| {

@@ -66,6 +66,9 @@ pub enum Stdio {
     Pipe(Pipe),
 }
 
+/// The own and the other end of a pipe.
+type Ends = (OwnedFd, OwnedFd);
+
 impl From<OwnedFd> for Stdio {
     fn from(descriptor: OwnedFd) -> Self {
         Self::Descriptor(Rc::new(descriptor))
@@ -191,7 +194,7 @@ impl Command {
     }
 
     /// The own and the other end of each pipe.
-    fn open_pipes(&self) -> Result<Vec<Option<(OwnedFd, OwnedFd)>>, Error> {
+    fn open_pipes(&self) -> Result<Vec<Option<Ends>>, Error> {
         let open = |stdio: &Stdio| {
             let Stdio::Pipe(pipe) = stdio else { return Ok(None) };
             pipe.0.handle.expect_open()?;
@@ -205,7 +208,7 @@ impl Command {
         self.stdio.iter().map(open).collect()
     }
 
-    fn plan(&self, ends: &[Option<(OwnedFd, OwnedFd)>]) -> Result<Plan, Error> {
+    fn plan(&self, ends: &[Option<Ends>]) -> Result<Plan, Error> {
         let name = self.name.as_ref().unwrap_or(&self.program);
         let arguments = [name].into_iter().chain(&self.arguments);
         let environment = self.environment.as_ref().map(|environment| {
@@ -214,8 +217,7 @@ impl Command {
             };
             environment.iter().map(entry).collect::<Result<_, _>>()
         });
-        let descriptor = |(number, (stdio, ends)): (usize, (&Stdio, &Option<(OwnedFd, OwnedFd)>))| match stdio
-        {
+        let descriptor = |(number, (stdio, ends)): (usize, (&Stdio, &Option<Ends>))| match stdio {
             Stdio::Ignore => Ok(None),
             Stdio::Inherit if !process::is_open(number as RawFd) => {
                 Err(Error::Invalid { reason: "a descriptor that a process should inherit is not open" })
