@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::event_loop::EventLoop;
 use crate::handle::process::ProcessState;
-use crate::sys::process;
+use crate::sys::reaper;
 
 /// The processes of one loop.
 #[derive(Default)]
@@ -57,6 +57,6 @@ impl Children {
         drop(self.ended.take());
         let running = self.running.take();
         let left = running.values().map(|process| process.abandon_process()).collect();
-        process::reap_in_background(left);
+        reaper::reap_in_background(left);
     }
 }

@@ -8,6 +8,7 @@
 //! the handle is closed.
 
 pub(crate) mod async_handle;
+pub(crate) mod binding;
 pub(crate) mod buffer;
 pub(crate) mod fs_event;
 pub(crate) mod fs_poll;

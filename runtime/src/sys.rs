@@ -12,6 +12,7 @@ pub(crate) mod fs;
 pub(crate) mod inotify;
 pub(crate) mod multicast;
 pub(crate) mod process;
+pub(crate) mod reaper;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod transport;

@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::poller::{Registration, Watcher};
 use crate::sys::epoll::{Event, Readiness};
-use crate::sys::process::{self, Ended};
+use crate::sys::process;
+use crate::sys::reaper::{self, Ended};
 
 /// A process that was started with a [`Command`]. It is active until the process has ended.
 ///
@@ -122,7 +123,7 @@ impl ProcessState {
     /// Calls back if the process has ended.
     pub(crate) fn reap(self: Rc<Self>, event_loop: &EventLoop) {
         self.told.set(false);
-        let ended = if self.reaped.get() { Ended::No } else { process::reap(self.pid) };
+        let ended = if self.reaped.get() { Ended::No } else { reaper::reap(self.pid) };
         let exit = match ended {
             Ended::No => return,
             Ended::Exited(status) => Exit { status: Some(status), signal: None },
@@ -157,7 +158,7 @@ impl ProcessState {
         let core = self.handle.core();
         core.poller.forget(&self.registration);
         core.children.reaped(self.pid);
-        process::reap_in_background(vec![self.abandon_process()]);
+        reaper::reap_in_background(vec![self.abandon_process()]);
         drop(self.descriptor.take());
     }
 }

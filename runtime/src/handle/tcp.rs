@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use model::label::HandleType;
 
+use super::binding::{self, BindOptions};
 use super::stream::{StreamState, stream_methods};
-use super::tcp_listener::{self, BindOptions};
 use super::{handle_methods, socket_methods};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
@@ -88,7 +88,7 @@ impl TcpStream {
     /// [`Error::Closed`]; where the address is taken, not one of this host, or not allowed to this user.
     pub fn bind(&self, address: SocketAddr, options: BindOptions) -> Result<(), Error> {
         let socket = self.socket_for(address)?;
-        tcp_listener::bind(&socket, address, BindOptions { reuse_address: true, ..options })
+        binding::bind(&socket, address, BindOptions { reuse_address: true, ..options })
     }
 
     /// Takes over a connection that was made elsewhere.

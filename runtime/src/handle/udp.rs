@@ -15,7 +15,7 @@ pub use self::options::Interface;
 use self::receiving::Receiving;
 pub use self::receiving::{ReceiveOptions, Received};
 use self::sending::SendQueue;
-use super::tcp_listener::{self, BindOptions};
+use super::binding::{self, BindOptions};
 use super::{HandleState, handle_methods, socket_methods};
 use crate::closing::Close;
 use crate::error::Error;
@@ -96,7 +96,7 @@ impl Udp {
     /// # Errors
     /// Those of [`Udp::bind`].
     pub fn bind_with(&self, address: SocketAddr, options: BindOptions) -> Result<(), Error> {
-        tcp_listener::bind(&*self.0.socket_for(address)?, address, options)
+        binding::bind(&*self.0.socket_for(address)?, address, options)
     }
 
     /// Takes over a socket that was made elsewhere.
