@@ -14,7 +14,9 @@ mod builder;
 mod core;
 pub(crate) mod phases;
 
+use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use crate::error::Error;
 use crate::immediates::Immediate;
 use crate::inbox::InboxSender;
 use crate::sys::epoll::{EVENTS_MAX, Wait};
+use crate::ticks::Job;
 
 /// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
 const POLL_ROUNDS: usize = 48;
@@ -63,7 +66,27 @@ pub enum RunMode {
 /// ```
 pub struct EventLoop {
     pub(crate) core: Rc<Core>,
+    /// Whether dropping this ends the loop: that of a [`LoopHandle`] does not.
+    owns: bool,
     _one_thread: PhantomData<*const ()>,
+}
+
+/// A reference to a loop that can be kept, by callbacks and futures of the loop for instance. It does everything that the
+/// loop itself does, but end it when it is dropped.
+///
+/// Of a loop that has ended it is left empty: handles that are made with it are closed, and callbacks and requests that
+/// are asked for are dropped.
+#[derive(Clone)]
+pub struct LoopHandle {
+    event_loop: Rc<EventLoop>,
+}
+
+impl Deref for LoopHandle {
+    type Target = EventLoop;
+
+    fn deref(&self) -> &EventLoop {
+        &self.event_loop
+    }
 }
 
 impl EventLoop {
@@ -243,12 +266,13 @@ impl EventLoop {
     /// Whether something keeps the loop running.
     pub fn is_alive(&self) -> bool {
         let core = &self.core;
-        core.active_handles.get() > 0
+        let something = core.active_handles.get() > 0
             || core.active_requests.get() > 0
             || core.immediates.keep_alive()
             || core.inbox_left_over.get()
             || !core.pending.borrow().is_empty()
-            || !core.closing.is_empty()
+            || !core.closing.is_empty();
+        something && !core.has_ended()
     }
 
     /// The loop's time: a reading of `CLOCK_MONOTONIC` that is at most as old as the beginning of the current phase.
@@ -272,14 +296,20 @@ impl EventLoop {
         }
     }
 
+    /// A reference to the loop that can be kept.
+    pub fn handle(&self) -> LoopHandle {
+        let event_loop = EventLoop { core: Rc::clone(&self.core), owns: false, _one_thread: PhantomData };
+        LoopHandle { event_loop: Rc::new(event_loop) }
+    }
+
     /// Queues a callback to run before the loop does anything else: Node's `process.nextTick`.
     pub fn next_tick(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.ticks.push(Box::new(callback));
+        self.core.queue_job(&self.core.ticks, Job::Callback(Box::new(callback)));
     }
 
     /// Queues a callback to run once the tick queue is empty: Node's `queueMicrotask`.
     pub fn queue_microtask(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.microtasks.push(Box::new(callback));
+        self.core.queue_job(&self.core.microtasks, Job::Callback(Box::new(callback)));
     }
 
     /// Queues a callback for the next check phase, right after the poll: Node's `setImmediate`. One that an immediate
@@ -333,9 +363,12 @@ impl EventLoop {
                     self.callback_start(),
                 );
             }
-            self.call(completion.deliver);
+            self.call(|event_loop| completion.delivery.deliver(event_loop));
         }
         core.signals.deliver(self);
+        if core.executor.take_woken(core) {
+            self.call(|_| {});
+        }
         core.inbox_left_over.set(false);
     }
 
@@ -358,6 +391,20 @@ impl AsFd for EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
-        self.core.tear_down();
+        if self.owns {
+            self.core.tear_down();
+        }
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("is_alive", &self.is_alive()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.event_loop.fmt(f)
     }
 }

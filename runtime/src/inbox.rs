@@ -26,8 +26,14 @@ pub(crate) struct Completion {
     pub(crate) kind: TaskKind,
     /// When the task ended.
     pub(crate) finished: Monotonic,
-    /// What the loop does with the result; runs in the phase `poll_callbacks`.
-    pub(crate) deliver: Box<dyn FnOnce(&EventLoop) + Send>,
+    /// What brings the result.
+    pub(crate) delivery: Box<dyn Delivery>,
+}
+
+/// What arrives at the loop with a result.
+pub(crate) trait Delivery: Send {
+    /// Hands the result over. Runs in the phase `poll_callbacks`.
+    fn deliver(self: Box<Self>, event_loop: &EventLoop);
 }
 
 /// The loop's end.

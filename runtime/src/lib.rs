@@ -79,6 +79,7 @@
 mod closing;
 mod error;
 mod event_loop;
+pub mod future;
 mod handle;
 mod immediates;
 mod inbox;
@@ -93,7 +94,7 @@ mod ticks;
 mod timers;
 
 pub use error::Error;
-pub use event_loop::{Builder, EventLoop, RunMode};
+pub use event_loop::{Builder, EventLoop, LoopHandle, RunMode};
 pub use handle::async_handle::{Async, AsyncSender};
 pub use handle::buffer::Buffer;
 pub use handle::stream::Read;
@@ -103,6 +104,7 @@ pub use handle::timer::Timer;
 pub use handle::watcher::{Check, Idle, Prepare};
 pub use immediates::Immediate;
 pub use model::label::TaskKind;
+pub use request::future::PoolFuture;
 pub use request::work::{AlreadyStarted, PoolRequest};
-pub use request::{dns, fs};
+pub use request::{dns, fs, random};
 pub use telemetry::alloc;

@@ -108,6 +108,11 @@ impl Pool {
         let number = worker::submit(&self.owner.shared, kind, task);
         Ticket { pool: self.clone(), kind, number }
     }
+
+    /// What stands for a task that was not submitted.
+    pub(crate) fn refused(&self, kind: TaskKind) -> Ticket {
+        Ticket { pool: self.clone(), kind, number: None }
+    }
 }
 
 impl Drop for Owner {

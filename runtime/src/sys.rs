@@ -7,5 +7,6 @@
 pub(crate) mod dns;
 pub(crate) mod epoll;
 pub(crate) mod fs;
+pub(crate) mod random;
 pub(crate) mod socket;
 pub(crate) mod wake;

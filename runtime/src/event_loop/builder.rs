@@ -59,6 +59,8 @@ impl Builder {
             true => LoopInstruments::new(publish::loop_scope(&self.name)),
             false => LoopInstruments::off(),
         };
-        Ok(EventLoop { core: Rc::new(Core::new(instruments, self.pool)?), _one_thread: PhantomData })
+        let core = Rc::new(Core::new(instruments, self.pool)?);
+        core.executor.announce(&core);
+        Ok(EventLoop { core, owns: true, _one_thread: PhantomData })
     }
 }

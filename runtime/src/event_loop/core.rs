@@ -9,6 +9,7 @@ use model::time::Monotonic;
 use super::EventLoop;
 use crate::closing::Closing;
 use crate::error::Error;
+use crate::future::Executor;
 use crate::handle::watcher::WatcherList;
 use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
@@ -17,7 +18,7 @@ use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::request::Parking;
 use crate::signals::Signals;
-use crate::ticks::JobQueue;
+use crate::ticks::{Job, JobQueue};
 use crate::timers::Timers;
 use telemetry::clock;
 
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) closing: Closing,
     pub(crate) ticks: JobQueue,
     pub(crate) microtasks: JobQueue,
+    pub(crate) executor: Executor,
 
     pub(crate) inbox: Inbox,
     pub(crate) signals: Signals,
@@ -88,6 +90,7 @@ impl Core {
             closing: Closing::default(),
             ticks: JobQueue::default(),
             microtasks: JobQueue::default(),
+            executor: Executor::new(inbox.sender()),
             inbox,
             signals: Signals::default(),
             arrived: RefCell::default(),
@@ -119,6 +122,13 @@ impl Core {
         self.ended.get()
     }
 
+    /// Queues a job, unless the loop has ended: nobody would run or drop it.
+    pub(crate) fn queue_job(&self, queue: &JobQueue, job: Job) {
+        if !self.has_ended() {
+            queue.push(job);
+        }
+    }
+
     /// Puts off a callback to the phase `pending`.
     pub(crate) fn put_off(&self, pending: Rc<dyn Pending>) {
         self.pending.borrow_mut().push_back(pending);
@@ -138,6 +148,7 @@ impl Core {
         self.signals.clear();
         self.immediates.clear();
         self.closing.clear();
+        self.executor.clear();
         self.ticks.clear();
         self.microtasks.clear();
         drop(self.arrived.take());
