@@ -11,7 +11,10 @@
 //! run again.
 
 mod builder;
+mod close;
 mod core;
+mod fork;
+pub(crate) mod info;
 pub(crate) mod phases;
 
 use std::fmt;
@@ -25,7 +28,10 @@ use model::time::Monotonic;
 use rustix::io::Errno;
 
 pub use self::builder::Builder;
+pub use self::close::Busy;
 pub(crate) use self::core::{Core, Pending};
+pub use self::info::LoopInfo;
+use self::info::add;
 use crate::error::Error;
 use crate::immediates::Immediate;
 use crate::inbox::InboxSender;
@@ -183,6 +189,7 @@ impl EventLoop {
     fn poll(&self, wait: Wait) {
         let refused = self.core.poller.apply_changes();
         let wait = if refused.is_empty() { wait } else { Wait::No };
+        add(&self.core.counts.iterations, 1);
         self.core.instruments.iteration_polls();
         let events = self.wait_for_events(wait);
         let mut more = events == EVENTS_MAX;
@@ -201,7 +208,14 @@ impl EventLoop {
 
     /// One poll; a wait that a signal interrupts, or that ends before its time, is taken up again.
     fn wait_for_events(&self, mut wait: Wait) -> usize {
+        if self.core.counts_waiting && wait != Wait::No {
+            let waiting = self.wait_for_events(Wait::No);
+            if waiting > 0 {
+                return waiting;
+            }
+        }
         let waits = wait != Wait::No;
+        let begin = self.core.now.get();
         let deadline = match wait {
             Wait::Ns(ns) => Some(self.core.now.get().plus_ns(ns)),
             Wait::No | Wait::Forever => None,
@@ -220,12 +234,23 @@ impl EventLoop {
                 None if interrupted => {}
                 _ => {
                     if waits || events > 0 {
-                        self.core.instruments.poll_ended(waits, self.core.now.get());
+                        self.count_poll(waits, events as u64, begin);
                     }
                     return events;
                 }
             }
         }
+    }
+
+    /// Notes what a poll that waited, or returned something, has done.
+    fn count_poll(&self, waited: bool, events: u64, begin: Monotonic) {
+        let (counts, now) = (&self.core.counts, self.core.now.get());
+        add(&counts.events, events);
+        add(
+            if waited { &counts.idle_ns } else { &counts.events_waiting },
+            if waited { now.since_ns(begin) } else { events },
+        );
+        self.core.instruments.poll_ended(waited, now);
     }
 
     /// How long the poll may wait: until the first timer is due, and not at all while something else is to be done.
@@ -353,6 +378,8 @@ impl EventLoop {
         core.inbox_left_over.set(true);
         core.inbox.acknowledge();
         core.inbox.take_completions(&mut core.arrived.borrow_mut());
+        // The wake-up itself was counted as one event.
+        add(&core.counts.events, (core.arrived.borrow().len() as u64).saturating_sub(1));
         loop {
             let next = core.arrived.borrow_mut().pop_front();
             let Some(completion) = next else { break };

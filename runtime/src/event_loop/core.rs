@@ -7,6 +7,7 @@ use std::rc::Rc;
 use model::time::Monotonic;
 
 use super::EventLoop;
+use super::info::Counts;
 use crate::closing::Closing;
 use crate::error::Error;
 use crate::future::Executor;
@@ -16,6 +17,7 @@ use crate::inbox::{Completion, Inbox};
 use crate::observe::LoopInstruments;
 use crate::poller::Poller;
 use crate::pool::Pool;
+use crate::registry::Registry;
 use crate::request::Parking;
 use crate::signals::Signals;
 use crate::ticks::{Job, JobQueue};
@@ -36,9 +38,15 @@ pub(crate) struct Core {
     pub(crate) callbacks_in_phase: Cell<u64>,
     pub(crate) instruments: LoopInstruments,
 
+    /// Handles that are not closed.
+    pub(crate) registry: Registry,
     /// Handles that are active and referenced.
     pub(crate) active_handles: Cell<usize>,
     pub(crate) active_requests: Cell<usize>,
+
+    pub(crate) counts: Counts,
+    /// Whether events that wait already are counted before a poll that may wait.
+    pub(crate) counts_waiting: bool,
 
     pub(crate) timers: Timers,
     pub(crate) pending: RefCell<VecDeque<Rc<dyn Pending>>>,
@@ -69,7 +77,11 @@ pub(crate) struct Core {
 pub(super) struct Running<'a>(&'a Core);
 
 impl Core {
-    pub(super) fn new(instruments: LoopInstruments, pool: Option<Pool>) -> Result<Self, Error> {
+    pub(super) fn new(
+        instruments: LoopInstruments,
+        pool: Option<Pool>,
+        counts_waiting: bool,
+    ) -> Result<Self, Error> {
         let inbox = Inbox::new()?;
         Ok(Self {
             now: Cell::new(clock::monotonic()),
@@ -78,8 +90,11 @@ impl Core {
             ended: Cell::default(),
             callbacks_in_phase: Cell::default(),
             instruments,
+            registry: Registry::default(),
             active_handles: Cell::default(),
             active_requests: Cell::default(),
+            counts: Counts::default(),
+            counts_waiting,
             timers: Timers::default(),
             pending: RefCell::default(),
             idle: WatcherList::default(),

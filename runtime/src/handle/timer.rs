@@ -52,6 +52,7 @@ impl Timer {
             repeat_ns: Cell::default(),
             place: Cell::default(),
         }))
+        .registered()
     }
 
     /// Calls back once, `timeout` from now. If the timer was started before, that is forgotten.

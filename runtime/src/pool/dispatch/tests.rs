@@ -360,7 +360,8 @@ impl Model {
 
     /// A worker is on its way to each task that may start, as far as there are any to be called.
     fn check(&self) {
-        let waiting = |kinds: &[TaskKind]| self.waiting.iter().filter(|(_, kind, _)| kinds.contains(kind)).count();
+        let waiting =
+            |kinds: &[TaskKind]| self.waiting.iter().filter(|(_, kind, _)| kinds.contains(kind)).count();
         let others = waiting(&[Work, Zlib]) + waiting(&[Dns]).min(self.slow_capacity());
         let startable = waiting(&[Fs]) + others.min(self.others_capacity());
         let searching = |worker: &&Worker| matches!(worker, Worker::Awake(From::Called | From::Lingering));
