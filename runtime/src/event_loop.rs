@@ -351,14 +351,20 @@ impl EventLoop {
     /// Calls back, then drains the tick and microtask queues. Every callback of every phase goes through here.
     #[inline]
     pub(crate) fn call(&self, callback: impl FnOnce(&EventLoop)) {
+        self.call_without_draining(callback);
+        self.drain_queues();
+    }
+
+    /// Calls back, and leaves it to the caller to drain the queues before anything else runs.
+    #[inline]
+    pub(crate) fn call_without_draining(&self, callback: impl FnOnce(&EventLoop)) {
         self.core.callbacks_in_phase.set(self.core.callbacks_in_phase.get() + 1);
         callback(self);
-        self.drain_queues();
     }
 
     /// Drains the tick and microtask queues; gives whether there was anything.
     #[inline]
-    fn drain_queues(&self) -> bool {
+    pub(crate) fn drain_queues(&self) -> bool {
         let core = &self.core;
         let any = !core.ticks.is_empty() || !core.microtasks.is_empty();
         while !core.ticks.is_empty() || !core.microtasks.is_empty() {

@@ -92,6 +92,7 @@ mod request;
 mod signals;
 mod sys;
 mod ticks;
+mod timeouts;
 mod timers;
 
 pub use error::Error;
@@ -110,3 +111,4 @@ pub use request::future::PoolFuture;
 pub use request::work::{AlreadyStarted, PoolRequest};
 pub use request::{dns, fs, random};
 pub use telemetry::alloc;
+pub use timeouts::Timeout;

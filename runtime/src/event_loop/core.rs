@@ -21,6 +21,7 @@ use crate::registry::Registry;
 use crate::request::Parking;
 use crate::signals::Signals;
 use crate::ticks::{Job, JobQueue};
+use crate::timeouts::Timeouts;
 use crate::timers::Timers;
 use telemetry::clock;
 
@@ -49,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) counts_waiting: bool,
 
     pub(crate) timers: Timers,
+    /// Made with the first timeout.
+    pub(crate) timeouts: RefCell<Option<Rc<Timeouts>>>,
     pub(crate) pending: RefCell<VecDeque<Rc<dyn Pending>>>,
     pub(crate) idle: WatcherList,
     pub(crate) prepare: WatcherList,
@@ -96,6 +99,7 @@ impl Core {
             counts: Counts::default(),
             counts_waiting,
             timers: Timers::default(),
+            timeouts: RefCell::default(),
             pending: RefCell::default(),
             idle: WatcherList::default(),
             prepare: WatcherList::default(),
@@ -154,6 +158,10 @@ impl Core {
     pub(super) fn tear_down(&self) {
         self.ended.set(true);
         self.instruments.loop_ended();
+        let timeouts = self.timeouts.take();
+        if let Some(timeouts) = timeouts {
+            timeouts.clear();
+        }
         self.timers.clear();
         drop(self.pending.take());
         self.idle.clear();
