@@ -17,6 +17,7 @@ mod fork;
 pub(crate) mod info;
 pub(crate) mod phases;
 
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -328,19 +329,19 @@ impl EventLoop {
     }
 
     /// Queues a callback to run before the loop does anything else: Node's `process.nextTick`.
-    pub fn next_tick(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.queue_job(&self.core.ticks, Job::Callback(Box::new(callback)));
+    pub fn next_tick<F: FnOnce(&EventLoop) + 'static>(&self, callback: F) {
+        self.core.queue_job(&self.core.ticks, Job::Callback(type_name::<F>(), Box::new(callback)));
     }
 
     /// Queues a callback to run once the tick queue is empty: Node's `queueMicrotask`.
-    pub fn queue_microtask(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.queue_job(&self.core.microtasks, Job::Callback(Box::new(callback)));
+    pub fn queue_microtask<F: FnOnce(&EventLoop) + 'static>(&self, callback: F) {
+        self.core.queue_job(&self.core.microtasks, Job::Callback(type_name::<F>(), Box::new(callback)));
     }
 
     /// Queues a callback for the next check phase, right after the poll: Node's `setImmediate`. One that an immediate
     /// queues runs an iteration later. The loop stays alive for it and does not wait in the poll.
-    pub fn set_immediate(&self, callback: impl FnOnce(&EventLoop) + 'static) -> Immediate {
-        self.core.immediates.push(&self.core, Box::new(callback))
+    pub fn set_immediate<F: FnOnce(&EventLoop) + 'static>(&self, callback: F) -> Immediate {
+        self.core.immediates.push(&self.core, type_name::<F>(), Box::new(callback))
     }
 
     /// The end of the loop's inbox that other threads hold.
@@ -350,14 +351,21 @@ impl EventLoop {
 
     /// Calls back, then drains the tick and microtask queues. Every callback of every phase goes through here.
     #[inline]
-    pub(crate) fn call(&self, callback: impl FnOnce(&EventLoop)) {
-        self.call_without_draining(callback);
+    pub(crate) fn call<F: FnOnce(&EventLoop)>(&self, callback: F) {
+        self.call_named(type_name::<F>(), callback);
+    }
+
+    /// As [`EventLoop::call`], with the name of what runs.
+    #[inline]
+    pub(crate) fn call_named(&self, name: &'static str, callback: impl FnOnce(&EventLoop)) {
+        self.call_without_draining(name, callback);
         self.drain_queues();
     }
 
     /// Calls back, and leaves it to the caller to drain the queues before anything else runs.
     #[inline]
-    pub(crate) fn call_without_draining(&self, callback: impl FnOnce(&EventLoop)) {
+    pub(crate) fn call_without_draining(&self, name: &'static str, callback: impl FnOnce(&EventLoop)) {
+        self.core.instruments.callback_runs(name);
         self.core.callbacks_in_phase.set(self.core.callbacks_in_phase.get() + 1);
         callback(self);
     }
@@ -396,11 +404,11 @@ impl EventLoop {
                     self.callback_start(),
                 );
             }
-            self.call(|event_loop| completion.delivery.deliver(event_loop));
+            self.call_named(completion.delivery.name(), |event_loop| completion.delivery.deliver(event_loop));
         }
         core.signals.deliver(self);
         if core.executor.take_woken(core) {
-            self.call(|_| {});
+            self.call_named("wake-ups from other threads", |_| {});
         }
         core.inbox_left_over.set(false);
     }

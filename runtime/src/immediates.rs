@@ -18,6 +18,7 @@ pub struct Immediate(Rc<State>);
 
 struct State {
     core: Weak<Core>,
+    name: &'static str,
     callback: RefCell<Option<Callback>>,
     referenced: Cell<bool>,
 }
@@ -79,11 +80,12 @@ impl State {
 }
 
 impl Immediates {
-    pub(crate) fn push(&self, core: &Rc<Core>, callback: Callback) -> Immediate {
+    pub(crate) fn push(&self, core: &Rc<Core>, name: &'static str, callback: Callback) -> Immediate {
         let callback = Some(callback).filter(|_| !core.has_ended());
         let queued = callback.is_some();
         let state = Rc::new(State {
             core: Rc::downgrade(core),
+            name,
             callback: RefCell::new(callback),
             referenced: Cell::new(true),
         });
@@ -112,7 +114,7 @@ impl Immediates {
             let next = self.current.borrow_mut().pop_front();
             let Some(immediate) = next else { return };
             if let Some(callback) = immediate.take() {
-                event_loop.call(callback);
+                event_loop.call_named(immediate.name, callback);
             }
         }
     }

@@ -12,8 +12,8 @@ use crate::future::Task;
 
 /// What a queue runs once.
 pub(crate) enum Job {
-    /// A callback.
-    Callback(Box<dyn FnOnce(&EventLoop)>),
+    /// A callback, with the name of its type.
+    Callback(&'static str, Box<dyn FnOnce(&EventLoop)>),
     /// A task that was woken.
     Task(Rc<Task>),
 }
@@ -41,8 +41,14 @@ impl JobQueue {
             let next = self.jobs.borrow_mut().pop_front();
             let Some(job) = next else { return ran };
             match job {
-                Job::Callback(callback) => callback(event_loop),
-                Job::Task(task) => task.run(),
+                Job::Callback(name, callback) => {
+                    event_loop.core.instruments.callback_runs(name);
+                    callback(event_loop);
+                }
+                Job::Task(task) => {
+                    event_loop.core.instruments.callback_runs(task.name());
+                    task.run();
+                }
             }
             ran += 1;
         }

@@ -11,6 +11,7 @@
 //!
 //! The steps and their order follow Node.js 20 to 24 (`lib/internal/timers.js`), which measure the same.
 
+use std::any::type_name;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -33,6 +34,7 @@ pub struct Timeout(Rc<State>);
 
 struct State {
     core: Weak<Core>,
+    name: &'static str,
     /// `None` once it was cleared.
     callback: RefCell<Option<Callback>>,
     /// In milliseconds, with a fraction; `None` once it was cleared.
@@ -94,28 +96,29 @@ impl EventLoop {
     /// event_loop.run(RunMode::Default);
     /// # Ok::<(), loopscope_runtime::Error>(())
     /// ```
-    pub fn set_timeout(
+    pub fn set_timeout<F: FnMut(&EventLoop, &Timeout) + 'static>(
         &self,
         delay_ms: f64,
-        callback: impl FnMut(&EventLoop, &Timeout) + 'static,
+        callback: F,
     ) -> Timeout {
-        self.start_timeout(delay_ms, false, Rc::new(RefCell::new(callback)))
+        self.start_timeout(delay_ms, false, type_name::<F>(), Rc::new(RefCell::new(callback)))
     }
 
     /// Calls back every `delay_ms` milliseconds, counted from where a call begins to where the next one does: Node's
     /// `setInterval`.
-    pub fn set_interval(
+    pub fn set_interval<F: FnMut(&EventLoop, &Timeout) + 'static>(
         &self,
         delay_ms: f64,
-        callback: impl FnMut(&EventLoop, &Timeout) + 'static,
+        callback: F,
     ) -> Timeout {
-        self.start_timeout(delay_ms, true, Rc::new(RefCell::new(callback)))
+        self.start_timeout(delay_ms, true, type_name::<F>(), Rc::new(RefCell::new(callback)))
     }
 
-    fn start_timeout(&self, delay_ms: f64, repeats: bool, callback: Callback) -> Timeout {
+    fn start_timeout(&self, delay_ms: f64, repeats: bool, name: &'static str, callback: Callback) -> Timeout {
         let delay_ms = if (1.0..=DELAY_MAX_MS).contains(&delay_ms) { delay_ms } else { 1.0 };
         let timeout = Timeout(Rc::new(State {
             core: Rc::downgrade(&self.core),
+            name,
             callback: RefCell::new(Some(callback)),
             delay_ms: Cell::new(Some(delay_ms)),
             repeats,
@@ -307,7 +310,9 @@ impl Timeouts {
             };
             let start_ms = timeout.0.repeats.then(|| self::now_ms(&event_loop.core));
             let _after = AfterCallback { timeouts: self, event_loop, timeout: &timeout, start_ms };
-            event_loop.call_without_draining(|event_loop| callback.borrow_mut()(event_loop, &timeout));
+            event_loop.call_without_draining(timeout.0.name, |event_loop| {
+                callback.borrow_mut()(event_loop, &timeout)
+            });
         }
         self.lists.borrow_mut().remove(key);
     }
