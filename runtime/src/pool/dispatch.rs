@@ -358,5 +358,7 @@ impl<T> Lane<T> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod interleavings;
 #[cfg(test)]
 mod tests;
