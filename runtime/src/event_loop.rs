@@ -37,7 +37,7 @@ use crate::error::Error;
 use crate::immediates::Immediate;
 use crate::inbox::InboxSender;
 use crate::sys::epoll::{EVENTS_MAX, Wait};
-use crate::ticks::Job;
+use crate::ticks::Microtask;
 
 /// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
 const POLL_ROUNDS: usize = 48;
@@ -329,19 +329,19 @@ impl EventLoop {
     }
 
     /// Queues a callback to run before the loop does anything else: Node's `process.nextTick`.
-    pub fn next_tick<F: FnOnce(&EventLoop) + 'static>(&self, callback: F) {
-        self.core.queue_job(&self.core.ticks, Job::Callback(type_name::<F>(), Box::new(callback)));
+    pub fn next_tick(&self, callback: impl FnOnce(&EventLoop) + 'static) {
+        self.core.queue_job(&self.core.ticks, Box::new(callback));
     }
 
     /// Queues a callback to run once the tick queue is empty: Node's `queueMicrotask`.
-    pub fn queue_microtask<F: FnOnce(&EventLoop) + 'static>(&self, callback: F) {
-        self.core.queue_job(&self.core.microtasks, Job::Callback(type_name::<F>(), Box::new(callback)));
+    pub fn queue_microtask(&self, callback: impl FnOnce(&EventLoop) + 'static) {
+        self.core.queue_job(&self.core.microtasks, Microtask::Callback(Box::new(callback)));
     }
 
     /// Queues a callback for the next check phase, right after the poll: Node's `setImmediate`. One that an immediate
     /// queues runs an iteration later. The loop stays alive for it and does not wait in the poll.
-    pub fn set_immediate<F: FnOnce(&EventLoop) + 'static>(&self, callback: F) -> Immediate {
-        self.core.immediates.push(&self.core, type_name::<F>(), Box::new(callback))
+    pub fn set_immediate(&self, callback: impl FnOnce(&EventLoop) + 'static) -> Immediate {
+        self.core.immediates.push(&self.core, Box::new(callback))
     }
 
     /// The end of the loop's inbox that other threads hold.

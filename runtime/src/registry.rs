@@ -35,11 +35,19 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Entries {
-    places: Vec<Option<Entry>>,
-    free: Vec<usize>,
+    places: Vec<Entry>,
+    /// How many are taken.
+    taken: usize,
+    /// The free place that is taken next; each leads to another.
+    free: Option<usize>,
 }
 
-struct Entry {
+enum Entry {
+    Free { next: Option<usize> },
+    Taken(Registered),
+}
+
+struct Registered {
     /// Rises from one registration to the next.
     number: u64,
     handle: Weak<dyn Any>,
@@ -53,38 +61,39 @@ impl Registry {
     pub(crate) fn insert(&self, handle: Weak<dyn Any>, access: &'static Access) -> Place {
         let number = self.registrations.get();
         self.registrations.set(number + 1);
-        let Entries { places, free } = &mut *self.entries.borrow_mut();
-        let entry = Some(Entry { number, handle, access });
-        match free.pop() {
-            Some(place) => {
-                places[place] = entry;
-                place
-            }
-            None => {
-                places.push(entry);
-                places.len() - 1
-            }
+        let entry = Entry::Taken(Registered { number, handle, access });
+        let entries = &mut *self.entries.borrow_mut();
+        entries.taken += 1;
+        let Some(place) = entries.free else {
+            entries.places.push(entry);
+            return entries.places.len() - 1;
+        };
+        if let Entry::Free { next } = std::mem::replace(&mut entries.places[place], entry) {
+            entries.free = next;
         }
+        place
     }
 
     pub(crate) fn remove(&self, place: Place) {
-        let Entries { places, free } = &mut *self.entries.borrow_mut();
-        places[place] = None;
-        free.push(place);
+        let entries = &mut *self.entries.borrow_mut();
+        entries.taken -= 1;
+        entries.places[place] = Entry::Free { next: entries.free.replace(place) };
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        let entries = self.entries.borrow();
-        entries.places.len() - entries.free.len()
+        self.entries.borrow().taken
     }
 
     /// All there are now, the oldest first.
     fn handles(&self) -> Vec<AnyHandle> {
         let mut found: Vec<_> = {
             let entries = self.entries.borrow();
-            let live = entries.places.iter().flatten();
-            live.filter_map(|entry| Some((entry.number, entry.handle.upgrade()?, entry.access))).collect()
+            let live = entries.places.iter().filter_map(|entry| match entry {
+                Entry::Free { .. } => None,
+                Entry::Taken(entry) => Some((entry.number, entry.handle.upgrade()?, entry.access)),
+            });
+            live.collect()
         };
         found.sort_by_key(|(number, ..)| *number);
         found.into_iter().map(|(_, handle, access)| AnyHandle { handle, access }).collect()

@@ -20,7 +20,7 @@ use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::request::Parking;
 use crate::signals::Signals;
-use crate::ticks::{Job, JobQueue};
+use crate::ticks::{Callback, Job, JobQueue, Microtask};
 use crate::timeouts::Timeouts;
 use crate::timers::Timers;
 use telemetry::clock;
@@ -59,8 +59,8 @@ pub(crate) struct Core {
     pub(crate) check: WatcherList,
     pub(crate) immediates: Immediates,
     pub(crate) closing: Closing,
-    pub(crate) ticks: JobQueue,
-    pub(crate) microtasks: JobQueue,
+    pub(crate) ticks: JobQueue<Box<dyn Callback>>,
+    pub(crate) microtasks: JobQueue<Microtask>,
     pub(crate) executor: Executor,
 
     pub(crate) inbox: Inbox,
@@ -142,7 +142,7 @@ impl Core {
     }
 
     /// Queues a job, unless the loop has ended: nobody would run or drop it.
-    pub(crate) fn queue_job(&self, queue: &JobQueue, job: Job) {
+    pub(crate) fn queue_job<J: Job>(&self, queue: &JobQueue<J>, job: J) {
         if !self.has_ended() {
             queue.push(job);
         }

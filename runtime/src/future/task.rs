@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::wake_up::{Scheduled, Woken};
 use crate::event_loop::{Core, EventLoop, RunMode};
 use crate::inbox::InboxSender;
-use crate::ticks::Job;
+use crate::ticks::Microtask;
 
 /// A task to be waited for, or given up. Dropping it lets the task go on.
 pub struct JoinHandle<T> {
@@ -141,7 +141,7 @@ impl Executor {
 
     fn schedule(&self, core: &Core, key: Key) {
         if let Some(task) = self.find(key) {
-            core.microtasks.push(Job::Task(task));
+            core.microtasks.push(Microtask::Task(task));
         }
     }
 

@@ -77,7 +77,8 @@ pub(crate) struct SlowIterations {
     current: RefCell<Gathered>,
     /// The name that was noted last: most callbacks follow one of their own kind.
     last_name: Cell<*const u8>,
-    any: Cell<bool>,
+    /// The phases that ran something, a bit for each by its position.
+    ran: Cell<u16>,
     kept: RefCell<VecDeque<Gathered>>,
 }
 
@@ -87,7 +88,7 @@ impl SlowIterations {
             slow_ns: u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
             current: RefCell::new(NOTHING),
             last_name: Cell::new(std::ptr::null()),
-            any: Cell::default(),
+            ran: Cell::default(),
             kept: RefCell::new(VecDeque::with_capacity(KEPT)),
         }
     }
@@ -102,7 +103,9 @@ impl SlowIterations {
 
     fn note_new(&self, name: &'static str) {
         let Gathered { names, name_count, .. } = &mut *self.current.borrow_mut();
-        if *name_count < NAMES && !names[..*name_count].contains(&name) {
+        // By address: one type has one name. (Where the compiler made several of it, it is told several times.)
+        let known = |noted: &&'static str| std::ptr::addr_eq(noted.as_ptr(), name.as_ptr());
+        if *name_count < NAMES && !names[..*name_count].iter().any(known) {
             names[*name_count] = name;
             *name_count += 1;
         }
@@ -114,7 +117,7 @@ impl SlowIterations {
         let mut current = self.current.borrow_mut();
         current.phase_ns[phase as usize] += ns;
         current.callbacks[phase as usize] += callbacks;
-        self.any.set(true);
+        self.ran.set(self.ran.get() | 1 << phase as usize);
     }
 
     /// The loop comes back to its poll.
@@ -123,10 +126,19 @@ impl SlowIterations {
         if duration_ns >= self.slow_ns {
             self.keep(began, duration_ns);
         }
-        if self.any.replace(false) {
-            *self.current.borrow_mut() = NOTHING;
-            self.last_name.set(std::ptr::null());
+        let mut ran = self.ran.take();
+        if ran == 0 {
+            return;
         }
+        let mut current = self.current.borrow_mut();
+        while ran != 0 {
+            let phase = ran.trailing_zeros() as usize;
+            (current.phase_ns[phase], current.callbacks[phase]) = (0, 0);
+            ran &= ran - 1;
+        }
+        // The last name is noted anew by whatever follows, or it would be missing there.
+        current.name_count = 0;
+        self.last_name.set(std::ptr::null());
     }
 
     #[cold]
