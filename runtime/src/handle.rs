@@ -28,6 +28,7 @@ pub(crate) mod tty;
 pub(crate) mod udp;
 pub(crate) mod watcher;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -42,6 +43,23 @@ pub(crate) type Callback<H> = Rc<RefCell<dyn FnMut(&EventLoop, &H)>>;
 macro_rules! handle_methods {
     ($handle:ident) => {
         impl $handle {
+            /// Makes the handle known to its loop: the last step of making one.
+            fn registered(self) -> Self {
+                const ACCESS: &$crate::registry::Access = &$crate::registry::Access {
+                    state: |handle| {
+                        Some(&$crate::handle::content_of(handle, |$handle(content)| content)?.handle)
+                    },
+                    close: |handle| {
+                        if let Ok(content) = handle.downcast() {
+                            $handle(content).close();
+                        }
+                    },
+                };
+                let known = std::rc::Rc::downgrade(&self.0);
+                self.0.handle.register(known, ACCESS);
+                self
+            }
+
             /// Whether the handle will call back: a timer was started, a stream reads, a listener listens. Active handles keep
             /// the loop alive, unless they are unreferenced.
             pub fn is_active(&self) -> bool {
@@ -133,3 +151,8 @@ macro_rules! socket_methods {
     };
 }
 pub(crate) use socket_methods;
+
+/// What a handle of a known type refers to. The function is never called: it tells the type.
+pub(crate) fn content_of<H, T: 'static>(handle: &dyn Any, _: fn(H) -> Rc<T>) -> Option<&T> {
+    handle.downcast_ref()
+}

@@ -83,6 +83,7 @@ impl FsEvent {
             handle: HandleState::new(event_loop, HandleType::FsEvent),
             watching: RefCell::default(),
         }))
+        .registered()
     }
 
     /// Watches a file, or a folder and what lies directly in it. A symbolic link stands for what it points to.
@@ -144,6 +145,19 @@ impl FsEventState {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Watches with a new inotify what was watched. What has gone meanwhile is not watched any more.
+    fn watch_anew(self: &Rc<Self>, inotify: &Inotify) {
+        let mut watching = self.watching.borrow_mut();
+        let Some(watching) = watching.as_mut() else { return };
+        let folders = std::mem::take(&mut watching.watches).into_values();
+        let anew = folders.filter_map(|folder| {
+            let watch = inotify.watch(self, &watching.path.join(&*folder), &folder).ok()?;
+            Some((watch, folder))
+        });
+        let anew: Vec<_> = anew.collect();
+        watching.watches.extend(anew);
     }
 
     /// What the kernel says of one of the handle's watches.

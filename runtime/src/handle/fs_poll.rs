@@ -87,13 +87,14 @@ handle_methods!(FsPoll);
 impl FsPoll {
     /// A handle that was not started yet.
     pub fn new(event_loop: &EventLoop) -> Self {
-        let timer = Timer::new(event_loop);
+        let timer = Timer::new(event_loop).internal();
         timer.unreference();
         Self(Rc::new(FsPollState {
             handle: HandleState::new(event_loop, HandleType::FsPoll),
             polling: RefCell::default(),
             timer,
         }))
+        .registered()
     }
 
     /// Looks at the path as soon as the loop runs, and then at every multiple of the interval, which is at least a

@@ -125,7 +125,7 @@ impl ListenerState {
     /// Looks away for a moment.
     fn pause(self: &Rc<Self>, event_loop: &EventLoop) -> Result<(), Error> {
         self.watch(Readiness::NONE)?;
-        let timer = self.pause.get_or_init(|| Timer::new(event_loop));
+        let timer = self.pause.get_or_init(|| Timer::new(event_loop).internal());
         timer.unreference();
         // While the poller does not hold on to the listener the timer does.
         let listener = Rc::clone(self);

@@ -68,12 +68,12 @@ socket_methods!(Pipe);
 impl Pipe {
     /// A pipe that is neither open nor connected.
     pub fn new(event_loop: &EventLoop) -> Self {
-        Self(StreamState::new(event_loop, HandleType::Pipe, Transport::Socket))
+        Self(StreamState::new(event_loop, HandleType::Pipe, Transport::Socket)).registered()
     }
 
     /// A pipe over which descriptors are passed.
     pub fn new_passing(event_loop: &EventLoop) -> Self {
-        Self(StreamState::new(event_loop, HandleType::Pipe, Transport::Passing))
+        Self(StreamState::new(event_loop, HandleType::Pipe, Transport::Passing)).registered()
     }
 
     /// Two pipes that are connected with each other: what one writes the other reads.

@@ -54,7 +54,7 @@ impl PipeListener {
             PipeName::Path(path) => Some(path),
             PipeName::Abstract(_) | PipeName::Any => None,
         };
-        Ok(Self(ListenerState::new(event_loop, HandleType::Pipe, socket, path)))
+        Ok(Self(ListenerState::new(event_loop, HandleType::Pipe, socket, path)).registered())
     }
 
     /// Lets everybody read, or write, or both; connecting needs writing. Does nothing for abstract names, to which everybody

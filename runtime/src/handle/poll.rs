@@ -76,7 +76,8 @@ impl Poll {
             descriptor: RefCell::new(Some(Rc::new(Descriptor(Box::new(descriptor))))),
             registration: Registration::default(),
             callback: RefCell::default(),
-        })))
+        }))
+        .registered())
     }
 
     /// Calls back, in every iteration, while something of what is wanted is so; it is told what. A handle that was started

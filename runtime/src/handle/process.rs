@@ -66,7 +66,7 @@ impl Process {
         state.handle.set_active(true);
         event_loop.core.children.started(Rc::clone(&state));
         state.watch(event_loop);
-        Ok(Self(state))
+        Ok(Self(state).registered())
     }
 
     /// The number of the process. Once it has ended another one may have it.

@@ -55,6 +55,7 @@ impl Signal {
             place: RefCell::default(),
             callback: RefCell::default(),
         }))
+        .registered()
     }
 
     /// Calls back whenever the signal comes. A handle that watches this signal already gets the new callback and loses

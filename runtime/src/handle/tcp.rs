@@ -48,7 +48,7 @@ socket_methods!(TcpStream);
 impl TcpStream {
     /// A stream that is neither open nor connected.
     pub fn new(event_loop: &EventLoop) -> Self {
-        Self(StreamState::new(event_loop, HandleType::Tcp, Transport::Socket))
+        Self(StreamState::new(event_loop, HandleType::Tcp, Transport::Socket)).registered()
     }
 
     /// Connects to an address. The callback gets the stream and how it went; until then the stream can be written to already.

@@ -61,7 +61,7 @@ impl TcpListener {
     ) -> Result<Self, Error> {
         let socket = socket::tcp(address).map_err(|errno| Error::system("socket", errno))?;
         binding::bind(&socket, address, BindOptions { reuse_address: true, ..options })?;
-        Ok(Self(ListenerState::new(event_loop, HandleType::Tcp, socket, None)))
+        Ok(Self(ListenerState::new(event_loop, HandleType::Tcp, socket, None)).registered())
     }
 
     /// A listener of a socket that was made elsewhere and is bound.
@@ -70,7 +70,7 @@ impl TcpListener {
     /// What the system says.
     pub fn open(event_loop: &EventLoop, socket: OwnedFd) -> Result<Self, Error> {
         descriptor::set_blocking(&socket, false).map_err(|errno| Error::system("fcntl", errno))?;
-        Ok(Self(ListenerState::new(event_loop, HandleType::Tcp, socket, None)))
+        Ok(Self(ListenerState::new(event_loop, HandleType::Tcp, socket, None)).registered())
     }
 
     /// The address that was taken.

@@ -52,6 +52,13 @@ impl Timer {
             repeat_ns: Cell::default(),
             place: Cell::default(),
         }))
+        .registered()
+    }
+
+    /// Makes it a part of something else: nobody meets it on a walk, and a loop is not busy for it.
+    pub(crate) fn internal(self) -> Self {
+        self.0.handle.make_internal();
+        self
     }
 
     /// Calls back once, `timeout` from now. If the timer was started before, that is forgotten.

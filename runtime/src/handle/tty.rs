@@ -46,8 +46,9 @@ impl Tty {
     pub fn new(event_loop: &EventLoop, descriptor: impl AsFd) -> Result<Self, Error> {
         let opened = tty::open_anew(descriptor).map_err(|errno| Error::system("open", errno))?;
         let stream = StreamState::new(event_loop, HandleType::Tty, Transport::File);
-        stream.open(opened)?;
-        Ok(Self(stream))
+        let tty = Self(stream).registered();
+        tty.0.open(opened)?;
+        Ok(tty)
     }
 
     /// Changes the terminal's mode.

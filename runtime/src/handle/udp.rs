@@ -81,6 +81,7 @@ impl Udp {
             calling_back: Cell::default(),
             put_off: Cell::default(),
         }))
+        .registered()
     }
 
     /// Takes an address; port 0 lets the system choose one.

@@ -78,6 +78,18 @@ impl Inotify {
         drop(ended);
     }
 
+    /// Takes the place of the inotify that is shared with the parent of a forked child, with all that was watched and is
+    /// still there.
+    pub(crate) fn renew(&self) -> Result<(), Error> {
+        let new = inotify::init().map_err(|errno| Error::system("inotify_init1", errno))?;
+        crate::sys::fork::replace(&self.descriptor, &new).map_err(|errno| Error::system("dup3", errno))?;
+        drop(self.notices.take());
+        let handles = self.handles();
+        drop(self.subscriptions.take());
+        handles.iter().for_each(|handle| handle.watch_anew(self));
+        Ok(())
+    }
+
     fn tell_all(self: &Rc<Self>, event_loop: &EventLoop) {
         let _rest = PutOffRest { inotify: self, event_loop };
         loop {
