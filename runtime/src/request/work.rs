@@ -100,6 +100,13 @@ impl PoolRequest {
     }
 }
 
+impl AlreadyStarted {
+    /// The error number that stands for this, as libuv reports it: `EBUSY`.
+    pub fn code(&self) -> i32 {
+        libc::EBUSY
+    }
+}
+
 impl fmt::Display for AlreadyStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the request has started, or ended, and can no longer be cancelled")

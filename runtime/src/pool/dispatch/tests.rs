@@ -379,6 +379,7 @@ impl Model {
 
 proptest! {
     #[test]
+    #[cfg_attr(miri, ignore = "hundreds of cases take an interpreter too long; the steps one by one are above")]
     fn whatever_happens_no_task_is_lost_or_late(
         size in 1..6usize,
         fair: bool,
