@@ -46,7 +46,7 @@ impl Closing {
             Rc::clone(&handle).cancel_requests(event_loop);
             self.current.borrow_mut().pop();
             let callback = handle.handle().end_close();
-            event_loop.call(|event_loop| {
+            event_loop.call_named("close", |event_loop| {
                 if let Some(callback) = callback {
                     callback(event_loop);
                 }

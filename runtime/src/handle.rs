@@ -8,15 +8,27 @@
 //! the handle is closed.
 
 pub(crate) mod async_handle;
+pub(crate) mod binding;
 pub(crate) mod buffer;
+pub(crate) mod fs_event;
+pub(crate) mod fs_poll;
+pub(crate) mod listener;
+pub(crate) mod pipe;
+pub(crate) mod pipe_listener;
+pub(crate) mod pipe_name;
+pub(crate) mod poll;
+pub(crate) mod process;
+pub(crate) mod signal;
 mod state;
 pub(crate) mod stream;
 pub(crate) mod tcp;
 pub(crate) mod tcp_listener;
 pub(crate) mod timer;
+pub(crate) mod tty;
+pub(crate) mod udp;
 pub(crate) mod watcher;
-mod write_queue;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -31,6 +43,23 @@ pub(crate) type Callback<H> = Rc<RefCell<dyn FnMut(&EventLoop, &H)>>;
 macro_rules! handle_methods {
     ($handle:ident) => {
         impl $handle {
+            /// Makes the handle known to its loop: the last step of making one.
+            fn registered(self) -> Self {
+                const ACCESS: &$crate::registry::Access = &$crate::registry::Access {
+                    state: |handle| {
+                        Some(&$crate::handle::content_of(handle, |$handle(content)| content)?.handle)
+                    },
+                    close: |handle| {
+                        if let Ok(content) = handle.downcast() {
+                            $handle(content).close();
+                        }
+                    },
+                };
+                let known = std::rc::Rc::downgrade(&self.0);
+                self.0.handle.register(known, ACCESS);
+                self
+            }
+
             /// Whether the handle will call back: a timer was started, a stream reads, a listener listens. Active handles keep
             /// the loop alive, unless they are unreferenced.
             pub fn is_active(&self) -> bool {
@@ -78,3 +107,52 @@ macro_rules! handle_methods {
     };
 }
 pub(crate) use handle_methods;
+
+/// What all handles of sockets can do; they have a method `descriptor`.
+macro_rules! socket_methods {
+    ($handle:ident) => {
+        impl $handle {
+            /// The size of the kernel's buffer for what is sent. (It is twice what was asked for: the kernel's own needs count.)
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn send_buffer_bytes(&self) -> Result<usize, $crate::Error> {
+                $crate::sys::socket::send_buffer_bytes(&*self.descriptor()?)
+                    .map_err(|errno| $crate::Error::system("getsockopt", errno))
+            }
+
+            /// Asks for a size of the kernel's buffer for what is sent; it has limits of its own.
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn set_send_buffer_bytes(&self, bytes: usize) -> Result<(), $crate::Error> {
+                $crate::sys::socket::set_send_buffer_bytes(&*self.descriptor()?, bytes)
+                    .map_err(|errno| $crate::Error::system("setsockopt", errno))
+            }
+
+            /// The size of the kernel's buffer for what is received. (It is twice what was asked for.)
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn receive_buffer_bytes(&self) -> Result<usize, $crate::Error> {
+                $crate::sys::socket::receive_buffer_bytes(&*self.descriptor()?)
+                    .map_err(|errno| $crate::Error::system("getsockopt", errno))
+            }
+
+            /// Asks for a size of the kernel's buffer for what is received; it has limits of its own.
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn set_receive_buffer_bytes(&self, bytes: usize) -> Result<(), $crate::Error> {
+                $crate::sys::socket::set_receive_buffer_bytes(&*self.descriptor()?, bytes)
+                    .map_err(|errno| $crate::Error::system("setsockopt", errno))
+            }
+        }
+    };
+}
+pub(crate) use socket_methods;
+
+/// What a handle of a known type refers to. The function is never called: it tells the type.
+pub(crate) fn content_of<H, T: 'static>(handle: &dyn Any, _: fn(H) -> Rc<T>) -> Option<&T> {
+    handle.downcast_ref()
+}

@@ -114,7 +114,11 @@ impl Timers {
     pub(crate) fn clear(&self) {
         let waiting = self.heap.take().into_iter().map(|entry| entry.timer);
         let due = self.due.take().into_iter().map(|(_, timer)| timer);
-        waiting.chain(due).for_each(|timer| timer.abandon());
+        // Who still refers to one may stop it, and finds that it waits nowhere.
+        waiting.chain(due).for_each(|timer| {
+            timer.place.set(Place::Nowhere);
+            timer.abandon();
+        });
     }
 }
 

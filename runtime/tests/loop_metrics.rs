@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use common::{Log, MS, after, busy, spin};
 use loopscope_runtime::observe::publish::contents;
-use loopscope_runtime::{Async, Check, EventLoop, Idle, Prepare, RunMode, TcpListener, TcpStream, Timer};
+use loopscope_runtime::{
+    Async, Check, Command, EventLoop, FsEvent, FsPoll, Idle, Pipe, Poll, Prepare, RunMode, Signal,
+    TcpListener, TcpStream, Timer, Tty, Udp,
+};
 use model::catalogue::*;
 use model::histogram::Histogram;
 use model::label::{HandleType, LabelValue, Phase, RequestType};
@@ -355,6 +358,84 @@ fn handles_are_counted_from_made_to_closed() {
     listener.close();
     measured.run();
     assert_eq!(counts(), [0; 6]);
+}
+
+#[test]
+fn handles_of_the_system_are_counted_from_made_to_closed() {
+    let measured = Measured::new("system handles");
+    let event_loop = &measured.event_loop;
+    let types = [
+        HandleType::Pipe,
+        HandleType::Udp,
+        HandleType::Poll,
+        HandleType::Signal,
+        HandleType::Process,
+        HandleType::FsEvent,
+        HandleType::FsPoll,
+        HandleType::Tty,
+    ];
+    let counts = || types.map(|handle_type| measured.handles(handle_type));
+    assert_eq!(counts(), [0; 8]);
+    let pipe = Pipe::new(event_loop);
+    let udp = Udp::new(event_loop);
+    let poll = Poll::new(event_loop, std::os::unix::net::UnixStream::pair().unwrap().0).unwrap();
+    let signal = Signal::new(event_loop);
+    let process = Command::new("true").spawn(event_loop, |_, _, _| {}).unwrap();
+    let (fs_event, fs_poll) = (FsEvent::new(event_loop), FsPoll::new(event_loop));
+    let (outer, _inner) = terminal();
+    let tty = Tty::new(event_loop, outer).unwrap();
+    assert_eq!(counts(), [1; 8]);
+    pipe.close();
+    udp.close();
+    poll.close();
+    signal.close();
+    process.close();
+    fs_event.close();
+    fs_poll.close();
+    tty.close();
+    measured.run();
+    assert_eq!(counts(), [0; 8]);
+}
+
+/// Both sides of a pseudo-terminal.
+fn terminal() -> (std::os::fd::OwnedFd, std::os::fd::OwnedFd) {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    let (mut outer, mut inner) = (0, 0);
+    let null = std::ptr::null_mut();
+    // SAFETY: both numbers are written by the call and then owned; nothing else is given.
+    unsafe {
+        assert_eq!(libc::openpty(&mut outer, &mut inner, null, std::ptr::null(), std::ptr::null()), 0);
+        (OwnedFd::from_raw_fd(outer), OwnedFd::from_raw_fd(inner))
+    }
+}
+
+#[test]
+fn datagrams_are_counted_as_requests_until_their_callbacks() {
+    let measured = Measured::new("datagrams");
+    let udp = Udp::new(&measured.event_loop);
+    udp.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let to = udp.local_address().unwrap();
+    assert_eq!(measured.requests(RequestType::UdpSend), 0);
+    for _ in 0..3 {
+        udp.send("x", to, |_, _, _| {}).unwrap();
+    }
+    assert_eq!(measured.requests(RequestType::UdpSend), 3);
+    measured.run();
+    assert_eq!(measured.requests(RequestType::UdpSend), 0);
+    // They were sent at once, and what was put off called back.
+    assert_eq!(measured.callbacks(Phase::Pending), 3);
+}
+
+#[test]
+fn callbacks_for_signals_and_processes_are_those_of_the_poll() {
+    let measured = Measured::new("signals and processes");
+    let signal = Signal::new(&measured.event_loop);
+    signal.start(libc::SIGRTMIN() + 20, |_, signal, _| signal.stop()).unwrap();
+    // SAFETY: the signal is watched.
+    assert_eq!(unsafe { libc::raise(libc::SIGRTMIN() + 20) }, 0);
+    Command::new("true").spawn(&measured.event_loop, |_, _, _| {}).unwrap();
+    measured.run();
+    assert_eq!(measured.callbacks(Phase::PollCallbacks), 2);
 }
 
 #[test]

@@ -2,30 +2,12 @@
 
 mod common;
 
-use std::fs::File;
 use std::net::SocketAddr;
 
-use common::{Log, MS, after};
+use common::{Log, MS, after, use_up_descriptors};
 use loopscope_runtime::{EventLoop, Read, RunMode, TcpListener, TcpStream};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const EMFILE: i32 = 24;
-
-/// Opens files until there is no descriptor left.
-fn use_up_descriptors() -> Vec<File> {
-    let limit = Rlimit { current: Some(256), maximum: getrlimit(Resource::Nofile).maximum };
-    setrlimit(Resource::Nofile, limit).unwrap();
-    let mut files = Vec::new();
-    loop {
-        match File::open("/dev/null") {
-            Ok(file) => files.push(file),
-            Err(error) => {
-                assert_eq!(error.raw_os_error(), Some(EMFILE));
-                return files;
-            }
-        }
-    }
-}
 
 #[test]
 fn a_listener_without_descriptors_says_so_does_not_spin_and_accepts_when_there_are_some_again() {

@@ -1,23 +1,30 @@
 //! What a loop consists of, shared by the loop, its handles and its requests.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use model::time::Monotonic;
 
 use super::EventLoop;
+use super::info::Counts;
+use crate::caught::Caught;
+use crate::children::Children;
 use crate::closing::Closing;
 use crate::error::Error;
+use crate::future::Executor;
+use crate::handle::fs_event::Inotify;
 use crate::handle::watcher::WatcherList;
 use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
 use crate::observe::LoopInstruments;
 use crate::poller::Poller;
 use crate::pool::Pool;
+use crate::registry::Registry;
 use crate::request::Parking;
 use crate::signals::Signals;
-use crate::ticks::JobQueue;
+use crate::ticks::{Callback, Job, JobQueue, Microtask};
+use crate::timeouts::Timeouts;
 use crate::timers::Timers;
 use telemetry::clock;
 
@@ -35,11 +42,19 @@ pub(crate) struct Core {
     pub(crate) callbacks_in_phase: Cell<u64>,
     pub(crate) instruments: LoopInstruments,
 
+    /// Handles that are not closed.
+    pub(crate) registry: Registry,
     /// Handles that are active and referenced.
     pub(crate) active_handles: Cell<usize>,
     pub(crate) active_requests: Cell<usize>,
 
+    pub(crate) counts: Counts,
+    /// Whether events that wait already are counted before a poll that may wait.
+    pub(crate) counts_waiting: bool,
+
     pub(crate) timers: Timers,
+    /// Made with the first timeout.
+    pub(crate) timeouts: RefCell<Option<Rc<Timeouts>>>,
     pub(crate) pending: RefCell<VecDeque<Rc<dyn Pending>>>,
     pub(crate) idle: WatcherList,
     pub(crate) prepare: WatcherList,
@@ -47,11 +62,16 @@ pub(crate) struct Core {
     pub(crate) check: WatcherList,
     pub(crate) immediates: Immediates,
     pub(crate) closing: Closing,
-    pub(crate) ticks: JobQueue,
-    pub(crate) microtasks: JobQueue,
+    pub(crate) ticks: JobQueue<Box<dyn Callback>>,
+    pub(crate) microtasks: JobQueue<Microtask>,
+    pub(crate) executor: Executor,
 
     pub(crate) inbox: Inbox,
     pub(crate) signals: Signals,
+    pub(crate) caught: Caught,
+    pub(crate) children: Children,
+    /// Made by the first handle that watches a path.
+    pub(crate) inotify: OnceCell<Rc<Inotify>>,
     /// Completions that were taken from the inbox and not yet delivered.
     pub(crate) arrived: RefCell<VecDeque<Completion>>,
     /// Whether a panic came before all was delivered of which a wake-up told.
@@ -67,7 +87,11 @@ pub(crate) struct Core {
 pub(super) struct Running<'a>(&'a Core);
 
 impl Core {
-    pub(super) fn new(instruments: LoopInstruments, pool: Option<Pool>) -> Result<Self, Error> {
+    pub(super) fn new(
+        instruments: LoopInstruments,
+        pool: Option<Pool>,
+        counts_waiting: bool,
+    ) -> Result<Self, Error> {
         let inbox = Inbox::new()?;
         Ok(Self {
             now: Cell::new(clock::monotonic()),
@@ -76,9 +100,13 @@ impl Core {
             ended: Cell::default(),
             callbacks_in_phase: Cell::default(),
             instruments,
+            registry: Registry::default(),
             active_handles: Cell::default(),
             active_requests: Cell::default(),
+            counts: Counts::default(),
+            counts_waiting,
             timers: Timers::default(),
+            timeouts: RefCell::default(),
             pending: RefCell::default(),
             idle: WatcherList::default(),
             prepare: WatcherList::default(),
@@ -88,8 +116,12 @@ impl Core {
             closing: Closing::default(),
             ticks: JobQueue::default(),
             microtasks: JobQueue::default(),
+            executor: Executor::new(inbox.sender()),
             inbox,
             signals: Signals::default(),
+            caught: Caught::default(),
+            children: Children::default(),
+            inotify: OnceCell::new(),
             arrived: RefCell::default(),
             inbox_left_over: Cell::default(),
             parking: Parking::default(),
@@ -119,6 +151,13 @@ impl Core {
         self.ended.get()
     }
 
+    /// Queues a job, unless the loop has ended: nobody would run or drop it.
+    pub(crate) fn queue_job<J: Job>(&self, queue: &JobQueue<J>, job: J) {
+        if !self.has_ended() {
+            queue.push(job);
+        }
+    }
+
     /// Puts off a callback to the phase `pending`.
     pub(crate) fn put_off(&self, pending: Rc<dyn Pending>) {
         self.pending.borrow_mut().push_back(pending);
@@ -129,15 +168,22 @@ impl Core {
     pub(super) fn tear_down(&self) {
         self.ended.set(true);
         self.instruments.loop_ended();
+        let timeouts = self.timeouts.take();
+        if let Some(timeouts) = timeouts {
+            timeouts.clear();
+        }
         self.timers.clear();
         drop(self.pending.take());
         self.idle.clear();
         self.prepare.clear();
         self.check.clear();
+        self.children.clear();
         self.poller.clear();
+        self.caught.clear();
         self.signals.clear();
         self.immediates.clear();
         self.closing.clear();
+        self.executor.clear();
         self.ticks.clear();
         self.microtasks.clear();
         drop(self.arrived.take());

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::EventLoop;
 use crate::poller::{Event, Watcher};
-use crate::sys::epoll::{Readiness, Wait};
+use crate::sys::epoll::{self, Readiness, Wait};
 use telemetry::clock;
 
 /// Callbacks of due timers.
@@ -63,25 +63,33 @@ pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Err
     }
 }
 
-/// Callbacks of the events that the poll returned. `refused` are watchers to be called as if they were ready.
+/// Callbacks of the events that the poll returned; those for processes that ended and for signals come last. `refused`
+/// are watchers to be called as if they were ready. Gives whether there were signals.
 #[inline(never)]
-pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Rc<dyn Watcher>>) {
+pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<(Rc<dyn Watcher>, Readiness)>) -> bool {
     let wake_up = WakeUp { event_loop };
-    for watcher in refused {
-        watcher.ready(event_loop, Readiness { readable: true, writable: true });
+    for (watcher, wanted) in refused {
+        watcher.ready(event_loop, epoll::Event::look(wanted));
     }
-    if event_loop.core.inbox_left_over.get() {
+    let mut woken = event_loop.core.inbox_left_over.get();
+    if woken {
         event_loop.open_inbox();
     }
     for index in 0..event_loop.core.poller.event_count() {
         match event_loop.core.poller.event(index) {
-            Event::Wake => event_loop.open_inbox(),
-            Event::Ready(watcher, readiness) => watcher.ready(event_loop, readiness),
+            Event::Wake => {
+                woken = true;
+                event_loop.open_inbox();
+            }
+            Event::Ready(watcher, event) => watcher.ready(event_loop, event),
             Event::Stale => {}
         }
     }
+    event_loop.core.children.deliver(event_loop);
+    let signals = woken && event_loop.core.caught.deliver(event_loop);
     std::mem::forget(wake_up);
     ended(event_loop, Phase::PollCallbacks);
+    signals
 }
 
 /// Callbacks of check handles, then immediates.

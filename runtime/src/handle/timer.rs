@@ -52,6 +52,13 @@ impl Timer {
             repeat_ns: Cell::default(),
             place: Cell::default(),
         }))
+        .registered()
+    }
+
+    /// Makes it a part of something else: nobody meets it on a walk, and a loop is not busy for it.
+    pub(crate) fn internal(self) -> Self {
+        self.0.handle.make_internal();
+        self
     }
 
     /// Calls back once, `timeout` from now. If the timer was started before, that is forgotten.
@@ -94,6 +101,11 @@ impl Timer {
     /// Stops the timer; it will not call back, even if it was due.
     pub fn stop(&self) {
         self.0.stop();
+    }
+
+    /// Lets go of the callback of a timer that is stopped, or that has called back: it may hold what holds the timer.
+    pub(crate) fn forget_callback(&self) {
+        self.0.abandon();
     }
 
     /// If the timer repeats, starts it anew: it calls back one repetition from now. If it does not, does nothing.

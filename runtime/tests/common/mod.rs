@@ -78,3 +78,48 @@ pub(crate) fn busy(duration: Duration) {
         std::hint::spin_loop();
     }
 }
+
+/// An empty folder for one test, made anew.
+pub(crate) fn temporary_folder(test: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("loopscope-{}-{test}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the temporary folder can be written to");
+    folder
+}
+
+/// Says that a test is skipped, and why.
+///
+/// # Panics
+/// With `CI=true`: there nothing may be skipped.
+#[track_caller]
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+pub(crate) fn skip(reason: &str) {
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "cannot be skipped where CI=true: {reason}"
+    );
+    eprintln!("SKIPPED at {}: {reason}", std::panic::Location::caller());
+}
+
+/// Opens files until there is no descriptor left, of at most 256.
+pub(crate) fn use_up_descriptors() -> Vec<std::fs::File> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = Rlimit { current: Some(256), maximum: getrlimit(Resource::Nofile).maximum };
+    setrlimit(Resource::Nofile, limit).expect("a limit may be lowered");
+    let mut files = Vec::new();
+    loop {
+        match std::fs::File::open("/dev/null") {
+            Ok(file) => files.push(file),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                return files;
+            }
+        }
+    }
+}
+
+/// How many descriptors the process has.
+pub(crate) fn descriptor_count() -> usize {
+    // One is the listing's own.
+    std::fs::read_dir("/proc/self/fd").expect("there is /proc").count() - 1
+}
