@@ -27,6 +27,8 @@ pub(crate) struct Counts {
     pub(crate) events: Cell<u64>,
     pub(crate) events_waiting: Cell<u64>,
     pub(crate) idle_ns: Cell<u64>,
+    /// Whether the last poll that gave something had waited for it.
+    pub(crate) waited: Cell<bool>,
 }
 
 pub(crate) fn add(counter: &Cell<u64>, more: u64) {
