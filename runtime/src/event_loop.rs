@@ -15,12 +15,12 @@ mod close;
 mod core;
 mod fork;
 pub(crate) mod info;
+mod loop_handle;
 pub(crate) mod phases;
+mod queues;
 
-use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,11 +33,10 @@ pub use self::close::Busy;
 pub(crate) use self::core::{Core, Pending};
 pub use self::info::LoopInfo;
 use self::info::add;
+pub use self::loop_handle::LoopHandle;
 use crate::error::Error;
-use crate::immediates::Immediate;
 use crate::inbox::InboxSender;
 use crate::sys::epoll::{EVENTS_MAX, Wait};
-use crate::ticks::Microtask;
 
 /// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
 const POLL_ROUNDS: usize = 48;
@@ -76,24 +75,6 @@ pub struct EventLoop {
     /// Whether dropping this ends the loop: that of a [`LoopHandle`] does not.
     owns: bool,
     _one_thread: PhantomData<*const ()>,
-}
-
-/// A reference to a loop that can be kept, by callbacks and futures of the loop for instance. It does everything that the
-/// loop itself does, but end it when it is dropped.
-///
-/// Of a loop that has ended it is left empty: handles that are made with it are closed, and callbacks and requests that
-/// are asked for are dropped.
-#[derive(Clone)]
-pub struct LoopHandle {
-    event_loop: Rc<EventLoop>,
-}
-
-impl Deref for LoopHandle {
-    type Target = EventLoop;
-
-    fn deref(&self) -> &EventLoop {
-        &self.event_loop
-    }
 }
 
 impl EventLoop {
@@ -248,6 +229,7 @@ impl EventLoop {
     fn count_poll(&self, waited: bool, events: u64, begin: Monotonic) {
         let (counts, now) = (&self.core.counts, self.core.now.get());
         add(&counts.events, events);
+        counts.waited.set(waited);
         add(
             if waited { &counts.idle_ns } else { &counts.events_waiting },
             if waited { now.since_ns(begin) } else { events },
@@ -323,68 +305,9 @@ impl EventLoop {
         }
     }
 
-    /// A reference to the loop that can be kept.
-    pub fn handle(&self) -> LoopHandle {
-        let event_loop = EventLoop { core: Rc::clone(&self.core), owns: false, _one_thread: PhantomData };
-        LoopHandle { event_loop: Rc::new(event_loop) }
-    }
-
-    /// Queues a callback to run before the loop does anything else: Node's `process.nextTick`.
-    pub fn next_tick(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.queue_job(&self.core.ticks, Box::new(callback));
-    }
-
-    /// Queues a callback to run once the tick queue is empty: Node's `queueMicrotask`.
-    pub fn queue_microtask(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.queue_job(&self.core.microtasks, Microtask::Callback(Box::new(callback)));
-    }
-
-    /// Queues a callback for the next check phase, right after the poll: Node's `setImmediate`. One that an immediate
-    /// queues runs an iteration later. The loop stays alive for it and does not wait in the poll.
-    pub fn set_immediate(&self, callback: impl FnOnce(&EventLoop) + 'static) -> Immediate {
-        self.core.immediates.push(&self.core, Box::new(callback))
-    }
-
     /// The end of the loop's inbox that other threads hold.
     pub(crate) fn sender(&self) -> InboxSender {
         self.core.inbox.sender()
-    }
-
-    /// Calls back, then drains the tick and microtask queues. Every callback of every phase goes through here.
-    #[inline]
-    pub(crate) fn call<F: FnOnce(&EventLoop)>(&self, callback: F) {
-        self.call_named(type_name::<F>(), callback);
-    }
-
-    /// As [`EventLoop::call`], with the name of what runs.
-    #[inline]
-    pub(crate) fn call_named(&self, name: &'static str, callback: impl FnOnce(&EventLoop)) {
-        self.call_without_draining(name, callback);
-        self.drain_queues();
-    }
-
-    /// Calls back, and leaves it to the caller to drain the queues before anything else runs.
-    #[inline]
-    pub(crate) fn call_without_draining(&self, name: &'static str, callback: impl FnOnce(&EventLoop)) {
-        self.core.instruments.callback_runs(name);
-        self.core.callbacks_in_phase.set(self.core.callbacks_in_phase.get() + 1);
-        callback(self);
-    }
-
-    /// Drains the tick and microtask queues; gives whether there was anything.
-    #[inline]
-    pub(crate) fn drain_queues(&self) -> bool {
-        let core = &self.core;
-        let any = !core.ticks.is_empty() || !core.microtasks.is_empty();
-        while !core.ticks.is_empty() || !core.microtasks.is_empty() {
-            if !core.ticks.is_empty() {
-                phases::ticks(self);
-            }
-            if !core.microtasks.is_empty() {
-                phases::microtasks(self);
-            }
-        }
-        any
     }
 
     /// Takes out what other threads have sent, and calls back for it.
@@ -394,7 +317,11 @@ impl EventLoop {
         core.inbox.acknowledge();
         core.inbox.take_completions(&mut core.arrived.borrow_mut());
         // The wake-up itself was counted as one event.
-        add(&core.counts.events, (core.arrived.borrow().len() as u64).saturating_sub(1));
+        let more = (core.arrived.borrow().len() as u64).saturating_sub(1);
+        add(&core.counts.events, more);
+        if !core.counts.waited.get() {
+            add(&core.counts.events_waiting, more);
+        }
         loop {
             let next = core.arrived.borrow_mut().pop_front();
             let Some(completion) = next else { break };
@@ -407,20 +334,11 @@ impl EventLoop {
             }
             self.call_named(completion.delivery.name(), |event_loop| completion.delivery.deliver(event_loop));
         }
-        core.signals.deliver(self);
+        core.wake_ups.deliver(self);
         if core.executor.take_woken(core) {
             self.call_named("wake-ups from other threads", |_| {});
         }
         core.inbox_left_over.set(false);
-    }
-
-    /// The time at which the next callback of the current phase starts. Costs a reading of the clock if another callback
-    /// of the phase ran since the last one: call only to record.
-    pub(crate) fn callback_start(&self) -> Monotonic {
-        match self.core.callbacks_in_phase.get() {
-            0 => self.core.now.get(),
-            _ => telemetry::clock::monotonic(),
-        }
     }
 }
 
@@ -442,11 +360,5 @@ impl Drop for EventLoop {
 impl fmt::Debug for EventLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLoop").field("is_alive", &self.is_alive()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for LoopHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.event_loop.fmt(f)
     }
 }

@@ -32,19 +32,33 @@
 //! # Ok::<(), loopscope_runtime::Error>(())
 //! ```
 //!
+//! Pipes, terminals, UDP, signals and ends of processes are awaited as well: [`Pipe`], [`Tty`], [`Udp`], [`Signals`], [`Child`].
 //! Files ([`fs::future`](crate::fs::future)), names ([`dns::future`](crate::dns::future)), random bytes
 //! ([`random::filled`](crate::random::filled)) and any work ([`EventLoop::work`](crate::EventLoop::work)) have forms to be
 //! awaited. Whatever calls back once becomes a future through [`oneshot`].
 
+mod child;
+mod join;
 mod listener;
 pub mod oneshot;
+mod pipe;
+mod signals;
 mod stream;
 mod task;
+mod tcp;
 mod time;
+mod tty;
+mod udp;
 mod wake_up;
 
-pub use self::listener::{AsyncListener, Listen, TcpListener};
-pub use self::stream::{AsyncStream, OnConnect, Stream, TcpStream};
+pub use self::child::Child;
+pub use self::join::{JoinError, JoinHandle};
+pub use self::listener::{AsyncListener, Listen};
+pub use self::pipe::{Pipe, PipeListener};
+pub use self::signals::Signals;
+pub use self::stream::{AsyncStream, OnConnect, Stream};
 pub(crate) use self::task::{Executor, Task};
-pub use self::task::{JoinError, JoinHandle};
+pub use self::tcp::{TcpListener, TcpStream};
 pub use self::time::{Elapsed, Sleep, Timeout, YieldNow};
+pub use self::tty::Tty;
+pub use self::udp::{Datagram, Udp};

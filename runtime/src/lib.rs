@@ -210,11 +210,11 @@ mod poller;
 pub mod pool;
 mod registry;
 mod request;
-mod signals;
 mod sys;
 mod ticks;
 mod timeouts;
 mod timers;
+mod wake_ups;
 
 pub use error::Error;
 pub use event_loop::{Builder, Busy, EventLoop, LoopHandle, LoopInfo, RunMode};

@@ -168,3 +168,64 @@ fn a_peer_that_resets_is_told_to_the_read_callback() {
     client.join().unwrap();
     assert_eq!(seen.get().unwrap().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
+
+#[test]
+fn connections_that_wait_are_told_one_an_iteration_with_everything_else_in_between() {
+    let event_loop = EventLoop::new().unwrap();
+    let order: Rc<RefCell<Vec<&str>>> = Rc::default();
+    let listener = TcpListener::bind(&event_loop, loopback()).unwrap();
+    let noted = Rc::clone(&order);
+    listener
+        .listen(16, move |event_loop, listener, connection| {
+            connection.unwrap().close();
+            noted.borrow_mut().push("connection");
+            let of_tick = Rc::clone(&noted);
+            event_loop.next_tick(move |_| of_tick.borrow_mut().push("tick"));
+            let of_immediate = Rc::clone(&noted);
+            let listener = listener.clone();
+            event_loop.set_immediate(move |_| {
+                of_immediate.borrow_mut().push("immediate");
+                if of_immediate.borrow().len() == 9 {
+                    listener.close();
+                }
+            });
+        })
+        .unwrap();
+    let address = listener.local_address().unwrap();
+    let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    event_loop.run(RunMode::Default);
+    drop(clients);
+    let one = ["connection", "tick", "immediate"];
+    assert_eq!(*order.borrow(), [one, one, one].concat());
+}
+
+#[test]
+fn a_listener_that_pauses_leaves_connections_to_the_kernel_until_it_resumes() {
+    let event_loop = EventLoop::new().unwrap();
+    let listener = TcpListener::bind(&event_loop, loopback()).unwrap();
+    let accepted = Rc::new(Cell::new(0));
+    let count = Rc::clone(&accepted);
+    listener
+        .listen(16, move |_, listener, connection| {
+            connection.unwrap().close();
+            count.set(count.get() + 1);
+            listener.pause().unwrap();
+        })
+        .unwrap();
+    let address = listener.local_address().unwrap();
+    let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    for expected in 1..=3 {
+        while accepted.get() < expected {
+            event_loop.run(RunMode::Once);
+        }
+        for _ in 0..3 {
+            event_loop.run(RunMode::NoWait);
+        }
+        assert!(accepted.get() == expected && listener.is_active());
+        listener.resume().unwrap();
+    }
+    drop(clients);
+    listener.close();
+    assert_eq!((listener.pause(), listener.resume()), (Err(Error::Closed), Err(Error::Closed)));
+    assert!(!event_loop.run(RunMode::Default));
+}

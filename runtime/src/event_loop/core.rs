@@ -22,10 +22,10 @@ use crate::poller::Poller;
 use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::request::Parking;
-use crate::signals::Signals;
 use crate::ticks::{Callback, Job, JobQueue, Microtask};
 use crate::timeouts::Timeouts;
 use crate::timers::Timers;
+use crate::wake_ups::WakeUps;
 use telemetry::clock;
 
 /// Something whose callbacks were put off to the phase `pending`.
@@ -67,7 +67,7 @@ pub(crate) struct Core {
     pub(crate) executor: Executor,
 
     pub(crate) inbox: Inbox,
-    pub(crate) signals: Signals,
+    pub(crate) wake_ups: WakeUps,
     pub(crate) caught: Caught,
     pub(crate) children: Children,
     /// Made by the first handle that watches a path.
@@ -118,7 +118,7 @@ impl Core {
             microtasks: JobQueue::default(),
             executor: Executor::new(inbox.sender()),
             inbox,
-            signals: Signals::default(),
+            wake_ups: WakeUps::default(),
             caught: Caught::default(),
             children: Children::default(),
             inotify: OnceCell::new(),
@@ -180,7 +180,7 @@ impl Core {
         self.children.clear();
         self.poller.clear();
         self.caught.clear();
-        self.signals.clear();
+        self.wake_ups.clear();
         self.immediates.clear();
         self.closing.clear();
         self.executor.clear();

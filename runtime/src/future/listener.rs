@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -27,6 +26,18 @@ pub trait Listen: Clone + 'static {
         callback: impl FnMut(&EventLoop, &Self, Result<Self::Stream, Error>) + 'static,
     ) -> Result<(), Error>;
 
+    /// Leaves connections to the kernel until [`Listen::resume_listening`].
+    ///
+    /// # Errors
+    /// Where the listener is closed.
+    fn pause_listening(&self) -> Result<(), Error>;
+
+    /// Goes on calling back for connections.
+    ///
+    /// # Errors
+    /// Where the listener is closed, or the system refuses.
+    fn resume_listening(&self) -> Result<(), Error>;
+
     /// Closes the listener.
     fn start_close(&self, callback: impl FnOnce(&EventLoop) + 'static);
 }
@@ -45,6 +56,14 @@ macro_rules! async_listener {
                 self.listen(backlog, callback)
             }
 
+            fn pause_listening(&self) -> Result<(), $crate::Error> {
+                self.pause()
+            }
+
+            fn resume_listening(&self) -> Result<(), $crate::Error> {
+                self.resume()
+            }
+
             fn start_close(&self, callback: impl FnOnce(&$crate::EventLoop) + 'static) {
                 self.close_with(callback);
             }
@@ -52,10 +71,10 @@ macro_rules! async_listener {
     };
 }
 
-async_listener!(crate::TcpListener => crate::TcpStream);
+pub(super) use async_listener;
 
-/// A listener for TCP connections to be awaited.
-pub type TcpListener = AsyncListener<crate::TcpListener>;
+/// How many connections wait for a task before the listener leaves the rest to the kernel.
+const ARRIVALS_MAX: usize = 16;
 
 /// A listener whose connections are awaited. It is closed when it is dropped.
 pub struct AsyncListener<L: Listen> {
@@ -65,21 +84,27 @@ pub struct AsyncListener<L: Listen> {
 
 struct Arrivals<S> {
     queue: VecDeque<Result<S, Error>>,
+    /// Whether the queue is full, or was, and the listener holds back.
+    paused: bool,
     waker: Option<Waker>,
 }
 
 impl<L: Listen> AsyncListener<L> {
-    /// Listens. `backlog` connections may wait in the kernel; what it hands over waits here, without a bound.
+    /// Listens. `backlog` connections may wait in the kernel, and 16 more here: beyond them the listener takes no more until
+    /// a task accepts some.
     ///
     /// # Errors
     /// What the system says.
     pub fn new(listener: L, backlog: u32) -> Result<Self, Error> {
-        let arrivals = Rc::new(RefCell::new(Arrivals { queue: VecDeque::new(), waker: None }));
+        let arrivals = Rc::new(RefCell::new(Arrivals { queue: VecDeque::new(), paused: false, waker: None }));
         let of_callback = Rc::clone(&arrivals);
-        listener.start_listening(backlog, move |_, _, connection| {
+        listener.start_listening(backlog, move |_, listener, connection| {
             let waker = {
                 let mut arrivals = of_callback.borrow_mut();
                 arrivals.queue.push_back(connection);
+                if arrivals.queue.len() >= ARRIVALS_MAX && !arrivals.paused {
+                    arrivals.paused = listener.pause_listening().is_ok();
+                }
                 arrivals.waker.take()
             };
             if let Some(waker) = waker {
@@ -96,7 +121,15 @@ impl<L: Listen> AsyncListener<L> {
     pub async fn accept(&self) -> Result<AsyncStream<L::Stream>, Error> {
         poll_fn(|context| {
             let mut arrivals = self.arrivals.borrow_mut();
-            match arrivals.queue.pop_front() {
+            let arrived = arrivals.queue.pop_front();
+            // Not at once, so that a busy server does not change what is watched for each connection.
+            if arrivals.paused && arrivals.queue.len() <= ARRIVALS_MAX / 2 {
+                arrivals.paused = false;
+                if let Err(error) = self.listener.resume_listening() {
+                    arrivals.queue.push_back(Err(error));
+                }
+            }
+            match arrived {
                 Some(connection) => Poll::Ready(connection.map(AsyncStream::new)),
                 None => {
                     arrivals.waker = Some(context.waker().clone());
@@ -110,24 +143,6 @@ impl<L: Listen> AsyncListener<L> {
     /// The listener by callbacks: for its address, or to let the loop end while it listens.
     pub fn get_ref(&self) -> &L {
         &self.listener
-    }
-}
-
-impl AsyncListener<crate::TcpListener> {
-    /// Takes an address, and listens there; port 0 lets the system choose one.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn bind(event_loop: &EventLoop, address: SocketAddr, backlog: u32) -> Result<Self, Error> {
-        Self::new(crate::TcpListener::bind(event_loop, address)?, backlog)
-    }
-
-    /// The address that was taken.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn local_address(&self) -> Result<SocketAddr, Error> {
-        self.listener.local_address()
     }
 }
 

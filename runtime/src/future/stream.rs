@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -94,10 +93,7 @@ macro_rules! async_stream {
     };
 }
 
-async_stream!(crate::TcpStream);
-
-/// A TCP connection to be awaited.
-pub type TcpStream = AsyncStream<crate::TcpStream>;
+pub(super) use async_stream;
 
 /// A stream whose operations are awaited. It is closed when it is dropped.
 ///
@@ -239,16 +235,6 @@ impl<S: Stream> AsyncStream<S> {
 
 /// What a connection calls at its end.
 pub type OnConnect<S> = Box<dyn FnOnce(&EventLoop, &S, Result<(), Error>)>;
-
-impl AsyncStream<crate::TcpStream> {
-    /// Connects to an address.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub async fn connect(event_loop: &EventLoop, address: SocketAddr) -> Result<Self, Error> {
-        Self::connect_with(|callback| crate::TcpStream::connect(event_loop, address, callback)).await
-    }
-}
 
 impl Input {
     /// Keeps what a read gave. Tells whether reading is to stop for now.

@@ -8,7 +8,7 @@ use model::label::HandleType;
 use super::{Callback, HandleState, handle_methods};
 use crate::closing::Close;
 use crate::event_loop::EventLoop;
-use crate::signals::{Place, Sender};
+use crate::wake_ups::{Place, Sender};
 
 /// Calls back on the loop's thread when another thread asks for it.
 ///
@@ -51,14 +51,14 @@ handle_methods!(Async);
 impl Async {
     /// A handle that calls back, in the phase of the poll's callbacks, after [`AsyncSender::send`].
     pub fn new(event_loop: &EventLoop, callback: impl FnMut(&EventLoop, &Async) + 'static) -> Self {
-        let (place, sender) = event_loop.core.signals.claim(event_loop.sender());
+        let (place, sender) = event_loop.core.wake_ups.claim(event_loop.sender());
         let state = Rc::new(AsyncState {
             handle: HandleState::new(event_loop, HandleType::Async),
             callback: RefCell::new(Some(Rc::new(RefCell::new(callback)))),
             place,
             sender,
         });
-        event_loop.core.signals.occupy(place, Rc::clone(&state));
+        event_loop.core.wake_ups.occupy(place, Rc::clone(&state));
         state.handle.set_active(true);
         Self(state).registered()
     }
@@ -93,7 +93,7 @@ impl AsyncState {
 
     fn stop_for_good(&self) {
         self.handle.set_active(false);
-        self.handle.core().signals.release(self.place);
+        self.handle.core().wake_ups.release(self.place);
         self.abandon();
     }
 

@@ -1,5 +1,9 @@
 //! What all listeners share: accepting connections.
 //!
+//! Each event brings one connection, as in libuv since 1.50: what its callback queues, immediates too, runs before the next
+//! one's callback, other processes that accept from the same socket get their share, and nothing is asked in vain whether
+//! there is a second connection.
+//!
 //! When the process, or the system, has no descriptor left for a connection, the listener says so to its callback and
 //! looks away for a moment: the connection stays in the backlog, where it keeps the socket ready, so that a loop which
 //! only tried again would spin. What libuv does instead is there for those who ask: it accepts and drops such connections
@@ -23,8 +27,8 @@ use crate::poller::{Registration, Watcher};
 use crate::sys::epoll::{Event, Readiness};
 use crate::sys::{descriptor, socket};
 
-/// How many connections are accepted in a row before others get their turn.
-const ACCEPT_ROUNDS: usize = 64;
+/// How many connections are refused in a row before others get their turn.
+const REFUSALS_MAX: usize = 64;
 
 /// How long a listener looks away when there is no descriptor for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -42,6 +46,8 @@ pub(crate) struct ListenerState {
     callback: RefCell<Option<ConnectionCallback>>,
     /// Ends a pause. Made by the first one.
     pause: OnceCell<Timer>,
+    /// Whether connections are left to wait in the kernel.
+    holds_back: Cell<bool>,
     refuses: Cell<bool>,
     /// Given up for a moment to refuse a connection.
     reserve: RefCell<Option<OwnedFd>>,
@@ -62,6 +68,7 @@ impl ListenerState {
             registration: Registration::default(),
             callback: RefCell::default(),
             pause: OnceCell::new(),
+            holds_back: Cell::default(),
             refuses: Cell::default(),
             reserve: RefCell::default(),
         })
@@ -79,7 +86,7 @@ impl ListenerState {
         }
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         socket::listen(&*socket, backlog).map_err(|errno| Error::system("listen", errno))?;
-        self.watch(Readiness::READABLE)?;
+        self.watch(self.wanted())?;
         self.callback.replace(Some(callback));
         self.handle.set_active(true);
         Ok(())
@@ -92,6 +99,22 @@ impl ListenerState {
         let reserve = reserve.transpose().map_err(|errno| Error::system("open", errno))?;
         self.reserve.replace(reserve);
         Ok(())
+    }
+
+    /// Whether connections are left to wait in the kernel.
+    pub(crate) fn set_holds_back(self: &Rc<Self>, holds_back: bool) -> Result<(), Error> {
+        let changed = self.holds_back.replace(holds_back) != holds_back;
+        let listens = self.callback.borrow().is_some();
+        if changed && listens { self.watch(self.wanted()) } else { self.handle.expect_open() }
+    }
+
+    /// What is wanted of the socket. One that holds back wants what never comes to a listener, so that the poller goes on
+    /// holding it.
+    fn wanted(&self) -> Readiness {
+        match self.holds_back.get() {
+            true => Readiness { prioritized: true, ..Readiness::NONE },
+            false => Readiness::READABLE,
+        }
     }
 
     fn watch(self: &Rc<Self>, wanted: Readiness) -> Result<(), Error> {
@@ -110,7 +133,7 @@ impl ListenerState {
         if self.reserve.take().is_none() {
             return false;
         }
-        for _ in 0..ACCEPT_ROUNDS {
+        for _ in 0..REFUSALS_MAX {
             match socket::accept(socket) {
                 Ok(connection) => drop(connection),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
@@ -134,7 +157,7 @@ impl ListenerState {
             if listener.refuses.get() && listener.reserve.borrow().is_none() {
                 listener.reserve.replace(descriptor::spare().ok());
             }
-            if let Err(error) = listener.watch(Readiness::READABLE)
+            if let Err(error) = listener.watch(listener.wanted())
                 && error != Error::Closed
             {
                 listener.call_back(event_loop, Err(error));
@@ -171,23 +194,25 @@ impl Drop for ListenerState {
 
 impl Watcher for ListenerState {
     fn ready(self: Rc<Self>, event_loop: &EventLoop, _: Event) {
-        for _ in 0..ACCEPT_ROUNDS {
-            let Ok(socket) = self.socket() else { return };
+        let Ok(socket) = self.socket() else { return };
+        let accepted = loop {
             match socket::accept(&*socket) {
-                Ok(connection) => self.call_back(event_loop, Ok(connection)),
-                Err(Errno::AGAIN) => return,
-                // The peer gave up while it waited.
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(errno) => {
-                    let error = Error::system("accept", errno);
-                    let exhausted = matches!(errno, Errno::MFILE | Errno::NFILE);
-                    let error = match exhausted && self.refuse(&socket) {
-                        true => error,
-                        false => self.pause(event_loop).err().unwrap_or(error),
-                    };
-                    self.call_back(event_loop, Err(error));
-                    return;
-                }
+                Err(Errno::INTR) => {}
+                accepted => break accepted,
+            }
+        };
+        match accepted {
+            Ok(connection) => self.call_back(event_loop, Ok(connection)),
+            // Another process was quicker, or the peer gave up while it waited.
+            Err(Errno::AGAIN | Errno::CONNABORTED) => {}
+            Err(errno) => {
+                let error = Error::system("accept", errno);
+                let exhausted = matches!(errno, Errno::MFILE | Errno::NFILE);
+                let error = match exhausted && self.refuse(&socket) {
+                    true => error,
+                    false => self.pause(event_loop).err().unwrap_or(error),
+                };
+                self.call_back(event_loop, Err(error));
             }
         }
     }
@@ -208,7 +233,7 @@ impl Close for ListenerState {
 macro_rules! listener_methods {
     ($listener:ident accepts $stream:ident) => {
         impl $listener {
-            /// Calls back for every connection from now on. `backlog` connections may wait in the kernel.
+            /// Calls back for every connection from now on, one an iteration. `backlog` connections may wait in the kernel.
             ///
             /// The callback gets an error where a connection could not be accepted, most often because there are too many
             /// open files; the listener goes on.
@@ -240,6 +265,23 @@ macro_rules! listener_methods {
             /// Where there is no descriptor to be kept.
             pub fn refuse_without_descriptors(&self, refuse: bool) -> Result<(), $crate::Error> {
                 self.0.set_refuses(refuse)
+            }
+
+            /// Takes no more connections: they wait in the kernel, as many as the backlog has room for, until
+            /// [`resume`](Self::resume). The listener stays active.
+            ///
+            /// # Errors
+            /// [`Error::Closed`](crate::Error::Closed).
+            pub fn pause(&self) -> Result<(), $crate::Error> {
+                self.0.set_holds_back(true)
+            }
+
+            /// Takes connections again, those first that waited.
+            ///
+            /// # Errors
+            /// [`Error::Closed`](crate::Error::Closed), or what the system says.
+            pub fn resume(&self) -> Result<(), $crate::Error> {
+                self.0.set_holds_back(false)
             }
 
             /// The listening socket.

@@ -1,4 +1,4 @@
-//! Signals from other threads to async handles: carried without a lock, an allocation or a limit.
+//! WakeUps from other threads to async handles: carried without a lock, an allocation or a limit.
 //!
 //! [`crate::notify`] has the argument why none is lost. A handle's place may be taken over by another handle while
 //! senders of the one before it still live: their flag is not the new handle's, so their bit tells the loop nothing.
@@ -21,7 +21,7 @@ const GROUP: usize = u64::BITS as usize;
 
 /// The async handles of one loop.
 #[derive(Default)]
-pub(crate) struct Signals {
+pub(crate) struct WakeUps {
     groups: RefCell<Vec<Group>>,
     free: RefCell<Vec<Place>>,
 }
@@ -54,7 +54,7 @@ impl Sender {
     }
 }
 
-impl Signals {
+impl WakeUps {
     /// A place for a new handle, and what sends it its signal.
     pub(crate) fn claim(&self, inbox: InboxSender) -> (Place, Sender) {
         let free = self.free.borrow_mut().pop();
