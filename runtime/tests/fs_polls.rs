@@ -127,6 +127,24 @@ fn an_unreferenced_handle_lets_the_loop_end() {
 }
 
 #[test]
+fn an_unreferenced_handle_looks_once_before_the_loop_ends() {
+    let file = path("poll-unreferenced");
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let poll = FsPoll::new(&event_loop);
+    let noted = log.clone();
+    poll.start(&file, Duration::from_secs(1000), move |_, _, change| {
+        noted.note(if change.current.is_err() { "missing" } else { "there" });
+    })
+    .unwrap();
+    poll.unreference();
+    assert!(!event_loop.run(RunMode::Default));
+    log.expect("missing");
+    poll.close();
+    event_loop.run(RunMode::Default);
+}
+
+#[test]
 fn a_handle_goes_on_after_a_panic_in_its_callback() {
     let file = path("poll-panic");
     let event_loop = EventLoop::new().unwrap();

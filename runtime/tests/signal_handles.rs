@@ -350,3 +350,37 @@ fn a_panic_in_a_callback_loses_no_other_signal() {
     assert!(run().is_ok());
     log.expect("calm");
 }
+
+#[test]
+fn a_handle_that_wants_one_call_stops_behind_it_also_if_the_callback_starts_it_anew() {
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let (signal, number) = (Signal::new(&event_loop), real_time(12));
+    // While another handle watches, the signal does not end the process.
+    let other = Signal::new(&event_loop);
+    other.start(number, |_, _, _| {}).unwrap();
+    let noted = log.clone();
+    signal
+        .start_once(number, move |event_loop, signal, _| {
+            noted.note("called");
+            signal.start(number, |_, _, _| unreachable!()).unwrap();
+            signal.stop();
+            signal.start_once(number, |_, _, _| unreachable!()).unwrap();
+            let (signal, noted) = (signal.clone(), noted.clone());
+            event_loop.set_immediate(move |_| {
+                assert_eq!(signal.number(), None);
+                signal.start(number, move |_, _, _| noted.note("later")).unwrap();
+            });
+        })
+        .unwrap();
+    send(number);
+    while log.len() == 0 {
+        event_loop.run(RunMode::Once);
+    }
+    assert_eq!(signal.number(), Some(number), "the immediate has started it");
+    send(number);
+    while log.count("later") == 0 {
+        event_loop.run(RunMode::Once);
+    }
+    log.expect("called later");
+}

@@ -97,7 +97,7 @@ impl FsPoll {
         .registered()
     }
 
-    /// Looks at the path as soon as the loop runs, and then at every multiple of the interval, which is at least a
+    /// Looks at the path at once, also if the handle is unreferenced, and then at every multiple of the interval, which is at least a
     /// millisecond. Calls back when its times, size, owner, permissions or identity are other than before, when it has gone,
     /// and when it is there again. The first look is what others are compared with: of it the callback is told only where it
     /// failed.
@@ -124,8 +124,8 @@ impl FsPoll {
             start: Rc::new(()),
         }));
         self.0.handle.set_active(true);
-        // Looking begins within the loop, which has what a request needs.
-        self.0.look_after(Duration::ZERO)
+        self.0.look(&EventLoop::of(self.0.handle.core()));
+        Ok(())
     }
 
     /// Looks no more, and calls back no more, also for a look that is under way.

@@ -71,8 +71,9 @@ impl Signal {
         self.0.start(signal, false, Rc::new(RefCell::new(callback)))
     }
 
-    /// Calls back the next time that the signal comes, and then stops. Where nobody else watches the signal, the system's own
-    /// reaction is back already when it comes a second time before the callback.
+    /// Calls back the next time that the signal comes, and then stops, as in libuv also where the callback has started the
+    /// handle anew: an immediate can do that. Where nobody else watches the signal, the system's own reaction is back already
+    /// when it comes a second time before the callback.
     ///
     /// # Errors
     /// Those of [`Signal::start`].
@@ -115,7 +116,7 @@ impl SignalState {
         let callback = self.callback.borrow().clone();
         let Some(callback) = callback else { return };
         let place = *self.place.borrow();
-        let _once = place.filter(Place::is_one_shot).map(|place| StopOnce(&self, place));
+        let _once = place.filter(Place::is_one_shot).map(|_| StopOnce(&self));
         let handle = Signal(Rc::clone(&self));
         event_loop.call(|event_loop| callback.borrow_mut()(event_loop, &handle, signal));
     }
@@ -136,15 +137,12 @@ impl SignalState {
     }
 }
 
-/// Stops a handle that wanted one call, after it, also if that panics, unless it was started anew meanwhile.
-struct StopOnce<'a>(&'a SignalState, Place);
+/// Stops a handle that wanted one call, after it, also if that panics.
+struct StopOnce<'a>(&'a SignalState);
 
 impl Drop for StopOnce<'_> {
     fn drop(&mut self) {
-        let unchanged = *self.0.place.borrow() == Some(self.1);
-        if unchanged {
-            self.0.stop_for_good();
-        }
+        self.0.stop_for_good();
     }
 }
 
