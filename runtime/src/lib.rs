@@ -67,19 +67,24 @@
 //!
 //! # All handles
 //!
-//! | handle | calls back |
-//! |---|---|
-//! | [`Timer`] | after a time, or again and again |
-//! | [`Idle`], [`Prepare`], [`Check`] | in their phase of every iteration |
-//! | [`Async`] | when another thread asks for it |
-//! | [`TcpListener`], [`TcpStream`] | for connections, and what comes over them |
-//! | [`PipeListener`], [`Pipe`] | the same of UNIX sockets and FIFOs, which can pass descriptors |
-//! | [`Tty`] | for what is typed |
-//! | [`Udp`] | for datagrams |
-//! | [`Poll`] | while any descriptor is ready |
-//! | [`Signal`] | for signals to the process |
-//! | [`Process`], made by a [`Command`] | when a process has ended |
-//! | [`FsEvent`], [`FsPoll`] | when something happens to files |
+//! | handle | calls back | to be awaited |
+//! |---|---|---|
+//! | [`Timer`] | after a time, or again and again | [`EventLoop::sleep`] |
+//! | [`Idle`] | once an iteration, which then does not wait | |
+//! | [`Prepare`] | once an iteration, before the poll | |
+//! | [`Check`] | once an iteration, behind the poll | [`EventLoop::yield_now`] |
+//! | [`Async`] | when another thread asks for it | any [`Waker`](std::task::Waker) of a task |
+//! | [`TcpListener`] | for each connection, one an iteration | [`future::TcpListener`] |
+//! | [`TcpStream`] | for what comes over a connection | [`future::TcpStream`] |
+//! | [`PipeListener`] | for each connection to a UNIX socket | [`future::PipeListener`] |
+//! | [`Pipe`] | for what comes over a UNIX socket or a FIFO, descriptors too | [`future::Pipe`] |
+//! | [`Tty`] | for what is typed | [`future::Tty`] |
+//! | [`Udp`] | for each datagram | [`future::Udp`] |
+//! | [`Poll`] | while any descriptor is ready | |
+//! | [`Signal`] | for a signal to the process | [`future::Signals`] |
+//! | [`Process`], made by a [`Command`] | when a process has ended | [`Command::start`] |
+//! | [`FsEvent`] | when something happens to files | |
+//! | [`FsPoll`] | when a look at a path shows a change | |
 //!
 //! # The thread pool
 //!
@@ -104,7 +109,7 @@
 //!
 //! # async fn
 //!
-//! Everything that calls back can be awaited as well. Tasks run on the loop, between callbacks; nothing needs to be `Send`.
+//! Most of what calls back can be awaited as well. Tasks run on the loop, between callbacks; nothing needs to be `Send`.
 //!
 //! ```
 //! use std::time::Duration;
@@ -141,7 +146,7 @@
 //! # Ok::<(), loopscope_runtime::Error>(())
 //! ```
 //!
-//! [`future`] tells the rest: joining and aborting, sleeping, time limits, files.
+//! [`future`] tells the rest: joining and aborting, sleeping, time limits, pipes, datagrams, signals, processes, files.
 //!
 //! # What it measures
 //!
