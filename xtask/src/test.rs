@@ -1,11 +1,13 @@
 //! `cargo xtask test`: from a bare clone to the results of all tests, in one command.
 //!
 //! Everything is built in one profile, `dev`, whose dependencies are optimized: a second profile would double the time
-//! to build, and the tests ask what is right, not how fast it is. The benches are for that.
+//! to build, and the tests ask what is right, not how fast it is. The benches are for that. The one exception is what loom
+//! explores, for which its types take the place of the standard library's.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::command::{Error, cargo, run};
 use crate::{nodes, packages};
@@ -28,10 +30,20 @@ pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
     }
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    run(&mut interleavings(&target))?;
     // The stories would build it when they first need it; here its features are those of the tests, and nothing is
     // built twice.
     let program = target.join("debug").join("loopscope");
     run(tests.args(["--workspace", "--no-fail-fast"]).env("LOOPSCOPE", program))
+}
+
+/// Every interleaving of what is lock-free in the runtime. The build is another one, so it has a folder of its own: a minute
+/// when it is cold, and some seconds to run.
+fn interleavings(target: &Path) -> Command {
+    let mut tests = cargo();
+    tests.args(["test", "--quiet", "--package", "loopscope-runtime", "--lib"]);
+    tests.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target.join("loom"));
+    tests
 }
 
 /// The folder that this very program was built in.
