@@ -1,0 +1,126 @@
+/**
+ * What colour a frame has. All colours of functions are equally light, so that every label can be read and none cries
+ * out; hues tell packages, a shade the function. Phases of the event loop have the colours that they have in our SVG.
+ */
+
+import { hashOf } from "./layout.js";
+import { phaseOf } from "./tree.js";
+
+/** The phases of an event loop, by day and by night. White labels have a contrast of at least 4.8. */
+export const PHASE_COLOURS = {
+  timers: "#2063b0", pending: "#046f87", idle: "#60697b", prepare: "#5e5a9a", poll_wait: "#677380",
+  poll_callbacks: "#067067", check: "#9b418b", close: "#7d4e33", ticks: "#3f46ac", microtasks: "#7847a6",
+};
+const PHASE_HUES = {
+  timers: 254, pending: 215, idle: 265, prepare: 284, poll_wait: 240, poll_callbacks: 183, check: 335, close: 50,
+  ticks: 274, microtasks: 305,
+};
+/** More and less than before, told apart by every kind of colour vision; from little to much. */
+const DIFF = {
+  light: {
+    more: ["#f8e3cf", "#f6cda6", "#f1b078", "#e8914b", "#d9742a"], less: ["#dce7f5", "#bcd4ef", "#94bbe6", "#689edb", "#3f7ec6"],
+    same: "#e4e6ea", ink: "#1d1d1f",
+  },
+  dark: {
+    more: ["#4d3a2a", "#66442a", "#804d24", "#9b571d", "#b06015"], less: ["#2b3c50", "#2a4767", "#275480", "#22629c", "#1f6fb8"],
+    same: "#3a3d43", ink: "#f2f3f5",
+  },
+};
+/** From which factor of a share on, by its logarithm to base 2, a change has which colour. */
+const DIFF_STEPS = [0.05, 0.25, 0.6, 1.2, 2.5];
+
+/** The package of a function, by the manners of the languages: `std::io::read`, `net/http.Get`, `uv__io_poll`. */
+export function packageOf(name) {
+  if (name.startsWith("[")) return name;
+  const script = /(?:^|[\s(])(?:file:\/\/)?((?:node:|\/|\.\/)[^\s():]+)/.exec(name)?.[1];
+  if (script) return /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(script)?.[1] ?? script.replace(/[^/]*$/, "");
+  const go = /^((?:[\w.-]+\/)*[\w-]+)\.[\w(*]/.exec(name)?.[1];
+  if (go) return go;
+  const path = /^[<&(*\s]*(?:dyn |mut |impl )?([A-Za-z_][\w$]*)::/.exec(name)?.[1];
+  if (path) return path;
+  return /^_*([A-Za-z0-9]+)_/.exec(name)?.[1] ?? "";
+}
+
+/** Colours of one layout in one mode. */
+export class Colours {
+  /**
+   * @param profile `{ names, layout }` @param mode `package` or `phase` @param dark Whether it is night.
+   */
+  constructor({ names, layout, total, base_total: base }, mode, dark) {
+    this.layout = layout;
+    this.totals = { total, base };
+    this.dark = dark;
+    this.phase = names.map(phaseOf);
+    this.byPackage = names.map((name) => this.#packageColour(name));
+    this.hue = mode === "phase" ? this.#phaseHues() : null;
+  }
+
+  /** The fill of a frame, and whether its label must be light. */
+  of(node) {
+    const { layout } = this;
+    const name = layout.name[node];
+    const phase = this.phase[name];
+    if (layout.isDiff) return this.#changeColour(node);
+    if (phase) return { fill: PHASE_COLOURS[phase], light: true };
+    if (layout.level[node] === 0) return { fill: this.dark ? "#2d3035" : "#e9ebef", light: this.dark };
+    if (this.hue) return { fill: this.hue[node] < 0 ? this.#colour(0, 0, 0) : this.#colour(this.hue[node], 0.055, name % 3), light: this.dark };
+    return { fill: this.byPackage[name], light: this.dark };
+  }
+
+  /** The colour of a function, whatever calls it. */
+  ofName(name) {
+    const phase = this.phase[name];
+    return phase ? PHASE_COLOURS[phase] : this.byPackage[name];
+  }
+
+  #packageColour(name) {
+    const hash = hashOf(packageOf(name));
+    const shade = (hashOf(name) >>> 3) % 3;
+    if (!packageOf(name)) return this.#colour(70, 0.025, shade);
+    // Hues of the phases' blues are left to them: from red over yellow to green, twenty steps.
+    return this.#colour(18 + ((hash >>> 5) % 20) * 7.6, 0.085, shade);
+  }
+
+  #colour(hue, chroma, shade) {
+    const light = this.dark ? 0.43 - shade * 0.022 : 0.845 + shade * 0.022;
+    return `oklch(${light.toFixed(3)} ${(this.dark ? chroma * 0.8 : chroma).toFixed(3)} ${hue.toFixed(1)})`;
+  }
+
+  /** By node, the hue of the outermost phase that it is in, or -1. */
+  #phaseHues() {
+    const { layout } = this;
+    const hues = new Int16Array(layout.parent.length).fill(-1);
+    for (let node = 0; node < hues.length; node++) {
+      const up = layout.parent[node] < 0 ? -1 : hues[layout.parent[node]];
+      const phase = this.phase[layout.name[node]];
+      hues[node] = up >= 0 || !phase ? up : PHASE_HUES[phase];
+    }
+    return hues;
+  }
+
+  #changeColour(node) {
+    const { layout } = this;
+    const set = DIFF[this.dark ? "dark" : "light"];
+    const now = layout.total[node] / (this.totals.total || 1);
+    const base = layout.base_total[node] / (this.totals.base || 1);
+    const step = changeStep(now, base);
+    if (step === 0) return { fill: set.same, light: this.dark };
+    const fill = (step > 0 ? set.more : set.less)[Math.abs(step) - 1];
+    return { fill, light: this.dark || step === -5 };
+  }
+}
+
+/** How much a share has changed: 0 for not to speak of, up to 5 for more, down to -5 for less. */
+export function changeStep(now, base) {
+  const least = 1e-5;
+  const factor = Math.log2((now + least) / (base + least));
+  const step = DIFF_STEPS.filter((from) => Math.abs(factor) >= from).length;
+  // What is hardly there can change by any factor.
+  return Math.abs(now - base) < 2e-4 ? 0 : Math.sign(factor) * step;
+}
+
+/** The colours of the legend of a comparison: from much less to much more. */
+export function diffLegend(dark) {
+  const { less, same, more } = DIFF[dark ? "dark" : "light"];
+  return [...less.toReversed(), same, ...more];
+}

@@ -1,0 +1,39 @@
+/** What each function has by itself, and with all that it calls; a call of itself inside its own call counts once. */
+export function functionsOf(layout, nameCount) {
+  const columns = () => new Float64Array(nameCount);
+  const self = columns();
+  const total = columns();
+  const [baseSelf, baseTotal] = layout.base_total ? [columns(), columns()] : [null, null];
+  const open = new Int32Array(nameCount);
+  // Down through first callees, to the right through siblings, up at the last.
+  let node = 0;
+  let down = true;
+  while (node >= 0) {
+    const name = layout.name[node];
+    if (down) {
+      self[name] += layout.self[node];
+      if (baseSelf) baseSelf[name] += layout.base_self[node];
+      if (open[name]++ === 0) {
+        total[name] += layout.total[node];
+        if (baseTotal) baseTotal[name] += layout.base_total[node];
+      }
+      if (layout.count[node]) {
+        node = layout.first[node];
+        continue;
+      }
+    }
+    open[layout.name[node]]--;
+    const parent = layout.parent[node];
+    down = parent >= 0 && node + 1 < layout.first[parent] + layout.count[parent];
+    node = down ? node + 1 : parent;
+  }
+  const root = layout.name[0];
+  const name = [];
+  for (let at = 0; at < nameCount; at++) {
+    if (at !== root && (total[at] || (baseTotal && baseTotal[at]))) name.push(at);
+  }
+  const pick = (column) => column && Float64Array.from(name, (at) => column[at]);
+  return {
+    name: Uint32Array.from(name), self: pick(self), total: pick(total), base_self: pick(baseSelf), base_total: pick(baseTotal),
+  };
+}

@@ -1,0 +1,49 @@
+/**
+ * Fetches profiles and shapes them beside the page, so that the page never waits for a large one. Asked by messages
+ * `{ id, url }` (fetch this) and `{ id, shape }` (what of it to show); answers `{ id, … }` or `{ id, error }`.
+ */
+
+import { ApiError, ask } from "./api.js";
+import { functionsOf } from "./functions.js";
+import { layOut } from "./layout.js";
+import { bottomUp, calleesOf, callersOf, grouped } from "./reshape.js";
+import { fromAnswer } from "./tree.js";
+
+let tree = null;
+let fetching = new AbortController();
+/** The last tree in groups, and how that was asked for: what is looked at around a function changes more often. */
+let last = { tree: null, of: null, group: null };
+
+addEventListener("message", async ({ data: { id, url, shape } }) => {
+  try {
+    if (url) {
+      fetching.abort();
+      fetching = new AbortController();
+      const answer = await ask(url, fetching.signal);
+      tree = fromAnswer(answer);
+      postMessage({ id, unit: tree.unit, names: tree.names, total: answer.total, base_total: answer.base_total });
+    } else {
+      const shaped = shapeOf(shape);
+      postMessage({ id, ...shaped }, buffersOf(shaped));
+    }
+  } catch (error) {
+    if (error.name === "AbortError") postMessage({ id, aborted: true });
+    else postMessage({ id, error: { message: error.message, status: error instanceof ApiError ? error.status : null } });
+  }
+});
+
+function shapeOf({ group, shape, focus }) {
+  if (last.of !== tree || last.group !== group) last = { tree: grouped(tree, group), of: tree, group };
+  const whole = last.tree;
+  const all = layOut(whole);
+  const functions = functionsOf(all, whole.names.length);
+  const name = focus ? whole.names.indexOf(focus) : -1;
+  if (name >= 0) return { functions, layout: layOut(calleesOf(whole, name), callersOf(whole, name)) };
+  if (shape === "callers") return { functions, layout: layOut(bottomUp(whole)) };
+  return { functions, layout: all };
+}
+
+function buffersOf({ functions, layout }) {
+  const columns = [...Object.values(functions), ...Object.values(layout)];
+  return [...new Set(columns.filter(ArrayBuffer.isView).map((column) => column.buffer))];
+}
