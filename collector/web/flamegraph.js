@@ -217,7 +217,7 @@ export class FlameGraph extends EventTarget {
       // What is faded is as the page is, whatever its colour.
       pen.globalAlpha = faded ? 0.75 : 1;
       pen.fillStyle = faded || (calls && !isFound) ? theme.ink : light ? "#fff" : theme.ink;
-      pen.fillText(fit(this.profile.names[name[node]], cells), x + LABEL_PADDING, y + 12);
+      pen.fillText(fit(this.profile.names[name[node]] || "all", cells), x + LABEL_PADDING, y + 12);
       this.drawn.labels++;
     });
   }
@@ -232,7 +232,10 @@ export class FlameGraph extends EventTarget {
   }
 
   #fitHeight() {
-    if (this.view) this.space.style.height = `${Math.max(this.view.height, this.height)}px`;
+    const { view, height } = this;
+    if (!view) return;
+    view.headroom = Math.max(height - view.height, 0);
+    this.space.style.height = `${Math.max(view.height, height)}px`;
   }
 }
 

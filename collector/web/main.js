@@ -40,6 +40,7 @@ class Page {
     this.work = new Work(this.state, this.theme);
     this.comparison = new Comparison(this.state, this.timeline, () => this.window);
     this.loading = new Loading();
+    this.isNarrow = matchMedia("(max-width: 760px)");
     this.window = [0, 0];
     this.#listen();
     this.#showState();
@@ -226,13 +227,14 @@ class Page {
     byId("closer").hidden = !narrowed;
     byId("unselect").hidden = !narrowed || !!state.base;
     this.comparison.show(this.theme.dark);
-    for (const [name, value] of [["view", state.view], ["shape", state.shape]]) {
+    // Where there is no room for both, the graph comes first.
+    const view = state.view === "both" && this.isNarrow.matches ? "graph" : state.view;
+    for (const [name, value] of [["view", view], ["shape", state.shape]]) {
       const input = document.querySelector(`input[name=${name}][value="${value}"]`);
       if (input) input.checked = true;
     }
     byId("panes").dataset.view = state.view;
     byId("colour").value = state.colour;
-    byId("group").disabled = !!state.base && false;
     this.#offerGroups();
     const service = serviceOf(selector);
     document.title = `${service ? `${service} · ` : ""}Loopscope`;
@@ -296,10 +298,9 @@ class Page {
     on("share", "click", () => this.#share());
     on("help", "click", openHelp);
     on("theme", "click", () => this.#setTheme(turnTheme()));
+    this.isNarrow.addEventListener("change", () => this.#showState());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#setTheme());
     addEventListener("keydown", (event) => this.#key(event));
-    const { dataset } = byId("theme");
-    dataset.ready = "true";
   }
 
   #chooseService(name) {

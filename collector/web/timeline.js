@@ -86,7 +86,7 @@ export class Timeline extends EventTarget {
     const area = html("div", { class: `part ${which}`, hidden: true }, html("span", {}, KINDS[which]));
     const handles = ["from", "until"].map((end) => {
       const handle = html("div", {
-        class: `handle ${which} ${end}`, role: "slider", tabindex: "0", "aria-orientation": "horizontal",
+        class: `handle ${which} ${end}`, hidden: true, role: "slider", tabindex: "0", "aria-orientation": "horizontal",
         "aria-label": `${KINDS[which]} ${end === "from" ? "begins" : "ends"}`,
         keydown: (event) => this.#key(event, which, end),
         pointerdown: (event) => this.#dragHandle(event, which, end),

@@ -18,6 +18,8 @@ export class View {
     this.start = 0;
     this.width = this.whole;
     this.rootBelow = false;
+    /** Room above flames that are lower than the window: they stand on its ground. */
+    this.headroom = 0;
     this.deepest = deepestOf(layout);
     const levels = [...layout.rows.keys()];
     this.all = { lowest: Math.min(...levels), highest: Math.max(...levels) };
@@ -43,12 +45,12 @@ export class View {
   /** The upper edge of a level's row. */
   y(level) {
     const { lowest, highest } = this.levels;
-    return (this.rootBelow ? highest - level : level - lowest) * ROW_HEIGHT;
+    return this.rootBelow ? (highest - level) * ROW_HEIGHT + this.headroom : (level - lowest) * ROW_HEIGHT;
   }
 
   levelAt(y) {
     const { lowest, highest } = this.levels;
-    const row = Math.floor(y / ROW_HEIGHT);
+    const row = Math.floor((y - (this.rootBelow ? this.headroom : 0)) / ROW_HEIGHT);
     const level = this.rootBelow ? highest - row : row + lowest;
     return level >= lowest && level <= highest ? level : null;
   }

@@ -13,7 +13,7 @@ export function figures(profile, node, zoomed) {
   const { layout, unit, total, base_total: base } = profile;
   const of = (value, whole) => `${amount(value, unit)} · ${share(value, whole)}`;
   const isCaller = layout.level[node] < 0;
-  const pairs = [[isCaller ? "on this way" : "total", of(layout.total[node], total)]];
+  const pairs = [[isCaller ? "on this way" : layout.isDiff ? "now" : "total", of(layout.total[node], total)]];
   const zoomedTotal = layout.total[zoomed];
   if (zoomed > 0 && node !== zoomed && zoomedTotal > 0 && layout.total[node] <= zoomedTotal) pairs.push(["of the zoomed", share(layout.total[node], zoomedTotal)]);
   if (!isCaller) pairs.push(["self", of(layout.self[node], total)]);
