@@ -1,6 +1,5 @@
 //! Every format, through the crate's public interface. One program, so that it is linked once.
 
-mod browser;
 mod call_tree;
 mod extremes;
 mod firefox;
