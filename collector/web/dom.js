@@ -44,11 +44,18 @@ export function toast(text) {
   toast.timer = setTimeout(() => place.classList.remove("shown"), 2500);
 }
 
+/** The `settled` functions that are about to be called. */
+export const waiting = new Set();
+
 /** Calls a function once, when calls have ceased for so long. */
 export function settled(milliseconds, call) {
   let timer;
-  return (...parameters) => {
+  return () => {
     clearTimeout(timer);
-    timer = setTimeout(() => call(...parameters), milliseconds);
+    waiting.add(call);
+    timer = setTimeout(() => {
+      waiting.delete(call);
+      call();
+    }, milliseconds);
   };
 }

@@ -56,6 +56,10 @@ export class Loading {
   #count = 0;
   #timer;
 
+  get isBusy() {
+    return this.#count > 0;
+  }
+
   async during(call) {
     if (this.#count++ === 0) this.#timer = setTimeout(() => this.#show(true), QUIET_MS);
     try {

@@ -7,7 +7,7 @@ import { address, ask } from "./api.js";
 import { grouped } from "./amount.js";
 import { Combobox } from "./combobox.js";
 import { Comparison } from "./comparison.js";
-import { byId, copy, html, toast } from "./dom.js";
+import { byId, copy, html, toast, waiting } from "./dom.js";
 import { Downloads } from "./downloads.js";
 import { Filters } from "./filters.js";
 import { openHelp } from "./help.js";
@@ -45,6 +45,11 @@ class Page {
     this.#listen();
     this.#showState();
     this.refresh();
+  }
+
+  /** Whether all that was asked for is shown. */
+  get isSettled() {
+    return !this.loading.isBusy && waiting.size === 0;
   }
 
   /** The selector, taken apart; an empty one if it is none. */
@@ -141,6 +146,7 @@ class Page {
     const url = state.base ? address("diff", { ...question, ...baseQuestion }) : address("flamegraph", { ...question, by: label });
     const fetched = await this.profiles.fetch(url);
     this.fetched = { ...fetched, selected };
+    this.#warn(fetched.warnings);
     this.#offerDownloads(question, state.base && { query: baseQuestion.base_query, from: base[0], until: base[1], max_nodes: MAX_NODES });
     if (!fetched.total && !fetched.base_total) return this.#nothing(this.run);
     await this.#shape();
@@ -149,11 +155,21 @@ class Page {
   async #shape() {
     const { state, fetched } = this;
     if (!fetched) return;
-    const { functions, layout } = await this.profiles.shape({ group: state.group, shape: state.shape, focus: state.focus });
+    const { generation, functions, layout, isAround } = await this.profiles.shape({ group: state.group, shape: state.shape, focus: state.focus });
+    if (generation !== fetched.generation) return;
     const nodes = layout.parent.length - 1;
     const caption = `${span(...fetched.selected)} (${duration(fetched.selected[1] - fetched.selected[0])}) · ${grouped(functions.name.length)} functions in ${grouped(nodes)} frames`;
     this.#stand(null);
-    this.work.show({ ...fetched, functions, layout, caption });
+    const { query, select, base, base_query, group, shape, focus } = state;
+    const shown = JSON.stringify([query, select, base, base_query, group, shape, focus]);
+    this.work.show({ ...fetched, functions, layout, isAround, caption }, { isSame: shown === this.shown });
+    this.shown = shown;
+  }
+
+  /** Tells what the collector could not read. */
+  #warn(warnings) {
+    byId("warning").hidden = !warnings?.length;
+    byId("warning").textContent = `Not all of it could be read: ${warnings?.join("; ")}`;
   }
 
   /** There is nothing to show: because of the time, because of the selector, or at all. */
@@ -193,7 +209,8 @@ class Page {
     const { selector } = this;
     const types = this.known.find(({ name }) => name === serviceOf(selector))?.types ?? [];
     const all = types.includes(selector.type) || !selector.type ? types : [selector.type, ...types];
-    byId("type").replaceChildren(...all.map((type) => new Option(typeName(type), type, false, type === selector.type)));
+    const any = selector.type ? [] : [new Option("any type", "")];
+    byId("type").replaceChildren(...any, ...all.map((type) => new Option(typeName(type), type, false, type === selector.type)));
   }
 
   #offerGroups() {

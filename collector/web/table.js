@@ -29,9 +29,9 @@ export class FunctionTable extends EventTarget {
   constructor(root) {
     super();
     this.head = html("div", { class: "head", role: "row", "aria-rowindex": "1" });
-    this.space = html("div", { class: "space", role: "rowgroup" });
+    this.space = html("div", { class: "space", role: "presentation" });
     this.body = html("div", {
-      class: "body", tabindex: "0", role: "group", "aria-label": "Rows; arrows move, Enter marks in the graph, Shift-Enter shows callers and callees",
+      class: "body", tabindex: "0", role: "rowgroup", "aria-label": "Functions; arrows move, Enter marks in the graph, Shift-Enter shows callers and callees",
       scroll: () => this.#draw(), keydown: (event) => this.#key(event), click: (event) => this.#click(event),
     }, this.space);
     root.setAttribute("role", "table");

@@ -10,6 +10,9 @@ import { findNames, weigh } from "./search.js";
 import { FunctionTable } from "./table.js";
 import { describe, nameOf, stackText } from "./words.js";
 
+/** Of a longer path the first and the last are told. */
+const MOST_CRUMBS = 24;
+
 export class Work {
   /** @param state What the page shows. @param theme Colours by name, and whether it is dark. */
   constructor(state, theme) {
@@ -31,8 +34,14 @@ export class Work {
     if (this.profile) this.paint();
   }
 
-  /** Shows `{ unit, names, total, base_total, functions, layout, caption }`. */
-  show(profile) {
+  /**
+   * Shows `{ unit, names, total, base_total, functions, layout, caption }`. If `isSame`, that is what was shown before, with
+   * what has come since: the reader's place is kept.
+   */
+  show(profile, { isSame = false } = {}) {
+    const { scrollTop } = this.graph.scroller;
+    const chosen = this.profile && this.chosen >= 0 ? this.profile.names[this.chosen] : null;
+    const cursor = this.graph.marked.cursor >= 0 ? this.profile.layout.hash[this.graph.marked.cursor] : null;
     this.profile = profile;
     this.chosen = -1;
     this.graph.highlighted = -1;
@@ -43,6 +52,10 @@ export class Work {
     this.table.show(profile, (name) => this.colours.ofName(name));
     this.find(this.state.search);
     this.zoomToState(false);
+    if (!isSame) return;
+    if (chosen !== null && profile.names.includes(chosen)) this.choose(profile.names.indexOf(chosen));
+    this.graph.scroller.scrollTop = scrollTop;
+    if (cursor !== null) this.graph.mark("cursor", profile.layout.hash.indexOf(cursor));
   }
 
   /** Paints in the colours that the state and the theme want. */
@@ -152,9 +165,11 @@ export class Work {
     const name = (node) => nameOf(profile, node);
     const crumb = (node, text = name(node)) => html("button", { type: "button", title: text, "aria-current": node === zoomed && "true", click: () => this.#zoom(node) }, fit(text, 32) || text);
     const path = byId("path");
-    const around = state.focus && html("span", { class: "around" }, icon("around"), "callers and callees of ",
+    const around = state.focus && html("span", { class: "around" }, icon("around"), profile.isAround ? "callers and callees of " : "not in this profile: ",
       html("b", {}, fit(state.focus, 48) || state.focus), html("button", { type: "button", class: "small", title: "All stacks (Esc)", click: () => state.set({ focus: "", zoom: "" }) }, icon("close"), "All stacks"));
-    path.replaceChildren(...[around, crumb(0), ...steps.map((node) => crumb(node)),
+    const shown = steps.length > MOST_CRUMBS ? [steps[0], null, ...steps.slice(1 - MOST_CRUMBS)] : steps;
+    const left = html("span", { class: "left-out" }, `${steps.length - MOST_CRUMBS} more`);
+    path.replaceChildren(...[around, crumb(0), ...shown.map((node) => (node === null ? left : crumb(node))),
       !isWhole && html("button", { type: "button", class: "small reset", title: "Show all (Esc)", click: () => this.#reset() }, "Reset zoom")].filter(Boolean));
     path.scrollLeft = path.scrollWidth;
     this.#describe();
@@ -224,7 +239,7 @@ export class Work {
       node > 0 && entry("Copy the stack", () => put(stackText(profile, node), "the stack")),
     ].filter(Boolean));
     this.tip.hidden = true;
-    menu.addEventListener("toggle", (event) => event.newState === "closed" && graph.scroller.focus({ preventScroll: true }), { once: true });
+    graph.scroller.focus({ preventScroll: true });
     openAt(menu, x, y);
   }
 }

@@ -11,6 +11,8 @@ import { fromAnswer } from "./tree.js";
 
 let tree = null;
 let fetching = new AbortController();
+/** Which profile that is: an answer that was overtaken by another profile must not be taken for one about it. */
+let generation = 0;
 /** The last tree in groups, and how that was asked for: what is looked at around a function changes more often. */
 let last = { tree: null, of: null, group: null };
 
@@ -21,10 +23,12 @@ addEventListener("message", async ({ data: { id, url, shape } }) => {
       fetching = new AbortController();
       const answer = await ask(url, fetching.signal);
       tree = fromAnswer(answer);
-      postMessage({ id, unit: tree.unit, names: tree.names, total: answer.total, base_total: answer.base_total });
+      generation++;
+      const { total, base_total, warnings } = answer;
+      postMessage({ id, generation, unit: tree.unit, names: tree.names, total, base_total, warnings });
     } else {
       const shaped = shapeOf(shape);
-      postMessage({ id, ...shaped }, buffersOf(shaped));
+      postMessage({ id, generation, ...shaped }, buffersOf(shaped));
     }
   } catch (error) {
     if (error.name === "AbortError") postMessage({ id, aborted: true });
@@ -38,7 +42,7 @@ function shapeOf({ group, shape, focus }) {
   const all = layOut(whole);
   const functions = functionsOf(all, whole.names.length);
   const name = focus ? whole.names.indexOf(focus) : -1;
-  if (name >= 0) return { functions, layout: layOut(calleesOf(whole, name), callersOf(whole, name)) };
+  if (name >= 0) return { functions, isAround: true, layout: layOut(calleesOf(whole, name), callersOf(whole, name)) };
   if (shape === "callers") return { functions, layout: layOut(bottomUp(whole)) };
   return { functions, layout: all };
 }

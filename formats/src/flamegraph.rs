@@ -29,6 +29,10 @@ use model::profile::Profile;
 
 use document::Document;
 
+/// The function `fit(name, cells)` of JavaScript: as much of a function's name as so many cells of a monospaced font hold,
+/// or nothing. For pages that draw flamegraphs of their own.
+pub const FIT_SCRIPT: &str = include_str!("flamegraph/script/label.js");
+
 /// How a flamegraph looks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
