@@ -24,7 +24,7 @@ macro_rules! files {
 }
 
 /// All files but those that are made of others.
-static FILES: [(&str, &str); 37] = files![
+static FILES: [(&str, &str); 39] = files![
     "index.html",
     "page.css",
     "parts.css",
@@ -61,7 +61,7 @@ static FILES: [(&str, &str); 37] = files![
     "tree.js",
     "reshape.js",
     "layout.js",
-    "functions.js",
+    "functions.js", "pickers.js", "keys.js",
 ];
 
 /// A file as it is sent.

@@ -82,11 +82,10 @@ export class Colours {
   }
 
   #packageColour(name) {
-    const hash = hashOf(packageOf(name));
+    const home = packageOf(name);
     const shade = (hashOf(name) >>> 3) % 3;
-    if (!packageOf(name)) return this.#colour(70, 0.025, shade);
-    // Hues of the phases' blues are left to them: from red over yellow to green, twenty steps.
-    return this.#colour(36 + ((hash >>> 5) % 20) * 6.8, 0.085, shade);
+    // Hues of the phases' blues are left to them: from red over yellow to green, twenty steps. Who has no package is paler.
+    return this.#colour(36 + ((hashOf(home || name) >>> 5) % 20) * 6.8, home ? 0.085 : 0.045, shade);
   }
 
   #colour(hue, chroma, shade) {

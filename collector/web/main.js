@@ -5,16 +5,15 @@
 
 import { address, ask } from "./api.js";
 import { grouped } from "./amount.js";
-import { Combobox } from "./combobox.js";
 import { Comparison } from "./comparison.js";
 import { byId, copy, html, toast, waiting } from "./dom.js";
 import { Downloads } from "./downloads.js";
-import { Filters } from "./filters.js";
 import { openHelp } from "./help.js";
+import { listenToKeys } from "./keys.js";
 import { Loading, colourOf, nameOf, readTheme, turnTheme } from "./look.js";
 import { Profiles } from "./profiles.js";
-import { RangePicker } from "./range.js";
-import { format, isService, parse, serviceOf, typeName, withValues } from "./selector.js";
+import { isCpu, Pickers, typeOf } from "./pickers.js";
+import { format, isService, serviceOf } from "./selector.js";
 import { failed, noneHere, noneYet } from "./states.js";
 import { part, partText, State } from "./state.js";
 import { duration, isRelative, resolve, span, stepFor } from "./time.js";
@@ -23,9 +22,11 @@ import { Work } from "./work.js";
 
 /** As many nodes as a page can be asked to draw; what is smaller comes as `(other)`. */
 const MAX_NODES = 1_000_000;
+const LEAST_STEP_SECONDS = 15;
 /** How often a page without any profile looks again. */
 const LOOK_AGAIN_SECONDS = 5;
-const UNSHAPED = new Set(["query", "from", "until", "select", "base", "base_query"]);
+/** A change of these needs another profile; other changes need it in another shape, or nothing of it. */
+const ASKED_BY = new Set(["query", "from", "until", "select", "base", "base_query"]);
 
 class Page {
   constructor() {
@@ -33,10 +34,8 @@ class Page {
     this.profiles = new Profiles();
     this.theme = readTheme();
     this.timeline = new Timeline(byId("plot"));
-    this.range = new RangePicker();
-    this.filters = new Filters();
+    this.pickers = new Pickers(this.state);
     this.downloads = new Downloads();
-    this.services = new Combobox(byId("service"), { label: "Service", placeholder: "service" });
     this.work = new Work(this.state, this.theme);
     this.comparison = new Comparison(this.state, this.timeline, () => this.window);
     this.loading = new Loading();
@@ -54,11 +53,7 @@ class Page {
 
   /** The selector, taken apart; an empty one if it is none. */
   get selector() {
-    try {
-      return parse(this.state.query);
-    } catch {
-      return { type: "", matchers: [] };
-    }
+    return this.pickers.selector;
   }
 
   /** Asks for everything anew. */
@@ -75,15 +70,14 @@ class Page {
         const { signal } = this.stop;
         const { services } = await ask(address("services", { from, until }), signal);
         if (run !== this.run) return;
-        this.#offer(services);
+        this.pickers.offer(services);
         if (!state.query) {
           const first = services.find(({ types }) => types.some(isCpu)) ?? services[0];
           if (!first) return await this.#nothing(run);
           const query = format({ type: typeOf(first.types), matchers: [{ label: "service", operator: "=", value: first.name }] });
           state.set({ query }, { replace: true, silent: true });
-          this.#showState();
         }
-        this.#offerTypes();
+        this.#showState();
         await Promise.all([this.#loadLabels(signal), this.#loadTimeline(signal, run), this.#loadProfile()]);
       } catch (error) {
         if (error.name !== "AbortError" && run === this.run) this.#stand(failed(error, () => this.refresh()));
@@ -101,15 +95,15 @@ class Page {
   async #loadLabels(signal) {
     const [from, until] = this.window;
     const { labels } = await ask(address("labels", { query: this.state.query, from, until }), signal);
-    this.labels = labels;
-    this.filters.show(this.selector, labels);
-    this.#offerGroups();
+    this.pickers.offerLabels(labels);
   }
 
   async #loadTimeline(signal, run) {
     const [from, until] = this.window;
     const { query } = this.state;
-    const step = stepFor(until - from, Math.min(Math.max(byId("plot").clientWidth / 5, 60), 240));
+    const most = Math.min(Math.max(byId("plot").clientWidth / 5, 60), 240);
+    // Profiles are seldom sent more often: a finer step would show the pauses between them.
+    const step = Math.max(stepFor(until - from, most), until - from >= 600 ? LEAST_STEP_SECONDS : 1);
     const question = { query, from, until, step };
     const [cpu, lag] = await Promise.all([
       ask(address("series", { ...question, by: "phase" }), signal),
@@ -130,7 +124,7 @@ class Page {
     byId("legend").replaceChildren(...cpu.series.map(({ labels }) => {
       const swatch = html("i", { class: "swatch" });
       swatch.style.background = colourOf(labels, theme);
-      const filter = labels.phase && (() => this.filters.toggleOnly("phase", labels.phase));
+      const filter = labels.phase && (() => this.pickers.filters.toggleOnly("phase", labels.phase));
       return filter ? html("button", { type: "button", title: "Only this phase, or all again", click: filter }, swatch, nameOf(labels))
         : html("span", {}, swatch, nameOf(labels));
     }));
@@ -183,7 +177,7 @@ class Page {
     const last = Math.max(...known.map(({ until }) => until));
     const hasFilters = selector.matchers.some(({ label }) => !isService(label));
     const length = this.window[1] - this.window[0];
-    this.#offer(services);
+    this.pickers.offer(services);
     this.#stand(noneHere({
       last: known.length ? last : null,
       show: () => state.set({ from: String(Math.round(last - length / 2)), until: String(Math.round(last + length / 2)), select: "", base: "" }),
@@ -197,27 +191,7 @@ class Page {
     byId("state").hidden = !content;
     byId("work").hidden = !!content;
     if (content) byId("state").replaceChildren(html("div", {}, ...content));
-    document.body.classList.toggle("none-yet", !!content && !this.known?.length);
-  }
-
-  #offer(services) {
-    this.known = services;
-    this.services.setOptions(services.map(({ name, types }) => ({ value: name, note: `${types.length} type${types.length === 1 ? "" : "s"}` })));
-  }
-
-  #offerTypes() {
-    const { selector } = this;
-    const types = this.known.find(({ name }) => name === serviceOf(selector))?.types ?? [];
-    const all = types.includes(selector.type) || !selector.type ? types : [selector.type, ...types];
-    const any = selector.type ? [] : [new Option("any type", "")];
-    byId("type").replaceChildren(...any, ...all.map((type) => new Option(typeName(type), type, false, type === selector.type)));
-  }
-
-  #offerGroups() {
-    const labels = Object.keys(this.labels ?? {}).filter((label) => !isService(label) && label !== "phase");
-    const { group } = this.state;
-    const options = [["phase", "by phase"], ["none", "no phases"], ...labels.map((label) => [label, `by ${label}`])];
-    byId("group").replaceChildren(...options.map(([value, text]) => new Option(text, value, false, value === group)));
+    document.body.classList.toggle("none-yet", !!content && !this.pickers.services.length);
   }
 
   #offerDownloads(question, base) {
@@ -232,12 +206,7 @@ class Page {
   /** Brings every control to what the state says. */
   #showState() {
     const { state, selector } = this;
-    this.range.set(state.from, state.until);
-    this.services.setValue(serviceOf(selector) ?? "");
-    if (this.known) this.#offerTypes();
-    this.filters.show(selector, this.labels ?? {});
-    byId("query").value = state.query;
-    byId("query-error").textContent = "";
+    this.pickers.show();
     const narrowed = part(state.select);
     this.timeline.setRanges({ select: narrowed, base: part(state.base) }, !!state.base);
     byId("selected").textContent = narrowed && !state.base ? `${span(...narrowed)} (${duration(narrowed[1] - narrowed[0])})` : "";
@@ -252,7 +221,6 @@ class Page {
     }
     byId("panes").dataset.view = state.view;
     byId("colour").value = state.colour;
-    this.#offerGroups();
     const service = serviceOf(selector);
     document.title = `${service ? `${service} · ` : ""}Loopscope`;
   }
@@ -265,7 +233,7 @@ class Page {
     const regrouped = changed.has("group") && (isLabel(state.group) || isLabel(this.lastGroup ?? "phase"));
     this.lastGroup = state.group;
     if (has("query", "from", "until")) this.refresh();
-    else if ([...changed].some((key) => UNSHAPED.has(key)) || regrouped) this.#attempt(() => this.#loadProfile());
+    else if ([...changed].some((key) => ASKED_BY.has(key)) || regrouped) this.#attempt(() => this.#loadProfile());
     else if (has("shape", "focus", "group")) this.#attempt(() => this.#shape());
     else {
       if (changed.has("search")) work.find(state.search);
@@ -284,25 +252,12 @@ class Page {
   }
 
   #listen() {
-    const { state, timeline, range, filters, services } = this;
+    const { state, timeline } = this;
     const on = (id, name, call) => byId(id).addEventListener(name, call);
     state.addEventListener("change", ({ detail }) => this.#changed(detail));
-    range.addEventListener("change", ({ detail }) => state.set({ ...detail, select: "", base: "" }));
-    filters.addEventListener("change", ({ detail: { selector } }) => state.set({ query: format(selector) }));
     timeline.addEventListener("select", ({ detail: { which, range } }) => state.set({ [which]: range ? partText(range) : "" }));
     timeline.addEventListener("range", ({ detail }) => this.#closer(detail));
-    services.addEventListener("choose", ({ detail: { value } }) => this.#chooseService(value));
-    on("type", "change", (event) => state.set({ query: format({ ...this.selector, type: event.target.value }) }));
-    on("selector", "submit", (event) => {
-      event.preventDefault();
-      try {
-        parse(byId("query").value);
-        if (byId("query").value.trim() === state.query) this.refresh();
-        else state.set({ query: byId("query").value.trim(), zoom: "" });
-      } catch (error) {
-        byId("query-error").textContent = error.message;
-      }
-    });
+    this.pickers.addEventListener("again", () => this.refresh());
     on("reload", "click", () => this.refresh());
     on("every", "change", () => this.refresh());
     on("closer", "click", () => this.#closer({ from: part(state.select)[0], until: part(state.select)[1] }));
@@ -310,29 +265,21 @@ class Page {
     on("views", "change", (event) => state.set({ view: event.target.value }, { replace: true }));
     on("shapes", "change", (event) => state.set({ shape: event.target.value, focus: "", zoom: "" }));
     on("colour", "change", (event) => state.set({ colour: event.target.value }, { replace: true }));
-    on("group", "change", (event) => state.set({ group: event.target.value, zoom: "" }));
-    on("flip", "click", () => this.#flip());
+    on("flip", "click", () => this.flip());
     on("share", "click", () => this.#share());
     on("help", "click", openHelp);
     on("theme", "click", () => this.#setTheme(turnTheme()));
     this.isNarrow.addEventListener("change", () => this.#showState());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#setTheme());
-    addEventListener("keydown", (event) => this.#key(event));
-  }
-
-  #chooseService(name) {
-    const { selector, state } = this;
-    const types = this.known.find((service) => service.name === name)?.types ?? [];
-    const type = types.includes(selector.type) ? selector.type : typeOf(types);
-    const next = withValues({ type, matchers: [] }, "service", [name]);
-    state.set({ query: format(next), zoom: "", focus: "" });
+    listenToKeys(this);
   }
 
   #closer({ from, until }) {
     this.state.set({ from: String(from), until: String(until), select: "", base: "" });
   }
 
-  #flip() {
+  /** Puts the root above or below. */
+  flip() {
     this.state.set({ root: this.state.root === "top" ? "bottom" : "top" }, { replace: true });
   }
 
@@ -352,33 +299,6 @@ class Page {
     this.comparison.show(this.theme.dark);
   }
 
-  #key(event) {
-    const inField = event.target.matches?.("input:not([type=radio], [type=checkbox]), select, textarea");
-    const field = byId("search");
-    const find = event.key === "f" && (event.ctrlKey || event.metaKey);
-    // A second Ctrl-F is the browser's own search.
-    if ((find && event.target !== field) || (event.key === "/" && !inField)) {
-      field.focus();
-      field.select();
-    } else if (event.key === "Escape" && (!inField || event.target === field)) {
-      if (document.querySelector("dialog[open], .popup:popover-open") || !this.work.leave()) return;
-      if (event.target === field) byId("graph").focus();
-    } else if (inField || event.ctrlKey || event.metaKey || event.altKey) return;
-    else if (event.key === "?") openHelp();
-    else if (event.key.toLowerCase() === "i") this.#flip();
-    else if (event.key.toLowerCase() === "r") this.refresh();
-    else if (event.key.toLowerCase() === "c") this.comparison.toggle();
-    else return;
-    event.preventDefault();
-  }
-}
-
-function isCpu(type) {
-  return type.startsWith("process_cpu:cpu:");
-}
-
-function typeOf(types) {
-  return types.find(isCpu) ?? types[0] ?? "";
 }
 
 /** For the console of the browser. */

@@ -1,5 +1,5 @@
-//! OTLP: metrics for OpenTelemetry's collectors and backends, as the protocol-buffer messages of
-//! `opentelemetry.proto.collector.metrics.v1`.
+//! OTLP: metrics and [profiles] for OpenTelemetry's collectors and backends, as the protocol-buffer messages of
+//! `opentelemetry.proto.collector`.
 //!
 //! Specification: <https://github.com/open-telemetry/opentelemetry-proto>. A [`ResourceMetrics`] holds what is measured of one
 //! process; several of them, [encoded](ResourceMetrics::encode) one behind the other, are one `ExportMetricsServiceRequest`.
@@ -11,9 +11,11 @@
 //! for some sixty lines that the specification has frozen.
 
 pub mod answer;
+pub mod profiles;
 mod request;
 mod stream;
 mod wire;
 
+pub use profiles::Profiles;
 pub use request::{Attribute, Number, Point, ResourceMetrics, Temporality};
 pub use stream::{Instrument, Stream};

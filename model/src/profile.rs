@@ -146,6 +146,12 @@ impl Profile {
         self.stacks.frames(stack)
     }
 
+    /// Whether the compiler put `frame` into `caller`, at the same place.
+    pub fn is_inside(&self, frame: FrameId, caller: FrameId) -> bool {
+        let (frame, caller) = (self.frames.get(frame), self.frames.get(caller));
+        frame.inlined && frame.address == caller.address && frame.mapping == caller.mapping
+    }
+
     /// The phase of the event loop that a stack fell in, if it is a loop's.
     pub fn phase_of(&self, stack: Option<StackId>) -> Option<Phase> {
         let phase = |id: &FrameId| match self.frames.get(*id).kind {

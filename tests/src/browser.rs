@@ -174,6 +174,17 @@ impl Browser {
         self.act(pointer, &[moved_to(from, 0), down, moved_to(to, 50), up]);
     }
 
+    /// Puts two fingers on a line of the window, this far left and right of a point, and moves them to another distance.
+    pub fn pinch(&self, (x, y): (f64, f64), from: f64, to: f64) {
+        let finger = |id: &str, side: f64| {
+            let (down, up) =
+                (json!({ "type": "pointerDown", "button": 0 }), json!({ "type": "pointerUp", "button": 0 }));
+            let actions = [moved_to((x + side * from, y), 0), down, moved_to((x + side * to, y), 100), up];
+            json!({ "type": "pointer", "id": id, "parameters": { "pointerType": "touch" }, "actions": actions })
+        };
+        self.post("/actions", json!({ "actions": [finger("left", -1.0), finger("right", 1.0)] }));
+    }
+
     fn act(&self, pointer: &str, actions: &[Value]) {
         let source = json!({
             "type": "pointer", "id": pointer, "parameters": { "pointerType": pointer }, "actions": actions,

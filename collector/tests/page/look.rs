@@ -85,6 +85,31 @@ fn a_phone_shows_one_part_at_a_time_and_scrolls_down_only() {
 }
 
 #[test]
+fn two_fingers_zoom_and_one_moves() {
+    let collector = Collector::with_api();
+    let Some(view) = View::of(&collector, &api(&collector), (390, 800)) else { return };
+    view.settle();
+    view.browser.run("document.querySelector('#graph').scrollIntoView({ block: 'center' })");
+    let part = || {
+        let seen = view.browser.run(
+            "const { view } = loopscope.work.graph; return [view.start / view.whole, view.width / view.whole]",
+        );
+        (seen[0].as_f64().unwrap(), seen[1].as_f64().unwrap())
+    };
+    assert_eq!(part(), (0.0, 1.0));
+    let (_, y) = view.frame("[timers]");
+    view.after(|browser| browser.pinch((195.0, y), 30.0, 120.0));
+    let (start, width) = part();
+    assert!((width - 0.25).abs() < 0.01 && (start - 0.375).abs() < 0.02, "{start} {width}");
+    view.after(|browser| browser.drag("touch", (100.0, y), (200.0, y)));
+    let (moved, width) = part();
+    assert!((start - moved - 100.0 / 366.0 * width).abs() < 0.01, "from {start} to {moved}");
+    view.click("#path .reset");
+    assert_eq!(part(), (0.0, 1.0));
+    view.expect_no_complaints();
+}
+
+#[test]
 fn a_hostile_name_runs_nothing_in_the_page() {
     let collector = Collector::empty();
     let hostile = "<img src=x onerror=window.hit=1>\"'</script><script>window.hit=1</script>";

@@ -46,7 +46,7 @@ impl<'a> Document<'a> {
         let min_share = options.min_width.max(0.0) / (f64::from(width) - 2.0 * MARGIN);
         let picture = Picture::new(profile, &totals, min_share);
         Self {
-            subtitles: subtitle::lines(profile, &amounts, &picture, options.min_width),
+            subtitles: subtitle::lines(profile, &amounts, &picture, options),
             legend: legend::entries(profile, &totals),
             title: legible(options.title.as_deref().unwrap_or(&profile.recording.title)),
             picture,

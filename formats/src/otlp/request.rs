@@ -16,7 +16,7 @@ pub enum Temporality {
 }
 
 /// An attribute's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Attribute {
     /// Text.
     Text(String),
@@ -124,13 +124,9 @@ impl ResourceMetrics {
     /// Appends it to a request, as measured by this version of Loopscope. Requests that are written one behind the other are one
     /// request with what all of them hold.
     pub fn encode(self, version: &str, request: &mut Vec<u8>) {
-        let attributes = self.resource.into_iter().map(|(name, value)| key_value(name, value));
         let part = wire::ResourceMetrics {
-            resource: Some(wire::Resource { attributes: attributes.collect() }),
-            scope_metrics: vec![wire::ScopeMetrics {
-                scope: Some(wire::Scope { name: SCOPE.to_owned(), version: version.to_owned() }),
-                metrics: self.metrics,
-            }],
+            resource: Some(resource(self.resource)),
+            scope_metrics: vec![wire::ScopeMetrics { scope: Some(scope(version)), metrics: self.metrics }],
         };
         wire::Request { resource_metrics: vec![part] }.encode(request).expect("a vector grows");
     }
@@ -187,12 +183,27 @@ impl wire::HistogramPoint {
     }
 }
 
+/// A resource with these attributes.
+pub(super) fn resource(attributes: Vec<(&'static str, Attribute)>) -> wire::Resource {
+    let attributes = attributes.into_iter().map(|(name, value)| key_value(name, value));
+    wire::Resource { attributes: attributes.collect() }
+}
+
+/// This version of Loopscope as the one who measured.
+pub(super) fn scope(version: &str) -> wire::Scope {
+    wire::Scope { name: SCOPE.to_owned(), version: version.to_owned() }
+}
+
 fn key_value(name: &str, value: Attribute) -> wire::KeyValue {
+    wire::KeyValue { key: name.to_owned(), value: Some(any_value(value)), key_strindex: 0 }
+}
+
+pub(super) fn any_value(value: Attribute) -> wire::AnyValue {
     let value = match value {
         Attribute::Text(text) => wire::AnyValueKind::Text(text),
         Attribute::Integer(number) => wire::AnyValueKind::Integer(number),
     };
-    wire::KeyValue { key: name.to_owned(), value: Some(wire::AnyValue { value: Some(value) }) }
+    wire::AnyValue { value: Some(value) }
 }
 
 #[cfg(test)]

@@ -32,31 +32,61 @@ pub(super) struct ResourceMetrics {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Resource {
+pub(crate) struct Resource {
     #[prost(message, repeated, tag = "1")]
-    pub(super) attributes: Vec<KeyValue>,
+    pub(crate) attributes: Vec<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct KeyValue {
+pub(crate) struct KeyValue {
     #[prost(string, tag = "1")]
-    pub(super) key: String,
+    pub(crate) key: String,
     #[prost(message, optional, tag = "2")]
-    pub(super) value: Option<AnyValue>,
+    pub(crate) value: Option<AnyValue>,
+    /// Within profiles: the key's position in the dictionary's strings, where `key` is empty.
+    #[prost(int32, tag = "3")]
+    pub(crate) key_strindex: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct AnyValue {
-    #[prost(oneof = "AnyValueKind", tags = "1, 3")]
-    pub(super) value: Option<AnyValueKind>,
+pub(crate) struct AnyValue {
+    #[prost(oneof = "AnyValueKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    pub(crate) value: Option<AnyValueKind>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub(super) enum AnyValueKind {
+pub(crate) enum AnyValueKind {
     #[prost(string, tag = "1")]
     Text(String),
+    #[prost(bool, tag = "2")]
+    Truth(bool),
     #[prost(int64, tag = "3")]
     Integer(i64),
+    #[prost(double, tag = "4")]
+    Double(f64),
+    #[prost(message, tag = "5")]
+    List(AnyValues),
+    #[prost(message, tag = "6")]
+    Map(KeyValues),
+    #[prost(bytes = "vec", tag = "7")]
+    Bytes(Vec<u8>),
+    /// Within profiles: a position in the dictionary's strings.
+    #[prost(int32, tag = "8")]
+    TextAt(i32),
+}
+
+/// `ArrayValue`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct AnyValues {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) values: Vec<AnyValue>,
+}
+
+/// `KeyValueList`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct KeyValues {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) values: Vec<KeyValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -68,11 +98,11 @@ pub(super) struct ScopeMetrics {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Scope {
+pub(crate) struct Scope {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(string, tag = "2")]
-    pub(super) version: String,
+    pub(crate) version: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

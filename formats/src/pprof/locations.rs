@@ -32,7 +32,7 @@ impl<'a> Locations<'a> {
         let mut run_of: Vec<StackId> = Vec::with_capacity(profile.stacks.iter().len());
         let mut ended = Vec::new();
         for (caller, frame) in profile.stacks.iter() {
-            let outer = caller.filter(|&caller| is_inside(profile, frame, profile.stacks.frame(caller)));
+            let outer = caller.filter(|&caller| profile.is_inside(frame, profile.stacks.frame(caller)));
             if outer.is_none() {
                 ended.extend(caller);
             }
@@ -104,10 +104,4 @@ impl<'a> Locations<'a> {
             wire::Function { id, name, system_name: name, filename: string(frame.file) }
         })
     }
-}
-
-/// Whether `frame` was compiled into `caller`, at the same place.
-fn is_inside(profile: &Profile, frame: FrameId, caller: FrameId) -> bool {
-    let (frame, caller) = (profile.frames.get(frame), profile.frames.get(caller));
-    frame.inlined && frame.address == caller.address && frame.mapping == caller.mapping
 }

@@ -1,0 +1,174 @@
+//! What is served: which path leads where.
+
+use std::sync::Arc;
+
+use formats::decode::Limits;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use super::body::{BodyError, Room};
+use crate::api::{self, ApiError, Content, Parameters};
+use crate::config::Settings;
+use crate::ingest::{IngestError, pyroscope};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::{AppendError, Store, StoreError};
+use crate::web;
+
+/// An answer, all there.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// The answers to all requests.
+#[derive(Debug)]
+pub(super) struct Routes {
+    store: Arc<EmbeddedStore>,
+    limits: Limits,
+    room: Room,
+}
+
+impl Routes {
+    pub(super) fn new(store: EmbeddedStore, settings: &Settings) -> Self {
+        let room = Room::new(settings.body_bytes_max, settings.bodies_bytes_max);
+        Self { store: Arc::new(store), limits: settings.limits.clone(), room }
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        match path {
+            "/ingest" if request.method() == Method::POST => self.ingest(request).await,
+            _ if path.starts_with("/api/v1/") && reads => self.query(request).await,
+            "/-/healthy" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is healthy\n"),
+            "/-/ready" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is ready\n"),
+            _ if !reads => error(StatusCode::METHOD_NOT_ALLOWED, "this is not taken here"),
+            _ => web::answer(path, request.headers()).unwrap_or_else(|| {
+                error(StatusCode::NOT_FOUND, "not found; docs/collector.md tells what there is")
+            }),
+        }
+    }
+
+    async fn query(&self, request: Request<Incoming>) -> Answer {
+        let store = Arc::clone(&self.store);
+        let path = request.uri().path().to_owned();
+        let parameters = Parameters::new(request.uri().query().unwrap_or(""));
+        let answered = spawn_blocking(move || api::answer(&*store, &path, &parameters)).await;
+        match answered {
+            Ok(Ok(Content { media_type, body })) => content(StatusCode::OK, media_type, body),
+            Ok(Err(ApiError::Request(message))) => error(StatusCode::BAD_REQUEST, &message),
+            Ok(Err(ApiError::NotFound)) => {
+                error(StatusCode::NOT_FOUND, "not found; docs/collector.md tells what there is")
+            }
+            Ok(Err(ApiError::Store(failure @ StoreError::TooMuch { .. }))) => {
+                error(StatusCode::UNPROCESSABLE_ENTITY, &failure.to_string())
+            }
+            Ok(Err(ApiError::Store(failure))) => {
+                error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string())
+            }
+            Err(_) => {
+                error(StatusCode::INTERNAL_SERVER_ERROR, "the query failed; its reason is a defect of ours")
+            }
+        }
+    }
+
+    async fn ingest(&self, request: Request<Incoming>) -> Answer {
+        let given = Parameters::new(request.uri().query().unwrap_or(""));
+        let text = |name| given.get(name).map(str::to_owned);
+        let parameters = pyroscope::Parameters {
+            name: text("name").unwrap_or_default(),
+            from: text("from"),
+            format: text("format"),
+            sample_rate: text("sampleRate"),
+            units: text("units"),
+            content_type: header(request.headers(), CONTENT_TYPE),
+        };
+        let headers = request.headers().clone();
+        let received = match self.room.read(request.into_body()).await {
+            Ok(received) => received,
+            Err(refusal) => return refused_body(&refusal),
+        };
+        let body = match self.room.decoded(&headers, received.bytes.clone()) {
+            Ok(body) => body,
+            Err(refusal) => return refused_body(&refusal),
+        };
+        let (store, limits) = (Arc::clone(&self.store), self.limits.clone());
+        let stored = spawn_blocking(move || {
+            let batch = pyroscope::read(&parameters, &body, &limits)?;
+            // Held until here: what is decoded takes more room than the body did.
+            let stored = store.append(batch).map_err(IngestError::from);
+            drop(received);
+            stored
+        });
+        match stored.await {
+            Ok(Ok(())) => content(StatusCode::OK, PLAIN_TEXT, ""),
+            Ok(Err(refusal)) => refused(&refusal),
+            Err(_) => error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the profile cannot be stored; the reason is a defect of ours",
+            ),
+        }
+    }
+}
+
+/// The status of a refusal.
+fn status_of(refusal: &IngestError) -> StatusCode {
+    match refusal {
+        IngestError::Request(_) => StatusCode::BAD_REQUEST,
+        IngestError::Decode(formats::decode::DecodeError::TooMuch { .. }) => StatusCode::UNPROCESSABLE_ENTITY,
+        IngestError::Decode(_) => StatusCode::BAD_REQUEST,
+        IngestError::Label(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        IngestError::Append(AppendError::Time { .. } | AppendError::TooManySeries { .. }) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        IngestError::Append(AppendError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+        IngestError::Append(AppendError::Busy) => StatusCode::TOO_MANY_REQUESTS,
+        IngestError::Append(AppendError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
+        IngestError::Append(AppendError::Io(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn refused(refusal: &IngestError) -> Answer {
+    let status = status_of(refusal);
+    let mut answer = error(status, &refusal.to_string());
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        answer.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a valid header"));
+    }
+    answer
+}
+
+fn refused_body(refusal: &BodyError) -> Answer {
+    match refusal {
+        BodyError::TooLarge => error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body is too large: send less at once, or raise the limit body",
+        ),
+        BodyError::Busy => {
+            let mut answer =
+                error(StatusCode::TOO_MANY_REQUESTS, "too many bodies are under way: try again later");
+            answer.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a valid header"));
+            answer
+        }
+        BodyError::Slow => error(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        BodyError::Broken(what) => error(StatusCode::BAD_REQUEST, what),
+    }
+}
+
+fn header(headers: &HeaderMap, name: hyper::header::HeaderName) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned()
+}
+
+fn error(status: StatusCode, message: &str) -> Answer {
+    content(status, "application/json", json!({ "error": message }).to_string())
+}
+
+fn content(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, media_type.parse().expect("a valid header"));
+    answer
+}
