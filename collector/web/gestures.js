@@ -2,6 +2,8 @@
 
 /** From how far on a pointer that is down drags, in pixels. */
 const DRAG_FROM = 5;
+/** Fingers that are closer than this, in pixels, tell no scale. */
+const LEAST_PINCH = 10;
 const WHEEL_FACTOR = 1.0025;
 
 export class Gestures {
@@ -66,11 +68,10 @@ export class Gestures {
     }
     if (this.#pointers.size === 2) {
       const [a, b] = [...this.#pointers.values()];
-      const before = Math.abs(a.x - b.x);
+      const [resting, before] = [pointer === a ? b.x : a.x, pointer.x];
       pointer.x = event.clientX;
-      const after = Math.abs(a.x - b.x);
-      if (before > 10 && after > 10) this.#scale((a.x + b.x) / 2, before / after);
       this.#dragged = true;
+      this.#pinch(resting, before, pointer.x);
       return;
     }
     const moved = event.clientX - pointer.x;
@@ -95,6 +96,12 @@ export class Gestures {
       event.preventDefault();
       this.#pan(across / graph.width);
     }
+  }
+
+  /** What is under either finger stays there. */
+  #pinch(resting, before, after) {
+    const [from, to] = [before - resting, after - resting];
+    if (from * to > 0 && Math.abs(from) > LEAST_PINCH && Math.abs(to) > LEAST_PINCH) this.#scale(resting, from / to);
   }
 
   #scale(clientX, factor) {
