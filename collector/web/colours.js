@@ -33,6 +33,7 @@ const DIFF_STEPS = [0.05, 0.25, 0.6, 1.2, 2.5];
 export function packageOf(name) {
   if (name.startsWith("[")) return name;
   const script = /(?:^|[\s(])(?:file:\/\/)?((?:node:|\/|\.\/)[^\s():]+)/.exec(name)?.[1];
+  if (script?.startsWith("node:")) return script;
   if (script) return /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(script)?.[1] ?? script.replace(/[^/]*$/, "");
   const go = /^((?:[\w.-]+\/)*[\w-]+)\.[\w(*]/.exec(name)?.[1];
   if (go) return go;

@@ -56,7 +56,7 @@ export class Comparison {
       swatch.style.background = colour;
       return swatch;
     });
-    byId("diff-legend").replaceChildren("less", ...swatches, "more than in the base");
+    byId("diff-legend").replaceChildren("less", ...swatches, "more");
   }
 
   #before() {

@@ -46,9 +46,9 @@ export function colourOf({ phase }, theme) {
   return theme.phases[phase] ?? theme.plain;
 }
 
-export function nameOf(labels) {
-  const phase = labels.phase?.replaceAll("_", " ");
-  return phase || "outside of the loop";
+/** The name of a series on the timeline: a phase, or what ran in none where there are phases. */
+export function phaseName({ phase }, hasPhases) {
+  return phase?.replaceAll("_", " ") || (hasPhases ? "outside of the loop" : "all");
 }
 
 /** Tells that the page waits, if that takes long enough to be noticed. */

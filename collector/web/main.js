@@ -10,7 +10,7 @@ import { byId, copy, html, toast, waiting } from "./dom.js";
 import { Downloads } from "./downloads.js";
 import { openHelp } from "./help.js";
 import { listenToKeys } from "./keys.js";
-import { Loading, colourOf, nameOf, readTheme, turnTheme } from "./look.js";
+import { Loading, colourOf, phaseName, readTheme, turnTheme } from "./look.js";
 import { Profiles } from "./profiles.js";
 import { isCpu, Pickers, typeOf } from "./pickers.js";
 import { format, isService, serviceOf } from "./selector.js";
@@ -120,6 +120,8 @@ class Page {
     const rank = ({ labels }) => (order.indexOf(labels.phase) + order.length + 1) % (order.length + 1);
     cpu.series.sort((a, b) => rank(a) - rank(b));
     this.timeline.theme = theme;
+    const hasPhases = cpu.series.some(({ labels }) => labels.phase);
+    const nameOf = (labels) => phaseName(labels, hasPhases);
     this.timeline.show({ from, until, cpu, lag: lag?.series.length ? lag : null, colourOf: (labels) => colourOf(labels, theme), nameOf });
     byId("legend").replaceChildren(...cpu.series.map(({ labels }) => {
       const swatch = html("i", { class: "swatch" });

@@ -13,6 +13,8 @@ import { clock, dateTime, duration, span } from "./time.js";
 
 const LEAST_DRAG = 4;
 const KINDS = { select: "Selection", base: "Base" };
+/** What a part is called in it, while two are compared. */
+const TITLES = { select: "Compared", base: "Base" };
 
 export class Timeline extends EventTarget {
   /** @param {HTMLElement} plot The element to draw into. */
@@ -83,7 +85,7 @@ export class Timeline extends EventTarget {
   }
 
   #makePart(which) {
-    const area = html("div", { class: `part ${which}`, hidden: true }, html("span", {}, KINDS[which]));
+    const area = html("div", { class: `part ${which}`, hidden: true }, html("span", {}, TITLES[which]));
     const handles = ["from", "until"].map((end) => {
       const handle = html("div", {
         class: `handle ${which} ${end}`, hidden: true, role: "slider", tabindex: "0", "aria-orientation": "horizontal",

@@ -11,3 +11,4 @@ mod many;
 mod navigate;
 mod show;
 mod view;
+mod words;
