@@ -5,9 +5,8 @@
 //! rows on other machines can do that where they lie. Calls block and are made from a pool of threads: adding up is work for a CPU,
 //! and a synchronous trait keeps it out of the threads that serve sockets.
 //!
-//! [`conformance`] is what an engine has to pass. [`embedded`] is the one that needs nothing but a disk.
+//! `tests/conformance` is what an engine has to pass. [`embedded`] is the one that needs nothing but a disk.
 
-pub mod conformance;
 mod dictionary;
 pub mod embedded;
 mod error;
