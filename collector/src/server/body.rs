@@ -14,8 +14,6 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// A body takes no longer than this to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The unit in which places are counted.
 const PLACE_BYTES: usize = 4096;
 
@@ -24,6 +22,7 @@ const PLACE_BYTES: usize = 4096;
 pub(super) struct Room {
     places: Arc<Semaphore>,
     body_bytes_max: usize,
+    time_max: Duration,
 }
 
 /// A body that was read, and its place.
@@ -45,8 +44,8 @@ pub(super) enum BodyError {
 }
 
 impl Room {
-    pub(super) fn new(body_bytes_max: usize, all_bytes_max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(all_bytes_max / PLACE_BYTES)), body_bytes_max }
+    pub(super) fn new(body_bytes_max: usize, all_bytes_max: usize, time_max: Duration) -> Self {
+        Self { places: Arc::new(Semaphore::new(all_bytes_max / PLACE_BYTES)), body_bytes_max, time_max }
     }
 
     /// Reads a body as it was sent.
@@ -60,7 +59,7 @@ impl Room {
             size.upper().map_or(self.body_bytes_max, |upper| (upper as usize).min(self.body_bytes_max));
         let places = (expected.div_ceil(PLACE_BYTES) as u32).max(1);
         let place = Arc::clone(&self.places).try_acquire_many_owned(places).map_err(|_| BodyError::Busy)?;
-        let bytes = timeout(BODY_TIMEOUT, self.collect(body)).await.map_err(|_| BodyError::Slow)??;
+        let bytes = timeout(self.time_max, self.collect(body)).await.map_err(|_| BodyError::Slow)??;
         Ok(Received { bytes, _place: place })
     }
 

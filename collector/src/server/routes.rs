@@ -33,7 +33,7 @@ pub(super) struct Routes {
 
 impl Routes {
     pub(super) fn new(store: EmbeddedStore, settings: &Settings) -> Self {
-        let room = Room::new(settings.body_bytes_max, settings.bodies_bytes_max);
+        let room = Room::new(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_time_max);
         Self { store: Arc::new(store), limits: settings.limits.clone(), room }
     }
 
