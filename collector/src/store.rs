@@ -51,6 +51,28 @@ impl Batch {
     pub fn rows(&self) -> usize {
         self.series.iter().map(|series| series.rows.len()).sum()
     }
+
+    /// Adds another's profiles, so that all are stored or none.
+    pub fn add(&mut self, other: Batch) {
+        if self.series.is_empty() {
+            *self = other;
+            return;
+        }
+        let mut interned = merged::Interned::new(&other.symbols, Detail::Lines);
+        let mut stacks: Vec<StackId> = Vec::with_capacity(other.symbols.stack_count());
+        for stack in 0..other.symbols.stack_count() as u32 {
+            let (caller, frame) = other.symbols.stack(stack);
+            let frame = interned.frame(&mut self.symbols, frame);
+            let caller = caller.map(|caller| stacks[caller as usize]);
+            stacks.push(self.symbols.stacks.push(caller, frame));
+        }
+        for mut series in other.series {
+            for (stack, _) in &mut series.rows {
+                *stack = stacks[stack.0 as usize];
+            }
+            self.series.push(series);
+        }
+    }
 }
 
 /// A series, and when its profiles began.

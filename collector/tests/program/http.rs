@@ -19,7 +19,9 @@ const PROFILE: &[u8] = b"main;a;b 10\nmain;a;c 5\nmain;d 1\n";
 #[test]
 fn a_profile_comes_back_as_a_flamegraph() {
     let (_folder, server) = server();
-    server.post("/ingest?name=shop.cpu%7Bphase=timers%7D&format=folded&sampleRate=100", &[], PROFILE).expect(200);
+    server
+        .post("/ingest?name=shop.cpu%7Bphase=timers%7D&format=folded&sampleRate=100", &[], PROFILE)
+        .expect(200);
     let answer = server.get("/api/v1/flamegraph?query=%7Bservice=%22shop%22%7D").expect(200).json();
     assert_eq!(answer["unit"], "nanoseconds");
     assert_eq!(answer["total"], 160_000_000);
@@ -29,7 +31,10 @@ fn a_profile_comes_back_as_a_flamegraph() {
     let answer = server.get("/api/v1/flamegraph?max_nodes=3&format=json").expect(200).json();
     assert_eq!(answer["names"][6], "(other)");
     assert_eq!(answer["nodes"]["name"], json!([0, 1, 2, 6, 6]));
-    assert_eq!(answer["nodes"]["total"], json!([160_000_000, 160_000_000, 150_000_000, 150_000_000, 10_000_000]));
+    assert_eq!(
+        answer["nodes"]["total"],
+        json!([160_000_000, 160_000_000, 150_000_000, 150_000_000, 10_000_000])
+    );
     let services = server.get("/api/v1/services").expect(200).json();
     assert_eq!(services["services"][0]["name"], "shop");
     let labels = server.get("/api/v1/labels").expect(200).json();
@@ -136,7 +141,8 @@ fn who_sends_slowly_is_cut_off_and_others_are_served() {
     let mut slow: Vec<TcpStream> = (0..20)
         .map(|_| {
             let mut stream = TcpStream::connect(server.address).unwrap();
-            let head = "POST /ingest?name=a&format=folded HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nf";
+            let head =
+                "POST /ingest?name=a&format=folded HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nf";
             stream.write_all(head.as_bytes()).unwrap();
             stream
         })
