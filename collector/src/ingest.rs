@@ -2,6 +2,7 @@
 
 mod form;
 mod name;
+pub(crate) mod otlp;
 pub(crate) mod push;
 pub(crate) mod pyroscope;
 

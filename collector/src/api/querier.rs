@@ -8,7 +8,7 @@ mod json;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use formats::pyroscope::{self, Method, Pairs, Point, ProfileTypeRow, Request, Series};
+use formats::pyroscope_server::{self as pyroscope, Method, Pairs, Point, ProfileTypeRow, Request, Series};
 
 use crate::labels::{Labels, PROFILE_TYPE, SERVICE, SERVICE_NAME};
 use crate::profile_type::ProfileType;

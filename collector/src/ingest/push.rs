@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use formats::decode::Limits;
-use formats::pyroscope::{self, PushedSeries};
+use formats::pyroscope_server::{self as pyroscope, PushedSeries};
 use serde::Deserialize;
 
 use super::{IngestError, Origin, batch};

@@ -1,12 +1,12 @@
 //! What is served: which path leads where.
 
 mod connect;
+mod otlp;
 
 use std::num::NonZero;
 use std::sync::Arc;
 
 use formats::decode::Limits;
-use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::body::{BodyError, Received, Room};
+use super::body::{AnswerBody, BodyError, Received, Room};
 use crate::api::{self, ApiError, Content, Parameters};
 use crate::config::Settings;
 use crate::ingest::{IngestError, pyroscope};
@@ -23,7 +23,7 @@ use crate::store::{AppendError, Batch, Store, StoreError};
 use crate::web;
 
 /// An answer, all there.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<AnswerBody>;
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -57,6 +57,8 @@ impl Routes {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {
             "/ingest" if request.method() == Method::POST => self.ingest(request).await,
+            otlp::HTTP if request.method() == Method::POST => otlp::http(self, request).await,
+            otlp::GRPC if request.method() == Method::POST => otlp::grpc(self, request).await,
             "/push.v1.PusherService/Push" if request.method() == Method::POST => {
                 connect::push(self, request).await
             }
@@ -204,7 +206,7 @@ fn error(status: StatusCode, message: &str) -> Answer {
 }
 
 fn content(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(AnswerBody::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, media_type.parse().expect("a valid header"));
     answer

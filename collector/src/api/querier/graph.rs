@@ -1,6 +1,6 @@
 //! A tree as Pyroscope's clients draw it: level by level, with each node's distance from the one before.
 
-use formats::pyroscope::FlameGraph;
+use formats::pyroscope_server::FlameGraph;
 
 use crate::query::Tree;
 

@@ -1,6 +1,6 @@
 //! Messages of Pyroscope's query API as JSON, as protocol buffers are written in it: names in camel case, large numbers as text.
 
-use formats::pyroscope::{FlameGraph, Pairs, Request};
+use formats::pyroscope_server::{FlameGraph, Pairs, Request};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, QuerierError};
@@ -68,7 +68,7 @@ pub(super) fn answer(answer: Answer) -> Result<Vec<u8>, QuerierError> {
     let value = match answer {
         Answer::Names(names) => json!({ "names": names }),
         Answer::ProfileTypes(rows) => {
-            let row = |row: &formats::pyroscope::ProfileTypeRow| {
+            let row = |row: &formats::pyroscope_server::ProfileTypeRow| {
                 let [name, sample_type, sample_unit, period_type, period_unit] = &row.parts;
                 json!({"ID": row.id, "name": name, "sampleType": sample_type, "sampleUnit": sample_unit,
                     "periodType": period_type, "periodUnit": period_unit})
@@ -82,8 +82,8 @@ pub(super) fn answer(answer: Answer) -> Result<Vec<u8>, QuerierError> {
         Answer::FlameGraph(graph) => json!({ "flamegraph": flame_graph(&graph, false) }),
         Answer::Diff(graph) => json!({ "flamegraph": flame_graph(&graph, true) }),
         Answer::Series(all) => {
-            let one = |series: formats::pyroscope::Series| {
-                let point = |point: &formats::pyroscope::Point| json!({"value": point.value, "timestamp": point.time_ms.to_string()});
+            let one = |series: formats::pyroscope_server::Series| {
+                let point = |point: &formats::pyroscope_server::Point| json!({"value": point.value, "timestamp": point.time_ms.to_string()});
                 let points: Vec<Value> = series.points.iter().map(point).collect();
                 json!({"labels": pairs(series.labels), "points": points})
             };
