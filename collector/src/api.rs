@@ -2,6 +2,7 @@
 
 mod answer;
 mod parameters;
+pub(crate) mod querier;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -30,6 +30,8 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// Bodies of requests that are held at the same time.
     pub bodies_bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub body_time_max: Duration,
 }
 
 /// The file, as it is written.
@@ -50,6 +52,8 @@ struct File {
 struct FileLimits {
     #[serde(deserialize_with = "parsed_size")]
     body: Option<u64>,
+    #[serde(deserialize_with = "parsed_duration")]
+    body_time: Option<Duration>,
     #[serde(deserialize_with = "parsed_size")]
     profile: Option<u64>,
     #[serde(deserialize_with = "parsed_size")]
@@ -98,6 +102,7 @@ impl Settings {
             limits,
             body_bytes_max,
             bodies_bytes_max: body_bytes_max.max(64 << 20),
+            body_time_max: file.limits.body_time.unwrap_or(Duration::from_secs(30)),
         })
     }
 }

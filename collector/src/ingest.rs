@@ -2,6 +2,8 @@
 
 mod form;
 mod name;
+pub(crate) mod otlp;
+pub(crate) mod push;
 pub(crate) mod pyroscope;
 
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ pub enum IngestError {
     Label(String),
     /// It was not kept.
     Append(AppendError),
+    /// Something in the collector failed that cannot.
+    Defect,
 }
 
 /// What a profile is stored under.
@@ -157,6 +161,9 @@ impl fmt::Display for IngestError {
             Self::Request(message) | Self::Label(message) => f.write_str(message),
             Self::Decode(error) => write!(f, "the profile cannot be read: {error}"),
             Self::Append(error) => error.fmt(f),
+            Self::Defect => {
+                f.write_str("the profile cannot be stored; the reason is a defect of the collector")
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ mod file;
 mod functions;
 mod tree;
 
-pub(crate) use file::unknown_value;
 pub use file::{folded, pprof, svg};
+pub(crate) use file::{pprof_message, unknown_value};
 pub use functions::{Function, functions};
 pub use tree::{Node, Tree};

@@ -5,9 +5,8 @@
 //! rows on other machines can do that where they lie. Calls block and are made from a pool of threads: adding up is work for a CPU,
 //! and a synchronous trait keeps it out of the threads that serve sockets.
 //!
-//! [`conformance`] is what an engine has to pass. [`embedded`] is the one that needs nothing but a disk.
+//! `tests/conformance` is what an engine has to pass. [`embedded`] is the one that needs nothing but a disk.
 
-pub mod conformance;
 mod dictionary;
 pub mod embedded;
 mod error;
@@ -51,6 +50,28 @@ impl Batch {
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.series.iter().map(|series| series.rows.len()).sum()
+    }
+
+    /// Adds another's profiles, so that all are stored or none.
+    pub fn add(&mut self, other: Batch) {
+        if self.series.is_empty() {
+            *self = other;
+            return;
+        }
+        let mut interned = merged::Interned::new(&other.symbols, Detail::Lines);
+        let mut stacks: Vec<StackId> = Vec::with_capacity(other.symbols.stack_count());
+        for stack in 0..other.symbols.stack_count() as u32 {
+            let (caller, frame) = other.symbols.stack(stack);
+            let frame = interned.frame(&mut self.symbols, frame);
+            let caller = caller.map(|caller| stacks[caller as usize]);
+            stacks.push(self.symbols.stacks.push(caller, frame));
+        }
+        for mut series in other.series {
+            for (stack, _) in &mut series.rows {
+                *stack = stacks[stack.0 as usize];
+            }
+            self.series.push(series);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod folded;
 pub mod otlp;
 pub mod pprof;
 pub mod prometheus;
+pub mod pyroscope_server;
 pub mod speedscope;
 
 mod extra_strings;

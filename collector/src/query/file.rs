@@ -10,7 +10,7 @@ use model::time::Monotonic;
 
 use super::Tree;
 use crate::profile_type::ProfileType;
-use crate::store::Group;
+use crate::store::{Detail, Group, Merged};
 use crate::times::Range;
 
 /// Folded stacks; the values are the type's.
@@ -35,11 +35,7 @@ pub fn folded(tree: &Tree) -> Vec<u8> {
 
 /// gzip-compressed pprof, with files and lines as far as they are known.
 pub fn pprof(groups: &[Group], profile_type: &ProfileType, range: Range) -> Vec<u8> {
-    let mut merged = crate::store::Merged::default();
-    for group in groups {
-        // It was within bounds apart; together it is a file.
-        let _ = merged.add(&group.merged.symbols, &group.merged.values, crate::store::Detail::Lines);
-    }
+    let merged = together(groups);
     let mut out = Vec::new();
     let totals = totals(profile_type, range);
     formats::pprof::encode_totals(&merged.symbols, &merged.values, &totals, &mut out)
@@ -47,8 +43,23 @@ pub fn pprof(groups: &[Group], profile_type: &ProfileType, range: Range) -> Vec<
     out
 }
 
+/// The same without compression.
+pub(crate) fn pprof_message(groups: &[Group], profile_type: &ProfileType, range: Range) -> Vec<u8> {
+    let merged = together(groups);
+    formats::pprof::totals_message(&merged.symbols, &merged.values, &totals(profile_type, range))
+}
+
+fn together(groups: &[Group]) -> Merged {
+    let mut merged = Merged::default();
+    for group in groups {
+        // It was within bounds apart; together it is a file.
+        let _ = merged.add(&group.merged.symbols, &group.merged.values, Detail::Lines);
+    }
+    merged
+}
+
 /// What a pprof file says of its values.
-pub(crate) fn totals(profile_type: &ProfileType, range: Range) -> Totals {
+fn totals(profile_type: &ProfileType, range: Range) -> Totals {
     Totals {
         value: profile_type.value.clone(),
         period: (profile_type.period.clone(), 0),

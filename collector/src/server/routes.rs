@@ -1,25 +1,29 @@
 //! What is served: which path leads where.
 
+mod connect;
+mod otlp;
+
+use std::num::NonZero;
 use std::sync::Arc;
 
 use formats::decode::Limits;
-use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::body::{BodyError, Room};
+use super::body::{AnswerBody, BodyError, Received, Room};
 use crate::api::{self, ApiError, Content, Parameters};
 use crate::config::Settings;
 use crate::ingest::{IngestError, pyroscope};
 use crate::store::embedded::EmbeddedStore;
-use crate::store::{AppendError, Store, StoreError};
+use crate::store::{AppendError, Batch, Store, StoreError};
 use crate::web;
 
 /// An answer, all there.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<AnswerBody>;
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -29,12 +33,22 @@ pub(super) struct Routes {
     store: Arc<EmbeddedStore>,
     limits: Limits,
     room: Room,
+    /// Turns of those that decode: each may take many times what its body does.
+    decoding: Arc<Semaphore>,
+    /// Turns of those that query.
+    querying: Arc<Semaphore>,
 }
 
 impl Routes {
     pub(super) fn new(store: EmbeddedStore, settings: &Settings) -> Self {
-        let room = Room::new(settings.body_bytes_max, settings.bodies_bytes_max);
-        Self { store: Arc::new(store), limits: settings.limits.clone(), room }
+        let room = Room::new(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_time_max);
+        Self {
+            store: Arc::new(store),
+            limits: settings.limits.clone(),
+            room,
+            decoding: turns(),
+            querying: turns(),
+        }
     }
 
     /// Answers one request.
@@ -43,6 +57,14 @@ impl Routes {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {
             "/ingest" if request.method() == Method::POST => self.ingest(request).await,
+            otlp::HTTP if request.method() == Method::POST => otlp::http(self, request).await,
+            otlp::GRPC if request.method() == Method::POST => otlp::grpc(self, request).await,
+            "/push.v1.PusherService/Push" if request.method() == Method::POST => {
+                connect::push(self, request).await
+            }
+            _ if path.starts_with(connect::QUERIER) && request.method() == Method::POST => {
+                connect::query(self, request).await
+            }
             _ if path.starts_with("/api/v1/") && reads => self.query(request).await,
             "/-/healthy" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is healthy\n"),
             "/-/ready" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is ready\n"),
@@ -57,7 +79,12 @@ impl Routes {
         let store = Arc::clone(&self.store);
         let path = request.uri().path().to_owned();
         let parameters = Parameters::new(request.uri().query().unwrap_or(""));
-        let answered = spawn_blocking(move || api::answer(&*store, &path, &parameters)).await;
+        let turn = Arc::clone(&self.querying).acquire_owned().await.expect("never closed");
+        let answered = spawn_blocking(move || {
+            let _turn = turn;
+            api::answer(&*store, &path, &parameters)
+        });
+        let answered = answered.await;
         match answered {
             Ok(Ok(Content { media_type, body })) => content(StatusCode::OK, media_type, body),
             Ok(Err(ApiError::Request(message))) => error(StatusCode::BAD_REQUEST, &message),
@@ -87,32 +114,45 @@ impl Routes {
             units: text("units"),
             content_type: header(request.headers(), CONTENT_TYPE),
         };
-        let headers = request.headers().clone();
-        let received = match self.room.read(request.into_body()).await {
+        let received = match self.body(request).await {
             Ok(received) => received,
             Err(refusal) => return refused_body(&refusal),
         };
-        let body = match self.room.decoded(&headers, received.bytes.clone()) {
-            Ok(body) => body,
-            Err(refusal) => return refused_body(&refusal),
-        };
-        let (store, limits) = (Arc::clone(&self.store), self.limits.clone());
-        let stored = spawn_blocking(move || {
-            let batch = pyroscope::read(&parameters, &body, &limits)?;
-            // Held until here: what is decoded takes more room than the body did.
-            let stored = store.append(batch).map_err(IngestError::from);
-            drop(received);
-            stored
-        });
-        match stored.await {
-            Ok(Ok(())) => content(StatusCode::OK, PLAIN_TEXT, ""),
-            Ok(Err(refusal)) => refused(&refusal),
-            Err(_) => error(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the profile cannot be stored; the reason is a defect of ours",
-            ),
+        match self.store(received, move |body, limits| pyroscope::read(&parameters, body, limits)).await {
+            Ok(()) => content(StatusCode::OK, PLAIN_TEXT, ""),
+            Err(refusal) => refused(&refusal),
         }
     }
+
+    /// The body of a request, without its encoding.
+    async fn body(&self, request: Request<Incoming>) -> Result<Received, BodyError> {
+        let headers = request.headers().clone();
+        let mut received = self.room.read(request.into_body()).await?;
+        received.bytes = self.room.decoded(&headers, received.bytes)?;
+        Ok(received)
+    }
+
+    /// Reads what was sent and stores it, beside the threads that serve sockets; no more at once than there is memory for.
+    async fn store(
+        &self,
+        received: Received,
+        read: impl FnOnce(&[u8], &Limits) -> Result<Batch, IngestError> + Send + 'static,
+    ) -> Result<(), IngestError> {
+        let (store, limits) = (Arc::clone(&self.store), self.limits.clone());
+        let turn = Arc::clone(&self.decoding).acquire_owned().await.expect("never closed");
+        let stored = spawn_blocking(move || {
+            let batch = read(&received.bytes, &limits)?;
+            // What waits for the disk takes no decoder's turn; its body is no longer needed.
+            drop((turn, received));
+            Ok(store.append(batch)?)
+        });
+        stored.await.unwrap_or(Err(IngestError::Defect))
+    }
+}
+
+fn turns() -> Arc<Semaphore> {
+    let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+    Arc::new(Semaphore::new(cores.clamp(2, 16)))
 }
 
 /// The status of a refusal.
@@ -128,7 +168,7 @@ fn status_of(refusal: &IngestError) -> StatusCode {
         IngestError::Append(AppendError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
         IngestError::Append(AppendError::Busy) => StatusCode::TOO_MANY_REQUESTS,
         IngestError::Append(AppendError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
-        IngestError::Append(AppendError::Io(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+        IngestError::Append(AppendError::Io(_)) | IngestError::Defect => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -167,7 +207,7 @@ fn error(status: StatusCode, message: &str) -> Answer {
 }
 
 fn content(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(AnswerBody::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, media_type.parse().expect("a valid header"));
     answer

@@ -171,6 +171,8 @@ impl EmbeddedStore {
     /// # Errors
     /// Those of the disk.
     pub fn flush(&self) -> io::Result<()> {
+        // Room for one more head first.
+        self.shared.keeper.run_once(&self.shared)?;
         self.send_freeze()?;
         self.shared.keeper.run_once(&self.shared)
     }

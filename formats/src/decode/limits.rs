@@ -26,12 +26,12 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            profile_bytes: 64 << 20,
-            samples: 1 << 20,
+            profile_bytes: 32 << 20,
+            samples: 1 << 19,
             depth: 1024,
-            strings: 1 << 19,
+            strings: 1 << 18,
             text_bytes: 4096,
-            types: 16,
+            types: 8,
             labels: 32,
             label_sets: 4096,
         }
@@ -46,6 +46,10 @@ impl Limits {
 
     /// A name, cut where it is too long.
     pub(crate) fn cut<'a>(&self, text: &'a str) -> &'a str {
-        if text.len() <= self.text_bytes { text } else { &text[..text.floor_char_boundary(self.text_bytes)] }
+        let mut end = self.text_bytes.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        &text[..end]
     }
 }

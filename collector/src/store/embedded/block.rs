@@ -140,6 +140,11 @@ impl Block {
         self.name.rsplit_once('+').and_then(|(_, generation)| generation.parse().ok()).unwrap_or(0)
     }
 
+    /// Whether it is what a segment of the log says of an hour.
+    pub(super) fn is_of(&self, segment: u64, hour: i64) -> bool {
+        self.meta.segment == Some(segment) && self.meta.hour == hour
+    }
+
     /// Whether it is out of use.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)

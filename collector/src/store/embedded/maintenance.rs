@@ -100,8 +100,10 @@ fn flush(shared: &Shared) -> io::Result<()> {
     loop {
         let Some(frozen) = shared.read().frozen.first().cloned() else { return Ok(()) };
         let Frozen { head, segment } = &*frozen;
-        // What an earlier attempt made is in no list: the attempt failed as a whole, but its blocks may be on the disk.
-        let made = blocks_of_head(&shared.objects, head, *segment, &[])?;
+        // What an attempt that failed made is in no list, and is made again; what was made before a crash is.
+        let blocks = shared.read().blocks.clone();
+        let is_stored = |hour| blocks.iter().any(|block| block.is_of(*segment, hour));
+        let made = blocks_of_head(&shared.objects, head, *segment, is_stored)?;
         {
             let mut state = shared.write();
             state.blocks.extend(made.into_iter().map(Arc::new));
@@ -122,7 +124,7 @@ pub(super) fn blocks_of_head(
     objects: &Objects,
     head: &Head,
     segment: u64,
-    stored: &[Block],
+    is_stored: impl Fn(i64) -> bool,
 ) -> io::Result<Vec<Block>> {
     let mut builders: BTreeMap<i64, Builder> = BTreeMap::new();
     let mut hours: Vec<i64> = Vec::new();
@@ -136,9 +138,7 @@ pub(super) fn blocks_of_head(
         hours.sort_unstable();
         hours.dedup();
     }
-    hours.retain(|hour| {
-        !stored.iter().any(|block| block.meta.segment == Some(segment) && block.meta.hour == *hour)
-    });
+    hours.retain(|hour| !is_stored(*hour));
     for hour in hours {
         let builder = builders.entry(hour).or_default();
         let mut source = Builder::source(&head.symbols);

@@ -23,7 +23,9 @@ pub(super) struct Objects {
 impl Objects {
     /// A folder of this disk. What was put there is on the disk when the call returns, name and content.
     pub(super) fn local(folder: &FilePath) -> io::Result<Self> {
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(from_store)?.with_fsync(true);
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(from_store)?;
+        // Folders that are empty go with the last object.
+        let store = store.with_fsync(true).with_automatic_cleanup(true);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { store: Arc::new(store), runtime })
     }

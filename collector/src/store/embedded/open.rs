@@ -21,8 +21,9 @@ use super::maintenance::{Keeper, blocks_of_head};
 use super::objects::Objects;
 use super::parts::Caches;
 use super::wal;
-use super::{Counts, EmbeddedStore, Options, Shared, State, WAITING_MAX, Writer, log_folder, writer};
+use super::{Counts, EmbeddedStore, Frozen, Options, Shared, State, WAITING_MAX, Writer, log_folder, writer};
 use crate::console;
+use crate::store::AppendError;
 
 /// Where what cannot be read is set aside.
 pub(super) const QUARANTINE: &str = "quarantine";
@@ -37,18 +38,15 @@ pub(super) fn open(options: Options) -> io::Result<EmbeddedStore> {
     let objects = Objects::local(&folder)?;
     let mut blocks = find_blocks(&objects)?;
     let mut next_segment = 1;
+    let mut frozen = Vec::new();
     for (number, path) in wal::segments(&log_folder)? {
         next_segment = number + 1;
-        recover(&objects, &mut blocks, number, &path, &folder)?;
+        frozen.extend(recover(&objects, &mut blocks, number, &path, &folder)?);
     }
     // Numbers are never used again, not even those of segments that are gone: blocks refer to them.
     let used = blocks.iter().filter_map(|block| block.meta.segment).max().unwrap_or(0);
     let segment = writer::first_segment(&log_folder, next_segment.max(used + 1))?;
-    let state = State {
-        head: Head::default(),
-        frozen: Vec::new(),
-        blocks: blocks.into_iter().map(Arc::new).collect(),
-    };
+    let state = State { head: Head::default(), frozen, blocks: blocks.into_iter().map(Arc::new).collect() };
     let shared = Arc::new(Shared {
         caches: Caches::new(options.cache_bytes_max),
         options,
@@ -121,18 +119,27 @@ pub(super) fn set_aside(objects: &Objects, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes blocks of a segment that a crash, or the end of the program, left.
+/// Makes blocks of a segment that a crash, or the end of the program, left. Where the disk has no room for them, the head is kept
+/// until it has.
 fn recover(
     objects: &Objects,
     blocks: &mut Vec<Block>,
     number: u64,
     path: &Path,
     folder: &Path,
-) -> io::Result<()> {
+) -> io::Result<Option<Arc<Frozen>>> {
     let bytes = fs::read(path)?;
     let mut head = Head::default();
     let replay = wal::replay(&bytes, |batch| head.add(&batch));
-    blocks.extend(blocks_of_head(objects, &head, number, blocks)?);
+    let is_stored = |hour| blocks.iter().any(|block| block.is_of(number, hour));
+    match blocks_of_head(objects, &head, number, is_stored) {
+        Ok(made) => blocks.extend(made),
+        Err(error) if matches!(AppendError::from_io(copied(&error)), AppendError::Full(_)) => {
+            console::line(format_args!("{}: no block can be made of it yet: {error}", path.display()));
+            return Ok(Some(Arc::new(Frozen { head, segment: number })));
+        }
+        Err(error) => return Err(error),
+    }
     if replay.corrupted {
         let aside = folder.join(QUARANTINE).join(path.file_name().unwrap_or_default());
         console::line(format_args!(
@@ -141,7 +148,13 @@ fn recover(
             replay.torn_bytes,
             aside.display()
         ));
-        return fs::rename(path, aside);
+        fs::rename(path, aside)?;
+    } else {
+        fs::remove_file(path)?;
     }
-    fs::remove_file(path)
+    Ok(None)
+}
+
+fn copied(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }

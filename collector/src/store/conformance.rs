@@ -1,1 +1,0 @@
-//! What every engine has to pass: facts about [`Store`](super::Store), to be run on a fresh one.
