@@ -12,7 +12,6 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use formats::flamegraph::FIT_SCRIPT;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
@@ -73,7 +72,7 @@ struct File {
 }
 
 /// The answer to a request for a file of the page; `None` if the path is not one.
-pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Full<Bytes>>> {
+pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Bytes>> {
     let name = if path == "/" { "index.html" } else { path.strip_prefix("/assets/")? };
     let file = files().iter().find(|file| file.name == name && (path == "/") == (name == "index.html"))?;
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, &file.tag));
@@ -83,7 +82,7 @@ pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Full<By
         (false, true) => file.gzip.clone(),
         (false, false) => file.text.clone(),
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(body);
     let mut set = |name: HeaderName, value: &'static str| {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     };

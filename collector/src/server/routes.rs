@@ -69,9 +69,10 @@ impl Routes {
             "/-/healthy" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is healthy\n"),
             "/-/ready" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is ready\n"),
             _ if !reads => error(StatusCode::METHOD_NOT_ALLOWED, "this is not taken here"),
-            _ => web::answer(path, request.headers()).unwrap_or_else(|| {
-                error(StatusCode::NOT_FOUND, "not found; docs/collector.md tells what there is")
-            }),
+            _ => match web::answer(path, request.headers()) {
+                Some(file) => file.map(AnswerBody::new),
+                None => error(StatusCode::NOT_FOUND, "not found; docs/collector.md tells what there is"),
+            },
         }
     }
 
