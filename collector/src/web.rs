@@ -60,7 +60,9 @@ static FILES: [(&str, &str); 39] = files![
     "tree.js",
     "reshape.js",
     "layout.js",
-    "functions.js", "pickers.js", "keys.js",
+    "functions.js",
+    "pickers.js",
+    "keys.js",
 ];
 
 /// A file as it is sent.

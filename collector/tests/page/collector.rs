@@ -51,14 +51,14 @@ impl Collector {
         Self { address, began: (now / 60 - 20) * 60, _process: process, _data: data }
     }
 
-    /// A collector with the profiles of `api`.
+    /// A collector with the profiles of `api`: on one host the quiet ones, on another the busy ones.
     pub(crate) fn with_api() -> Self {
         let collector = Self::empty();
-        for (part, phases) in [(0, QUIET), (1, BUSY)] {
+        for (part, host, phases) in [(0, "one", QUIET), (1, "two", BUSY)] {
             for step in 0..10 {
                 let time = collector.began + part * 300 + step * 30;
                 for (phase, stacks) in phases {
-                    collector.push(&format!("api{{phase={phase}}}"), time, stacks);
+                    collector.push(&format!("api{{host={host},phase={phase}}}"), time, stacks);
                 }
             }
         }

@@ -162,8 +162,12 @@ fn phases_stand_above_or_not_at_all_or_labels_do() {
     choose("none");
     assert_eq!(first_row(&view), json!(["uv_run"]));
     assert_eq!(view.row("uv_run")[2], "12.0 s 100 %");
+    choose("host");
+    assert_eq!(first_row(&view), json!(["two", "one"]));
+    assert_eq!(view.row("two")[2], "8.00 s 66.7 %");
     choose("phase");
     assert_eq!(first_row(&view), json!(["[timers]", "[poll callbacks]"]));
+    view.expect_no_complaints();
 }
 
 #[test]
@@ -221,4 +225,47 @@ fn the_table_sorts_and_marks_in_the_graph() {
     view.after(|browser| browser.press(&[key::ESCAPE]));
     assert_eq!(view.browser.run("return loopscope.work.graph.highlighted"), json!(-1));
     view.expect_no_complaints();
+}
+
+#[test]
+fn what_comes_later_is_shown_at_the_place_where_the_reader_is() {
+    let collector = Collector::with_api();
+    let Some(view) = View::of_api(&collector) else { return };
+    view.click_frame("serve");
+    view.browser.run("document.querySelector('#graph').focus()");
+    view.browser.press(&[key::DOWN]);
+    assert!(view.text("#details").starts_with("parse"), "{}", view.text("#details"));
+    collector.push(
+        "api{host=two,phase=poll_callbacks}",
+        collector.began + 601,
+        "[poll callbacks];uv_run;serve;parse 800",
+    );
+    view.after(|browser| browser.press(&["r"]));
+    assert_eq!(view.text("#path"), "all [poll callbacks] uv_run serve Reset zoom");
+    let details = view.text("#details");
+    assert!(details.starts_with("parse") && details.contains("12.0 s · 60.0 %"), "{details}");
+    view.expect_no_complaints();
+}
+
+#[test]
+fn a_link_and_a_name_are_copied() {
+    let collector = Collector::with_api();
+    let Some(view) = View::of_api(&collector) else { return };
+    let grant = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"] });
+    view.browser.developer_tools("Browser.grantPermissions", grant);
+    view.click("#share");
+    view.browser.wait_until("document.querySelector('#toast').innerText");
+    assert_eq!(view.text("#toast"), "Copied the link to this view");
+    let copied = || view.browser.run("return navigator.clipboard.readText()").as_str().unwrap().to_owned();
+    let link = copied();
+    assert!(
+        link.starts_with(&collector.page()) && link.contains("&from=") && !link.contains("now"),
+        "{link}"
+    );
+
+    view.browser.run("document.querySelector('#graph').focus()");
+    view.browser.press(&[key::DOWN, key::DOWN, key::DOWN]);
+    view.browser.press(&[key::CONTROL, "c"]);
+    view.browser.wait_until("document.querySelector('#toast').innerText.includes('name')");
+    assert_eq!(copied(), "refresh");
 }
