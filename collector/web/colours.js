@@ -4,7 +4,7 @@
  */
 
 import { hashOf } from "./layout.js";
-import { phaseOf } from "./tree.js";
+import { PHASES } from "./tree.js";
 
 /** The phases of an event loop, by day and by night. White labels have a contrast of at least 4.8. */
 export const PHASE_COLOURS = {
@@ -47,14 +47,14 @@ export class Colours {
   /**
    * @param profile `{ names, layout }` @param mode `package` or `phase` @param dark Whether it is night.
    */
-  constructor({ names, layout, total, base_total: base }, mode, dark) {
-    this.layout = layout;
+  constructor({ names, phases, layout, total, base_total: base }, mode, dark) {
+    Object.assign(this, { names, phases, layout });
     this.totals = { total, base };
     this.dark = dark;
-    this.phase = names.map(phaseOf);
+    /** By name, as far as it was asked for: of a hundred thousand names few are in sight. */
+    this.byPackage = [];
     /** What the collector left out. */
-    this.isOther = names.map((name) => name === "(other)");
-    this.byPackage = names.map((name) => this.#packageColour(name));
+    this.other = names.indexOf("(other)");
     this.hue = mode === "phase" ? this.#phaseHues() : null;
     const shades = (hue, chroma) => [0, 1, 2].map((shade) => this.#colour(hue, chroma, shade));
     this.byHue = Object.fromEntries(Object.values(PHASE_HUES).map((hue) => [hue, shades(hue, 0.055)]));
@@ -65,21 +65,25 @@ export class Colours {
   of(node) {
     const { layout } = this;
     const name = layout.name[node];
-    const phase = this.phase[name];
-    if (this.isOther[name]) return { fill: this.dark ? "#4a4d52" : "#cfd1d5", light: this.dark };
+    const phase = this.#phaseOf(name);
+    if (name === this.other) return { fill: this.dark ? "#4a4d52" : "#cfd1d5", light: this.dark };
     if (layout.isDiff) return this.#changeColour(node);
     // Between its callers and its callees stands what they are those of.
     if (layout.level[node] === 0 && layout.rows.has(-1)) return { fill: this.dark ? "#2a5f9e" : "#2063b0", light: true };
     if (phase) return { fill: PHASE_COLOURS[phase], light: true };
     if (layout.level[node] === 0) return { fill: this.dark ? "#2d3035" : "#e9ebef", light: this.dark };
     if (this.hue) return { fill: this.byHue[this.hue[node]][name % 3], light: this.dark };
-    return { fill: this.byPackage[name], light: this.dark };
+    return { fill: this.ofName(name), light: this.dark };
   }
 
   /** The colour of a function, whatever calls it. */
   ofName(name) {
-    const phase = this.phase[name];
-    return phase ? PHASE_COLOURS[phase] : this.byPackage[name];
+    const phase = this.#phaseOf(name);
+    return phase ? PHASE_COLOURS[phase] : (this.byPackage[name] ??= this.#packageColour(this.names[name]));
+  }
+
+  #phaseOf(name) {
+    return PHASES[this.phases[name] - 1];
   }
 
   #packageColour(name) {
@@ -100,7 +104,7 @@ export class Colours {
     const hues = new Int16Array(layout.parent.length).fill(-1);
     for (let node = 0; node < hues.length; node++) {
       const up = layout.parent[node] < 0 ? -1 : hues[layout.parent[node]];
-      const phase = this.phase[layout.name[node]];
+      const phase = this.#phaseOf(layout.name[node]);
       hues[node] = up >= 0 || !phase ? up : PHASE_HUES[phase];
     }
     return hues;

@@ -6,11 +6,6 @@
  * are called -1, -2, …
  */
 
-import { phaseOf } from "./tree.js";
-
-const PHASES = [
-  "timers", "pending", "idle", "prepare", "poll_wait", "poll_callbacks", "check", "close", "ticks", "microtasks",
-];
 const FNV_PRIME = 0x0100_0193;
 
 /** The layout of a tree, and of one of callers that share its root. */
@@ -116,10 +111,8 @@ function placed(tree, scale) {
 }
 
 /** The nodes row by row; callees stand together, phases first and in their order, then by what they weigh. */
-function rowByRow({ parent, name, names }, weight) {
+function rowByRow({ parent, name, names, phases }, weight) {
   const { length } = parent;
-  const rankOfName = names.map((text) => (PHASES.indexOf(phaseOf(text)) + PHASES.length) % PHASES.length);
-  const isPhase = names.map((text) => phaseOf(text) !== undefined);
   const first = new Int32Array(length + 1);
   for (let node = 1; node < length; node++) first[parent[node] + 1]++;
   for (let node = 0; node < length; node++) first[node + 1] += first[node];
@@ -127,8 +120,8 @@ function rowByRow({ parent, name, names }, weight) {
   const callees = new Int32Array(length);
   for (let node = 1; node < length; node++) callees[filled[parent[node]]++] = node;
 
-  const phaseRank = (node) => (isPhase[name[node]] ? rankOfName[name[node]] : PHASES.length);
-  const byPlace = (a, b) => phaseRank(a) - phaseRank(b) || weight[b] - weight[a] || compare(names[name[a]], names[name[b]]);
+  const phaseRank = (node) => phases[name[node]] || Infinity;
+  const byPlace = (a, b) => (phaseRank(a) - phaseRank(b) || 0) || weight[b] - weight[a] || compare(names[name[a]], names[name[b]]);
   const order = new Int32Array(length);
   const depths = [0, 1];
   for (let at = 0, end = 1; at < length; at++) {

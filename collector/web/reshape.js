@@ -1,6 +1,6 @@
 /** Other trees from a tree: by phases, around a function, from the functions that ran to those that called them. */
 
-import { Builder, ownOf, phaseOf } from "./tree.js";
+import { Builder, ownOf } from "./tree.js";
 
 /** Of a tree of callers, what is less than this part of all is left out, with what called it. */
 const LEAST_CALLER = 1 / 20_000;
@@ -10,8 +10,8 @@ const LEAST_CALLER = 1 / 20_000;
  * out of the stacks (`none`); or leaves them where they are.
  */
 export function grouped(tree, by) {
-  const isPhase = tree.names.map((name) => phaseOf(name) !== undefined);
-  if (!isPhase.includes(true) || (by !== "phase" && by !== "none")) return tree;
+  const isPhase = tree.phases;
+  if (!isPhase.some((phase) => phase > 0) || (by !== "phase" && by !== "none")) return tree;
   const { builder, own } = rebuild(tree);
   const { parent, name } = tree;
   const place = new Int32Array(parent.length);

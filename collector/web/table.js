@@ -48,14 +48,6 @@ export class FunctionTable extends EventTarget {
     this.profile = profile;
     this.swatch = swatch;
     this.isDiff = !!profile.functions.base_total;
-    const { functions, total, base_total: base } = profile;
-    this.values = {
-      self: functions.self, total: functions.total, base: functions.base_total,
-      change: this.isDiff && functions.total.map((value, at) => value / (total || 1) - functions.base_total[at] / (base || 1)),
-    };
-    if (this.isDiff) {
-      this.values.self = functions.self.map((value, at) => value / (total || 1) - functions.base_self[at] / (base || 1));
-    }
     this.root.classList.toggle("diff", this.isDiff);
     this.#arrange();
   }
@@ -92,19 +84,12 @@ export class FunctionTable extends EventTarget {
 
   #arrange() {
     if (!this.profile) return;
-    const { names, functions } = this.profile;
+    const { name, orders } = this.profile.functions;
     const columns = this.isDiff ? DIFF_COLUMNS : COLUMNS;
     if (!columns.some(({ key }) => key === this.sorted.key)) this.sorted = { key: "total", reverse: false };
     const { key, reverse } = this.sorted;
-    this.#rows = [...functions.name.keys()].filter((row) => !this.found || this.found[functions.name[row]]);
-    const values = this.values[key];
-    const isSigned = this.isDiff && (key === "change" || key === "self");
-    const text = (row) => names[functions.name[row]];
-    const byName = (a, b) => (text(a) < text(b) ? -1 : text(a) > text(b) ? 1 : 0);
-    // What changed most, in either direction, is what one looks for.
-    const weight = isSigned && !reverse ? (row) => Math.abs(values[row]) : (row) => values[row];
-    const sign = reverse ? -1 : 1;
-    this.#rows.sort(key === "name" ? (a, b) => sign * byName(a, b) : (a, b) => sign * (weight(b) - weight(a)) || byName(a, b));
+    const order = (reverse && orders[`-${key}`]) || (reverse ? orders[key].toReversed() : orders[key]);
+    this.#rows = this.found ? order.filter((row) => this.found[name[row]]) : order;
     this.#drawHead(columns);
     this.root.setAttribute("aria-rowcount", this.#rows.length + 1);
     this.space.style.height = `${this.#rows.length * ROW_HEIGHT}px`;

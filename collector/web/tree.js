@@ -4,11 +4,15 @@
  * the page: this runs in the worker.
  */
 
-const PHASE = /^\[(timers|pending|idle|prepare|poll[ _]wait|poll[ _]callbacks|check|close|ticks|microtasks)\]$/;
+/** The phases of an event loop as the labels name them, in the order in which they run. */
+export const PHASES = [
+  "timers", "pending", "idle", "prepare", "poll_wait", "poll_callbacks", "check", "close", "ticks", "microtasks",
+];
+const NUMBERS = new Map(PHASES.map((phase, at) => [phase, at + 1]));
 
-/** The phase of the event loop that a function stands for, as the labels name it, or nothing. */
-export function phaseOf(name) {
-  return PHASE.exec(name)?.[1].replace(" ", "_");
+/** The phase that a function stands for, counted from 1; 0 if it is a function. */
+function phaseNumber(name) {
+  return name[0] === "[" && name.endsWith("]") ? (NUMBERS.get(name.slice(1, -1).replace(" ", "_")) ?? 0) : 0;
 }
 
 /** A tree from the collector's answer. Throws if that is not one. */
@@ -22,6 +26,8 @@ export function fromAnswer({ unit, names, nodes }) {
   const tree = {
     unit,
     names,
+    /** By name, the phase of the event loop that it stands for. */
+    phases: Uint8Array.from(names, phaseNumber),
     parent: column(Int32Array, nodes.parent),
     name: column(Uint32Array, nodes.name),
     self: column(Float64Array, nodes.self),
@@ -40,7 +46,7 @@ export function fromAnswer({ unit, names, nodes }) {
 function empty(unit, isDiff) {
   const zero = () => new Float64Array(1);
   return {
-    unit, names: ["all"], parent: Int32Array.of(-1), name: new Uint32Array(1), self: zero(), total: zero(),
+    unit, names: ["all"], phases: new Uint8Array(1), parent: Int32Array.of(-1), name: new Uint32Array(1), self: zero(), total: zero(),
     base_self: isDiff ? zero() : null, base_total: isDiff ? zero() : null,
   };
 }

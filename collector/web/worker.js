@@ -4,12 +4,15 @@
  */
 
 import { ApiError, ask } from "./api.js";
-import { functionsOf } from "./functions.js";
+import { functionsOf, ordersOf, ranksOf } from "./functions.js";
 import { layOut } from "./layout.js";
 import { bottomUp, calleesOf, callersOf, grouped } from "./reshape.js";
 import { fromAnswer } from "./tree.js";
 
 let tree = null;
+/** The places of its names in the alphabet, and the sums of the profile. */
+let ranks = null;
+let totals = null;
 let fetching = new AbortController();
 /** Which profile that is: an answer that was overtaken by another profile must not be taken for one about it. */
 let generation = 0;
@@ -25,7 +28,10 @@ addEventListener("message", async ({ data: { id, url, shape } }) => {
       tree = fromAnswer(answer);
       generation++;
       const { total, base_total, warnings } = answer;
-      postMessage({ id, generation, unit: tree.unit, names: tree.names, total, base_total, warnings });
+      ranks = ranksOf(tree.names);
+      totals = { total, base_total };
+      const { unit, names, phases } = tree;
+      postMessage({ id, generation, unit, names, phases, total, base_total, warnings });
     } else {
       const shaped = shapeOf(shape);
       postMessage({ id, generation, ...shaped }, buffersOf(shaped));
@@ -41,6 +47,7 @@ function shapeOf({ group, shape, focus }) {
   const whole = last.tree;
   const all = layOut(whole);
   const functions = functionsOf(all, whole.names.length);
+  functions.orders = ordersOf(functions, ranks, totals);
   const name = focus ? whole.names.indexOf(focus) : -1;
   if (name >= 0) return { functions, isAround: true, layout: layOut(calleesOf(whole, name), callersOf(whole, name)) };
   if (shape === "callers") return { functions, layout: layOut(bottomUp(whole)) };
@@ -48,6 +55,6 @@ function shapeOf({ group, shape, focus }) {
 }
 
 function buffersOf({ functions, layout }) {
-  const columns = [...Object.values(functions), ...Object.values(layout)];
+  const columns = [functions, functions.orders, layout].flatMap(Object.values);
   return [...new Set(columns.filter(ArrayBuffer.isView).map((column) => column.buffer))];
 }

@@ -196,3 +196,35 @@ fn a_failure_is_told_with_its_reason_and_can_be_tried_again() {
     view.browser
         .wait_until("document.querySelector('#state h2')?.innerText === 'The collector refused: 400'");
 }
+
+#[test]
+fn a_lane_of_lag_stands_above_where_the_collector_tells_of_it() {
+    let collector = Collector::with_api();
+    let Some(view) = View::of_api(&collector) else { return };
+    let height = |view: &View| {
+        view.browser.run("return document.querySelector('#plot').clientHeight").as_u64().unwrap()
+    };
+    let without = height(&view);
+    // In the collector's place: one loop, whose lag is known from the third step on.
+    let answer = "
+        const ask = window.fetch;
+        window.fetch = (url, ...rest) => {
+            if (!String(url).includes('/api/v1/lag')) return ask(url, ...rest);
+            const asked = new URL(url).searchParams;
+            const [start, step] = [Number(asked.get('from')), Number(asked.get('step'))];
+            const values = (value) => Array.from({ length: 1200 / step }, (_, at) => (at < 2 ? null : value));
+            const series = [{ labels: { loop: 'main' }, p50: values(0.001), p99: values(0.04), max: values(0.25) }];
+            return Promise.resolve(new Response(JSON.stringify({ unit: 'seconds', step, start, series })));
+        };";
+    view.browser.developer_tools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": answer }));
+    view.open(&api(&collector));
+    view.settle();
+    assert!(height(&view) > without + 40, "{} beside {without}", height(&view));
+    let at = view.moment(&collector, 450);
+    view.browser.point("mouse", at, false);
+    view.browser.wait_until("!document.querySelector('.tip').hidden");
+    view.screenshot("lag");
+    let told = view.text(".tip");
+    assert!(told.contains("lag main p50 1.00 ms · p99 40.0 ms · max 250 ms"), "{told}");
+    assert!(told.contains("timers 0.033 CPU"), "{told}");
+}
