@@ -2,6 +2,7 @@
 
 mod browser;
 mod call_tree;
+mod decoders;
 mod extremes;
 mod firefox;
 mod flamegraph;
