@@ -40,6 +40,7 @@ use crate::web::{Ready, Web};
 pub(crate) use background::Background;
 pub(crate) use names::Names;
 use otlp::Prepared;
+pub(crate) use otlp::tls_config;
 use own_metrics::{ConfigFile, OwnMetrics};
 use reload::Reload;
 use routes::Routes;

@@ -143,6 +143,27 @@ fn labels<'a>(
     Ok(labels)
 }
 
+/// Makes nanoseconds of samples that were taken one a period of CPU time, as other producers tell them; whether they were.
+fn counted_as_time(profile: &mut Decoded) -> bool {
+    let period = match (&profile.types[..], &profile.period) {
+        ([counted], Some((period, length)))
+            if counted.kind == "samples"
+                && counted.unit == "count"
+                && period.kind == "cpu"
+                && period.unit == "nanoseconds"
+                && *length > 0 =>
+        {
+            *length
+        }
+        _ => return false,
+    };
+    profile.types = vec![ValueType::new("cpu", "nanoseconds")];
+    for value in &mut profile.values {
+        *value = value.saturating_mul(period);
+    }
+    true
+}
+
 impl From<DecodeError> for IngestError {
     fn from(error: DecodeError) -> Self {
         Self::Decode(error)

@@ -9,7 +9,7 @@ export function noneYet() {
   return [
     html("h2", {}, "No profiles yet"),
     html("p", {}, "This collector is running, and nothing has been sent to it. Profile a program and send what was recorded:"),
-    command(`loopscope profile --duration 30s --format pprof --output api.pb.gz --pid "$(pidof node)"\ncurl --data-binary @api.pb.gz "${here}/ingest?name=api&format=pprof"`),
+    command(`loopscope profile --duration 30s --format pprof --output api.pb.gz --pid PID\nloopscope upload api.pb.gz --to ${here} --service api`),
     html("p", {}, "Or point any of Pyroscope's SDKs or agents here. Node.js, with ", html("code", {}, "@pyroscope/nodejs"), ":"),
     command(`Pyroscope.init({ serverAddress: "${here}", appName: "api" });\nPyroscope.start();`),
     html("p", {}, "Folded stacks work as well, from any tool that writes them:"),

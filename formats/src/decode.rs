@@ -8,10 +8,12 @@
 //! in proportion to the input, which the caller bounds.
 
 mod error;
+mod format;
 mod limits;
 mod protobuf;
 
 pub use error::DecodeError;
+pub use format::Format;
 pub use limits::Limits;
 pub(crate) use protobuf::Message;
 

@@ -39,6 +39,7 @@ use buffer::Buffer;
 use client::Client;
 use exporting::Exporting;
 use queue::Queue;
+pub(crate) use tls::config as tls_config;
 
 /// An exporter that runs.
 pub(super) struct Exporter {

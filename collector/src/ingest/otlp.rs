@@ -3,10 +3,10 @@
 //! Counted samples of CPU time become the time that they stand for, as Pyroscope does with them, so that profiles of all producers
 //! add up.
 
-use formats::decode::{Decoded, Limits, ValueType};
+use formats::decode::{Decoded, Limits};
 use formats::otlp::profiles;
 
-use super::{IngestError, Origin, batch};
+use super::{IngestError, Origin, batch, counted_as_time};
 use crate::store::Batch;
 use crate::times;
 
@@ -66,25 +66,4 @@ fn rename(profile: &mut Decoded) {
             }
         }
     }
-}
-
-/// Makes nanoseconds of samples that were taken one a period of CPU time.
-fn counted_as_time(profile: &mut Decoded) -> bool {
-    let period = match (&profile.types[..], &profile.period) {
-        ([counted], Some((period, length)))
-            if counted.kind == "samples"
-                && counted.unit == "count"
-                && period.kind == "cpu"
-                && period.unit == "nanoseconds"
-                && *length > 0 =>
-        {
-            *length
-        }
-        _ => return false,
-    };
-    profile.types = vec![ValueType::new("cpu", "nanoseconds")];
-    for value in &mut profile.values {
-        *value = value.saturating_mul(period);
-    }
-    true
 }

@@ -3,15 +3,14 @@
 //! The name is the service's, with labels; for folded stacks, which do not tell what they count, it may end in the kind of profile. Counts
 //! of folded CPU samples become nanoseconds by the rate at which they were taken.
 
-use formats::decode::{Decoded, Limits, ValueType};
+use formats::decode::{Decoded, Format, Limits, ValueType};
 
 use super::name::Name;
-use super::{IngestError, Origin, batch, form};
+use super::{IngestError, Origin, batch, counted_as_time, form};
 use crate::store::Batch;
 use crate::times;
 
 const SAMPLE_RATE_HZ: i64 = 100;
-const PPROF_OF_GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A request's parameters that count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,21 +35,29 @@ pub(crate) fn read(parameters: &Parameters, body: &[u8], limits: &Limits) -> Res
             .ok_or_else(|| IngestError::Request("the form has no part profile".to_owned()))?,
         false => body,
     };
-    let is_pprof = match parameters.format.as_deref() {
-        Some("pprof") => true,
-        Some("folded" | "collapsed" | "groups") => false,
+    let format = match parameters.format.as_deref() {
+        Some("pprof") => Format::Pprof,
+        Some("folded" | "collapsed" | "groups") => Format::Folded,
+        Some("firefox") => Format::Firefox,
         Some(other) => {
             return Err(IngestError::Request(format!(
-                "format: {other:?} is not read; there are pprof and folded"
+                "format: {other:?} is not read; there are pprof, folded and firefox"
             )));
         }
-        None => multipart || body.starts_with(&PPROF_OF_GZIP),
+        None if multipart => Format::Pprof,
+        None => Format::detect(body).unwrap_or(Format::Folded),
     };
-    let (decoded, kind) = if is_pprof {
-        (formats::pprof::decode(body, limits)?, None)
-    } else {
-        let kind = name.split_kind();
-        folded(parameters, kind.as_deref(), body, limits)?
+    let (decoded, kind) = match format {
+        Format::Pprof => (formats::pprof::decode(body, limits)?, None),
+        Format::Folded => {
+            let kind = name.split_kind();
+            folded(parameters, kind.as_deref(), body, limits)?
+        }
+        Format::Firefox => {
+            let mut decoded = formats::firefox::decode(body, limits)?;
+            let kind = counted_as_time(&mut decoded).then(|| "process_cpu".to_owned());
+            (decoded, kind)
+        }
     };
     let mut labels = name.labels;
     labels.push(("service".to_owned(), name.service));

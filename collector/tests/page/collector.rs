@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use loopscope_tests::deadline::{SOON, wait_for};
-use loopscope_tests::folder::Folder;
-use loopscope_tests::http;
-use loopscope_tests::process::Guarded;
+use tests::deadline::{SOON, wait_for};
+use tests::folder::Folder;
+use tests::http;
+use tests::process::Guarded;
 
 /// The selector of the CPU time of the service `api`.
 pub(crate) const API: &str = r#"process_cpu:cpu:nanoseconds:cpu:nanoseconds{service="api"}"#;

@@ -1,7 +1,7 @@
 //! Moving about in a profile: zoom, search, keys, links.
 
-use loopscope_tests::browser::key;
 use serde_json::json;
+use tests::browser::key;
 
 use crate::collector::Collector;
 use crate::view::View;

@@ -1,9 +1,11 @@
 //! What the page shows of what was sent.
 
 use std::io::Read;
+use std::process::Command;
 
-use loopscope_tests::browser::key;
 use serde_json::json;
+use tests::browser::key;
+use tests::requirement;
 
 use crate::collector::Collector;
 use crate::view::{View, api};
@@ -162,11 +164,19 @@ fn an_empty_collector_tells_how_to_send_and_shows_what_comes() {
     let Some(view) = View::of(&collector, &[], (1300, 800)) else { return };
     view.browser.wait_until("document.querySelector('#state h2')?.innerText === 'No profiles yet'");
     view.screenshot("empty");
-    let commands = view.text("#state");
-    assert!(commands.contains(&format!("{}ingest?name=", collector.page())), "{commands}");
-    collector.push("api", collector.began + 1100, "main;work 5");
-    view.settle();
-    assert_eq!(view.row("work")[1], "50.0 ms 100 %");
+    let commands =
+        view.browser.run("return [...document.querySelectorAll('pre')].map((one) => one.textContent)");
+    let upload =
+        format!("loopscope upload api.pb.gz --to {} --service api", collector.page().trim_end_matches('/'));
+    assert!(commands[0].as_str().unwrap().ends_with(&upload), "{commands}");
+    // What the page tells to do is done, and seen without a touch.
+    if requirement::program("curl").is_some() {
+        let folded = commands[2].as_str().unwrap();
+        let done = Command::new("sh").args(["-c", folded]).output().unwrap();
+        assert!(done.status.success() && done.stdout.is_empty(), "{done:?}");
+        view.settle();
+        assert_eq!(view.row("work")[1], "100 ms 66.7 %");
+    }
     view.expect_no_complaints();
 }
 

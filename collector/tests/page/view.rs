@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use loopscope_tests::browser::Browser;
 use serde_json::{Value, json};
+use tests::browser::Browser;
 
 use crate::collector::{API, Collector};
 

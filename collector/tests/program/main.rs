@@ -3,4 +3,6 @@
 mod client;
 mod crash;
 mod http;
+mod otlp;
+mod pyroscope;
 mod server;
