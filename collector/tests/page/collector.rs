@@ -79,6 +79,11 @@ impl Collector {
         http::get(self.address, path, &[]).expect("the collector answers")
     }
 
+    /// Where it serves.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The address of the page, without a query.
     pub(crate) fn page(&self) -> String {
         format!("http://{}/", self.address)

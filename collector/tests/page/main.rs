@@ -9,6 +9,7 @@ mod compare;
 mod look;
 mod many;
 mod navigate;
+mod proxy;
 mod show;
 mod view;
 mod words;

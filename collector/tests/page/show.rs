@@ -4,10 +4,11 @@ use std::io::Read;
 use std::process::Command;
 
 use serde_json::json;
-use tests::browser::key;
+use tests::browser::{Browser, key};
 use tests::requirement;
 
 use crate::collector::Collector;
+use crate::proxy::Proxy;
 use crate::view::{View, api};
 
 #[test]
@@ -29,6 +30,20 @@ fn the_page_loads_nothing_from_elsewhere_and_breaks_no_rule() {
     );
     assert_eq!(hit, json!(false));
     assert!(view.browser.complaints().iter().any(|complaint| complaint.contains("Content Security Policy")));
+}
+
+#[test]
+fn below_a_path_of_a_proxy_it_works_as_well() {
+    let collector = Collector::with_api();
+    let proxy = Proxy::before(&collector, "/profiles");
+    let Some(browser) = Browser::visit(&format!("{}/profiles/", proxy.address()), 1300, 800) else { return };
+    browser.wait_until("globalThis.loopscope?.work.profile && loopscope.isSettled");
+    assert!(browser.text("#details").contains("12.0 s"), "{}", browser.text("#details"));
+    let asked = browser.run(
+        "return performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)
+             .filter((path) => !path.startsWith('/profiles/'))",
+    );
+    assert_eq!(asked, json!([]));
 }
 
 #[test]
