@@ -29,8 +29,8 @@ fn a_profile_comes_back_as_a_flamegraph() {
     assert_eq!(answer["nodes"]["parent"], json!([-1, 0, 1, 2, 2, 1]));
     assert_eq!(answer["nodes"]["self"], json!([0, 0, 0, 100_000_000, 50_000_000, 10_000_000]));
     let answer = server.get("/api/v1/flamegraph?max_nodes=3&format=json").expect(200).json();
-    assert_eq!(answer["names"][6], "(other)");
-    assert_eq!(answer["nodes"]["name"], json!([0, 1, 2, 6, 6]));
+    assert_eq!(answer["names"], json!(["", "main", "a", "(other)"]));
+    assert_eq!(answer["nodes"]["name"], json!([0, 1, 2, 3, 3]));
     assert_eq!(
         answer["nodes"]["total"],
         json!([160_000_000, 160_000_000, 150_000_000, 150_000_000, 10_000_000])
