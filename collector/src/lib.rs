@@ -16,6 +16,7 @@ pub mod error;
 pub mod ingest;
 pub mod labels;
 pub mod manual;
+mod own_metrics;
 pub mod profile_type;
 pub mod query;
 pub mod selector;

@@ -12,6 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loopscope_tokio::process;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
+use crate::own_metrics::SERVICE;
 use crate::store::embedded::EmbeddedStore;
 use routes::Routes;
 
@@ -45,12 +47,15 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         EmbeddedStore::open(settings.store.clone()).map_err(|source| Error::Store { path, source })?;
     let workers =
         std::thread::available_parallelism().map_or(WORKERS_MIN, |cores| cores.get().max(WORKERS_MIN));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .max_blocking_threads(4 * workers)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::System { doing: "cannot start the event loop", source })?;
+    let mut options = tokio::runtime::Builder::new_multi_thread();
+    options.worker_threads(workers).max_blocking_threads(4 * workers).enable_all();
+    // It publishes what its loops do, as any program with that crate does.
+    process::set_service_name(SERVICE);
+    let runtime = loopscope_tokio::Builder::new().build(&mut options);
+    let runtime = runtime.map_err(|error| Error::System {
+        doing: "cannot start the event loop",
+        source: std::io::Error::other(error),
+    })?;
     runtime.block_on(async {
         let stop = stop_signal()?;
         let failed = |source| Error::System { doing: "cannot serve on the open address", source };

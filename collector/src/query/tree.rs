@@ -131,7 +131,20 @@ impl Tree {
                 }
             }
         }
-        tree
+        tree.with_used_names()
+    }
+
+    /// Without names that no node has.
+    fn with_used_names(mut self) -> Self {
+        let mut new: Vec<Option<u32>> = vec![None; self.names.len()];
+        let mut names = Vec::new();
+        for node in &mut self.nodes {
+            node.name = *new[node.name as usize].get_or_insert_with(|| {
+                names.push(std::mem::take(&mut self.names[node.name as usize]));
+                names.len() as u32 - 1
+            });
+        }
+        Self { names, nodes: self.nodes }
     }
 }
 

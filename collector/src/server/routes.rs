@@ -5,11 +5,13 @@ mod otlp;
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Instant;
 
 use formats::decode::Limits;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
+use model::label::IngestOutcome;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -18,6 +20,7 @@ use super::body::{AnswerBody, BodyError, Received, Room};
 use crate::api::{self, ApiError, Content, Parameters};
 use crate::config::Settings;
 use crate::ingest::{IngestError, pyroscope};
+use crate::own_metrics::{OwnMetrics, outcome_of};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{AppendError, Batch, Store, StoreError};
 use crate::web;
@@ -37,6 +40,7 @@ pub(super) struct Routes {
     decoding: Arc<Semaphore>,
     /// Turns of those that query.
     querying: Arc<Semaphore>,
+    own: Arc<OwnMetrics>,
 }
 
 impl Routes {
@@ -48,6 +52,7 @@ impl Routes {
             room,
             decoding: turns(),
             querying: turns(),
+            own: Arc::default(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Routes {
                 connect::query(self, request).await
             }
             _ if path.starts_with("/api/v1/") && reads => self.query(request).await,
+            "/metrics" if reads => self.metrics(request.headers()),
             "/-/healthy" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is healthy\n"),
             "/-/ready" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is ready\n"),
             _ if !reads => error(StatusCode::METHOD_NOT_ALLOWED, "this is not taken here"),
@@ -77,13 +83,16 @@ impl Routes {
     }
 
     async fn query(&self, request: Request<Incoming>) -> Answer {
-        let store = Arc::clone(&self.store);
+        let (store, own) = (Arc::clone(&self.store), Arc::clone(&self.own));
         let path = request.uri().path().to_owned();
         let parameters = Parameters::new(request.uri().query().unwrap_or(""));
         let turn = Arc::clone(&self.querying).acquire_owned().await.expect("never closed");
         let answered = spawn_blocking(move || {
             let _turn = turn;
-            api::answer(&*store, &path, &parameters)
+            let begun = Instant::now();
+            let answered = api::answer(&*store, &path, &parameters);
+            own.queried(begun);
+            answered
         });
         let answered = answered.await;
         match answered {
@@ -127,6 +136,20 @@ impl Routes {
 
     /// The body of a request, without its encoding.
     async fn body(&self, request: Request<Incoming>) -> Result<Received, BodyError> {
+        let begun = Instant::now();
+        let received = self.decoded_body(request).await;
+        if let Err(refusal) = &received {
+            let outcome = match refusal {
+                BodyError::TooLarge => IngestOutcome::Limited,
+                BodyError::Busy => IngestOutcome::Busy,
+                BodyError::Slow | BodyError::Broken(_) => IngestOutcome::Malformed,
+            };
+            self.own.ingested(outcome, begun);
+        }
+        received
+    }
+
+    async fn decoded_body(&self, request: Request<Incoming>) -> Result<Received, BodyError> {
         let headers = request.headers().clone();
         let mut received = self.room.read(request.into_body()).await?;
         received.bytes = self.room.decoded(&headers, received.bytes)?;
@@ -139,6 +162,7 @@ impl Routes {
         received: Received,
         read: impl FnOnce(&[u8], &Limits) -> Result<Batch, IngestError> + Send + 'static,
     ) -> Result<(), IngestError> {
+        let begun = Instant::now();
         let (store, limits) = (Arc::clone(&self.store), self.limits.clone());
         let turn = Arc::clone(&self.decoding).acquire_owned().await.expect("never closed");
         let stored = spawn_blocking(move || {
@@ -147,7 +171,15 @@ impl Routes {
             drop((turn, received));
             Ok(store.append(batch)?)
         });
-        stored.await.unwrap_or(Err(IngestError::Defect))
+        let stored = stored.await.unwrap_or(Err(IngestError::Defect));
+        let outcome = stored.as_ref().err().map_or(IngestOutcome::Stored, outcome_of);
+        self.own.ingested(outcome, begun);
+        stored
+    }
+
+    fn metrics(&self, headers: &HeaderMap) -> Answer {
+        let (media_type, body) = self.own.exposition(&header(headers, ACCEPT), &self.store.sizes());
+        content(StatusCode::OK, media_type, body)
     }
 }
 

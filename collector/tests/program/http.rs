@@ -29,8 +29,8 @@ fn a_profile_comes_back_as_a_flamegraph() {
     assert_eq!(answer["nodes"]["parent"], json!([-1, 0, 1, 2, 2, 1]));
     assert_eq!(answer["nodes"]["self"], json!([0, 0, 0, 100_000_000, 50_000_000, 10_000_000]));
     let answer = server.get("/api/v1/flamegraph?max_nodes=3&format=json").expect(200).json();
-    assert_eq!(answer["names"][6], "(other)");
-    assert_eq!(answer["nodes"]["name"], json!([0, 1, 2, 6, 6]));
+    assert_eq!(answer["names"], json!(["", "main", "a", "(other)"]));
+    assert_eq!(answer["nodes"]["name"], json!([0, 1, 2, 3, 3]));
     assert_eq!(
         answer["nodes"]["total"],
         json!([160_000_000, 160_000_000, 150_000_000, 150_000_000, 10_000_000])
@@ -179,4 +179,32 @@ fn bodies_have_a_bound_together() {
     while server.post("/ingest?name=a&format=folded", &[], b"f 1").status != 200 {
         assert!(Instant::now() < end, "the room is free again");
     }
+}
+
+#[test]
+fn the_collector_tells_what_it_does_by_the_catalogue() {
+    let (_folder, server) = server();
+    let value = |series: &str| -> f64 {
+        let text = server.get("/metrics").expect(200).text();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ').map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{series}: {text}")).parse().unwrap()
+    };
+    let stored = "loopscope_collector_ingest_requests_total{outcome=\"stored\"}";
+    let malformed = "loopscope_collector_ingest_requests_total{outcome=\"malformed\"}";
+    assert_eq!((value(stored), value(malformed), value("loopscope_collector_rows_total")), (0.0, 0.0, 0.0));
+    server.post("/ingest?name=a&format=folded", &[], PROFILE).expect(200);
+    server.post("/ingest?name=a&format=pprof", &[], PROFILE).expect(400);
+    server.get("/api/v1/top").expect(200);
+    assert_eq!((value(stored), value(malformed), value("loopscope_collector_rows_total")), (1.0, 1.0, 3.0));
+    assert_eq!(value("loopscope_collector_query_duration_seconds_count"), 1.0);
+    assert_eq!(value("loopscope_collector_ingest_duration_seconds_count"), 1.0);
+    assert_eq!(value("loopscope_collector_head_series"), 1.0);
+    let text = server.get("/metrics").text();
+    // Every family is in the catalogue.
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().unwrap();
+        assert!(model::catalogue::Metric::by_name(name).is_some(), "{name}");
+    }
+    assert!(text.contains("eventloop_lag_seconds"), "its own loop is measured");
 }

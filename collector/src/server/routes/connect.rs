@@ -1,6 +1,7 @@
 //! Calls by the Connect protocol: a POST of one message, whose answer is one message or an error with a code.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -47,11 +48,14 @@ pub(super) async fn query(routes: &Routes, request: Request<Incoming>) -> Answer
         Ok(received) => received,
         Err(refusal) => return refused_body(&refusal),
     };
-    let store = Arc::clone(&routes.store);
+    let (store, own) = (Arc::clone(&routes.store), Arc::clone(&routes.own));
     let turn = Arc::clone(&routes.querying).acquire_owned().await.expect("never closed");
     let answered = spawn_blocking(move || {
         let _turn = turn;
-        querier::answer(&*store, &method, codec, &received.bytes)
+        let begun = Instant::now();
+        let answered = querier::answer(&*store, &method, codec, &received.bytes);
+        own.queried(begun);
+        answered
     });
     match answered.await {
         Ok(Ok(body)) => content(StatusCode::OK, media_type(codec), body),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(super) struct Keeper {
 #[derive(Debug, Default)]
 struct Doomed {
     blocks: Vec<Arc<Block>>,
+    /// Segments of the log whose blocks are stored. Until they are gone for good, these blocks keep what tells where they came from.
+    segments: Vec<PathBuf>,
     /// What was told last, so that it is not told again and again.
     told: Option<String>,
 }
@@ -87,7 +90,7 @@ impl Keeper {
         let mut doomed = self.working.lock().unwrap_or_else(PoisonError::into_inner);
         // Room is made before it is needed.
         let removed = remove_old(shared, &mut doomed);
-        let flushed = flush(shared);
+        let flushed = flush(shared, &mut doomed);
         let merged = flushed.is_ok().then(|| compact(shared, &mut doomed)).unwrap_or(Ok(()));
         let aside = set_broken_aside(shared, &mut doomed);
         let swept = sweep(shared, &mut doomed);
@@ -96,8 +99,9 @@ impl Keeper {
 }
 
 /// Makes blocks of frozen heads, the oldest first.
-fn flush(shared: &Shared) -> io::Result<()> {
+fn flush(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
     loop {
+        remove_segments(shared, doomed)?;
         let Some(frozen) = shared.read().frozen.first().cloned() else { return Ok(()) };
         let Frozen { head, segment } = &*frozen;
         // What an attempt that failed made is in no list, and is made again; what was made before a crash is.
@@ -109,14 +113,24 @@ fn flush(shared: &Shared) -> io::Result<()> {
             state.blocks.extend(made.into_iter().map(Arc::new));
             state.frozen.retain(|other| !Arc::ptr_eq(other, &frozen));
         }
-        let path = wal::path(&shared.log_folder(), *segment);
-        let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        fs::remove_file(&path)?;
+        doomed.segments.push(wal::path(&shared.log_folder(), *segment));
+    }
+}
+
+fn remove_segments(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
+    while let Some(path) = doomed.segments.first() {
+        let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => wal::sync_folder(&shared.log_folder())?,
+        }
+        doomed.segments.remove(0);
         let _ = shared
             .counts
             .log_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| Some(sum.saturating_sub(bytes)));
     }
+    Ok(())
 }
 
 /// Stores a head as blocks, one an hour, but for the hours that are stored already.

@@ -43,6 +43,8 @@ pub(super) fn open(options: Options) -> io::Result<EmbeddedStore> {
         next_segment = number + 1;
         frozen.extend(recover(&objects, &mut blocks, number, &path, &folder)?);
     }
+    // Gone for good, before anything is made of the blocks that took them over.
+    wal::sync_folder(&log_folder)?;
     // Numbers are never used again, not even those of segments that are gone: blocks refer to them.
     let used = blocks.iter().filter_map(|block| block.meta.segment).max().unwrap_or(0);
     let segment = writer::first_segment(&log_folder, next_segment.max(used + 1))?;

@@ -9,6 +9,8 @@ use crate::times::Range;
 
 /// Groups that one answer may have.
 const GROUPS_MAX: usize = 10_000;
+/// Points of all time series together.
+const POINTS_MAX: usize = 2_000_000;
 
 /// Series of one part of the store that a query wants, and their rows.
 pub(super) trait Part {
@@ -36,6 +38,10 @@ fn wanted(part: &impl Part, query: &Query, range: Range) -> (Vec<usize>, Vec<Lab
         }
     }
     (positions, groups)
+}
+
+fn add(sum: &mut i64, value: i64) {
+    *sum = sum.saturating_add(value);
 }
 
 /// Series, found in several parts.
@@ -84,27 +90,35 @@ impl<'a> Merging<'a> {
         }
         let dictionary = part.dictionary()?;
         let dictionary = dictionary.as_ref();
-        // Group by group, so that one column of sums is enough.
-        let mut distinct: Vec<&Labels> = groups.iter().collect();
-        distinct.sort();
-        distinct.dedup();
+        let mut numbers: BTreeMap<&Labels, usize> = BTreeMap::new();
+        for group in &groups {
+            let next = numbers.len();
+            numbers.entry(group).or_insert(next);
+        }
+        let group_of: Vec<usize> = groups.iter().map(|group| numbers[group]).collect();
+        let mut rows: Vec<Vec<(u32, i64)>> = vec![Vec::new(); numbers.len()];
         let mut sums = vec![0_i64; dictionary.stack_count()];
-        for group in distinct {
-            let of_group = positions.iter().zip(&groups).filter(|(_, its)| *its == group);
-            let of_group: Vec<usize> = of_group.map(|(position, _)| *position).collect();
-            sums.fill(0);
-            let range = self.range;
-            part.rows(&of_group, &mut |_, row| {
-                if range.contains(row.time_ms())
-                    && let Some(sum) = sums.get_mut(row.stack as usize)
-                {
-                    *sum = sum.saturating_add(row.value);
+        let (range, is_one) = (self.range, numbers.len() == 1);
+        part.rows(&positions, &mut |position, row| {
+            if range.contains(row.time_ms()) && (row.stack as usize) < sums.len() {
+                match is_one {
+                    true => add(&mut sums[row.stack as usize], row.value),
+                    false => rows[group_of[position]].push((row.stack, row.value)),
                 }
-            })?;
+            }
+        })?;
+        // One column of sums is enough for all groups.
+        for (group, number) in numbers {
+            for (stack, value) in &rows[number] {
+                add(&mut sums[*stack as usize], *value);
+            }
             if !self.groups.contains_key(group) && self.groups.len() == GROUPS_MAX {
                 return Err(StoreError::TooMuch { what: "groups", limit: GROUPS_MAX }.into());
             }
             self.groups.entry(group.clone()).or_default().add(dictionary, &sums, self.detail)?;
+            for (stack, _) in rows[number].drain(..) {
+                sums[stack as usize] = 0;
+            }
         }
         Ok(())
     }
@@ -146,8 +160,8 @@ impl<'a> Timelines<'a> {
                 lines.push(Line { labels: group.clone(), totals, in_function });
                 lines.len() - 1
             }));
-            if own.len() * steps.count > GROUPS_MAX * 1000 {
-                return Err(StoreError::TooMuch { what: "points", limit: GROUPS_MAX * 1000 }.into());
+            if own.len() * steps.count > POINTS_MAX {
+                return Err(StoreError::TooMuch { what: "points", limit: POINTS_MAX }.into());
             }
         }
         part.rows(&positions, &mut |position, row| {
@@ -167,8 +181,8 @@ impl<'a> Timelines<'a> {
 
     fn take(&mut self, line: Line) -> Result<(), StoreError> {
         let Some(known) = self.lines.get_mut(&line.labels) else {
-            if (self.lines.len() + 1) * self.steps.count > GROUPS_MAX * 1000 {
-                return Err(StoreError::TooMuch { what: "points", limit: GROUPS_MAX * 1000 });
+            if (self.lines.len() + 1) * self.steps.count > POINTS_MAX {
+                return Err(StoreError::TooMuch { what: "points", limit: POINTS_MAX });
             }
             self.lines.insert(line.labels.clone(), line);
             return Ok(());
