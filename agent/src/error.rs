@@ -25,6 +25,8 @@ pub(crate) enum Error {
     Runtime(runtime::Error),
     /// A file cannot be written.
     Output { path: PathBuf, source: io::Error },
+    /// A profile was not sent.
+    Upload { path: PathBuf, message: String },
     /// The name of the output tells no format, and none was given.
     UnknownFormat { path: PathBuf },
     /// A frequency was given for what has none.
@@ -93,6 +95,7 @@ impl fmt::Display for Error {
             }
             Self::Config { path, message } => write!(f, "{}: {}", path.display(), message.trim_end()),
             Self::Export { of, message } => write!(f, "{of}: {message}"),
+            Self::Upload { path, message } => write!(f, "{}: {message}", path.display()),
             Self::Probes(error) => error.fmt(f),
             Self::NoLibuv { pid } => write!(
                 f,
@@ -127,7 +130,7 @@ impl std::error::Error for Error {
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
             Self::Probes(error) => Some(error),
-            Self::NoLibuv { .. } => None,
+            Self::NoLibuv { .. } | Self::Upload { .. } => None,
             Self::UnknownFormat { .. }
             | Self::FrequencyOffCpu
             | Self::Config { .. }

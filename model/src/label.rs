@@ -258,6 +258,21 @@ closed_labels! {
         /// The receiver refused it for good.
         Refused = "refused",
     }
+    /// What came of a request that brought profiles.
+    IngestOutcome INGEST_OUTCOME "outcome" {
+        /// It was stored.
+        Stored = "stored",
+        /// It could not be read.
+        Malformed = "malformed",
+        /// It was too large, or had too much of something.
+        Limited = "limited",
+        /// Too much was under way; the sender may try again.
+        Busy = "busy",
+        /// The disk had no room.
+        Full = "full",
+        /// The disk, or the collector, failed.
+        Failed = "failed",
+    }
     /// Why points were not exported.
     ExportLoss EXPORT_LOSS "cause" {
         /// The queue was full, so the oldest batch made room.

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aliases;
+pub mod browser;
 pub mod comparison;
 pub mod dashboards;
 pub mod deadline;
