@@ -213,12 +213,12 @@ fn series(store: &dyn Store, parameters: &Parameters) -> Result<Content, ApiErro
     Ok(Content::json(answer, &found.warnings))
 }
 
-fn labels_json(labels: &Labels) -> Value {
+pub(crate) fn labels_json(labels: &Labels) -> Value {
     labels.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<_, _>>().into()
 }
 
 /// A hundred points, of whole seconds.
-fn usual_step_ms(range: Range) -> i64 {
+pub(crate) fn usual_step_ms(range: Range) -> i64 {
     (range.until_ms.saturating_sub(range.from_ms) / 100).max(1000).div_euclid(1000) * 1000
 }
 

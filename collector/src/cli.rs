@@ -49,6 +49,12 @@ pub struct Cli {
     /// The configuration; options given here come before
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// End when the standard input ends: for a program that starts a collector which must not outlive it
+    #[arg(long, hide = true)]
+    pub until_input_ends: bool,
+    /// Remove the data at the end: for a collector that was only to be looked at
+    #[arg(long, hide = true, requires = "until_input_ends")]
+    pub remove_data: bool,
     /// Print the completions for a shell
     #[arg(long, value_name = "SHELL", hide = true)]
     pub completions: Option<Shell>,

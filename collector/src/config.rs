@@ -22,6 +22,10 @@ const DATA: &str = "loopscope-data";
 pub struct Settings {
     /// Where it serves.
     pub listen: SocketAddr,
+    /// Whether it ends when its standard input does.
+    pub until_input_ends: bool,
+    /// Whether it removes its data at the end.
+    pub remove_data: bool,
     /// How it stores.
     pub store: Options,
     /// What it accepts.
@@ -98,6 +102,8 @@ impl Settings {
         let body_bytes_max = number(file.limits.body, 16 << 20);
         Ok(Self {
             listen: options.listen.or(file.listen).unwrap_or_else(|| LISTEN.parse().expect("an address")),
+            until_input_ends: options.until_input_ends,
+            remove_data: options.remove_data,
             store,
             limits,
             body_bytes_max,

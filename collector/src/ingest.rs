@@ -111,7 +111,7 @@ fn add_up(rows: &mut Vec<(StackId, i64)>) {
     });
 }
 
-fn labels<'a>(
+pub(crate) fn labels<'a>(
     base: &'a BTreeMap<String, String>,
     of_sample: impl Iterator<Item = (&'a str, &'a str)>,
     profile_type: &str,

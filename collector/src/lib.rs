@@ -15,6 +15,7 @@ mod console;
 pub mod error;
 pub mod ingest;
 pub mod labels;
+pub(crate) mod lag;
 pub mod manual;
 mod own_metrics;
 pub mod profile_type;

@@ -10,11 +10,12 @@ use formats::prometheus;
 use loopscope_tokio::process;
 use model::catalogue;
 use model::instrument::{Counter, HISTOGRAM_CELLS, Histogram};
-use model::label::{IngestOutcome, LabelValue};
+use model::label::{IngestOutcome, LabelValue, PointOutcome};
 use model::snapshot::{SharedLabels, Snapshot, Value};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::ingest::IngestError;
+use crate::lag::Taken;
 use crate::store::AppendError;
 use crate::store::embedded::Sizes;
 
@@ -25,6 +26,7 @@ pub(crate) const SERVICE: &str = "loopscope-collector";
 #[derive(Debug)]
 pub(crate) struct OwnMetrics {
     requests: Vec<Counter>,
+    points: Vec<Counter>,
     ingest: Histogram,
     query: Histogram,
 }
@@ -35,6 +37,7 @@ impl Default for OwnMetrics {
         let cells = || Histogram::new(Box::leak(Box::new([const { AtomicU64::new(0) }; HISTOGRAM_CELLS])));
         Self {
             requests: IngestOutcome::ALL.iter().map(|_| cell()).collect(),
+            points: PointOutcome::ALL.iter().map(|_| cell()).collect(),
             ingest: cells(),
             query: cells(),
         }
@@ -42,7 +45,13 @@ impl Default for OwnMetrics {
 }
 
 impl OwnMetrics {
-    /// Something came of a request that brought profiles, which began then.
+    /// Points of metrics came, of which so many were kept.
+    pub(crate) fn points(&self, taken: Taken) {
+        self.points[PointOutcome::Kept as usize].add(taken.kept);
+        self.points[PointOutcome::LeftOut as usize].add(taken.left_out);
+    }
+
+    /// Something came of a request that brought something to keep, which began then.
     pub(crate) fn ingested(&self, outcome: IngestOutcome, begun: Instant) {
         self.requests[outcome as usize].add(1);
         if outcome == IngestOutcome::Stored {
@@ -69,6 +78,10 @@ impl OwnMetrics {
         for (outcome, requests) in IngestOutcome::ALL.iter().zip(&self.requests) {
             let requests = Value::Counter(requests.get());
             snapshot.push(&catalogue::LOOPSCOPE_COLLECTOR_REQUESTS, &none, &[outcome.as_str()], requests);
+        }
+        for (outcome, points) in PointOutcome::ALL.iter().zip(&self.points) {
+            let points = Value::Counter(points.get());
+            snapshot.push(&catalogue::LOOPSCOPE_COLLECTOR_POINTS, &none, &[outcome.as_str()], points);
         }
         let gauge = |number: u64| Value::Gauge(i64::try_from(number).unwrap_or(i64::MAX));
         for (metric, value) in [

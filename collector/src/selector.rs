@@ -83,6 +83,12 @@ impl Selector {
         self.matchers.extend(other.matchers);
     }
 
+    /// Without what it says of these labels.
+    pub(crate) fn without(mut self, names: &[&str]) -> Self {
+        self.matchers.retain(|matcher| !names.contains(&matcher.name.as_str()));
+        self
+    }
+
     /// Whether a series has what is required.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.matchers.iter().all(|matcher| matcher.matches(labels.get(&matcher.name).unwrap_or("")))

@@ -15,12 +15,13 @@ use std::time::Duration;
 use loopscope_tokio::process;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
+use crate::lag::Lag;
 use crate::own_metrics::SERVICE;
 use crate::store::embedded::EmbeddedStore;
 use routes::Routes;
@@ -33,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Threads that decode and query at the same time; as many again would only take turns.
 const WORKERS_MIN: usize = 2;
 
-/// Runs the collector until SIGINT or SIGTERM.
+/// Runs the collector until SIGINT or SIGTERM, or the end of its standard input where that is asked for.
 ///
 /// # Errors
 /// [`Error`] where it cannot begin.
@@ -44,7 +45,8 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     let listener = opened.map_err(|source| Error::Listen { address: address.to_string(), source })?;
     let path = settings.store.folder.clone();
     let store =
-        EmbeddedStore::open(settings.store.clone()).map_err(|source| Error::Store { path, source })?;
+        EmbeddedStore::open(settings.store.clone()).map_err(|source| Error::Store { path: path.clone(), source })?;
+    let lag = Lag::open(&settings.store).map_err(|source| Error::Store { path, source })?;
     let workers =
         std::thread::available_parallelism().map_or(WORKERS_MIN, |cores| cores.get().max(WORKERS_MIN));
     let mut options = tokio::runtime::Builder::new_multi_thread();
@@ -56,8 +58,15 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         doing: "cannot start the event loop",
         source: std::io::Error::other(error),
     })?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let stop = stop_signal()?;
+        let input = settings.until_input_ends.then(input_end).transpose()?;
+        let stop = async {
+            match input {
+                None => stop.await,
+                Some(input) => tokio::select! { () = stop => {}, () = input => {} },
+            }
+        };
         let failed = |source| Error::System { doing: "cannot serve on the open address", source };
         let listener = TcpListener::from_std(listener).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
@@ -65,10 +74,16 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
             "serving on http://{bound}/, profiles are kept in {}",
             settings.store.folder.display()
         ));
-        serve(listener, Arc::new(Routes::new(store, settings)), stop).await;
+        serve(listener, Arc::new(Routes::new(store, lag, settings)), stop).await;
         console::line(format_args!("stopped"));
         Ok(())
-    })
+    });
+    if settings.remove_data {
+        drop(runtime);
+        // Whoever started it removes what is left.
+        let _ = std::fs::remove_dir_all(&settings.store.folder);
+    }
+    served
 }
 
 async fn serve(listener: TcpListener, routes: Arc<Routes>, stop: impl Future<Output = ()>) {
@@ -102,6 +117,18 @@ async fn serve(listener: TcpListener, routes: Arc<Routes>, stop: impl Future<Out
     let all_closed = free.acquire_many(CONNECTIONS_MAX as u32);
     // Whoever is not done by then is cut off.
     let _ = timeout(FINISH_TIMEOUT, all_closed).await;
+}
+
+/// Completes when the standard input ends. What it says until then is of no interest.
+fn input_end() -> Result<impl Future<Output = ()>, Error> {
+    let (tell, told) = oneshot::channel::<()>();
+    let wait = move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        drop(tell);
+    };
+    let started = std::thread::Builder::new().name("standard input".to_owned()).spawn(wait);
+    started.map_err(|source| Error::System { doing: "cannot start a thread", source })?;
+    Ok(async move { drop(told.await) })
 }
 
 /// Completes at the first SIGINT or SIGTERM.

@@ -15,7 +15,7 @@ mod protobuf;
 pub use error::DecodeError;
 pub use format::Format;
 pub use limits::Limits;
-pub(crate) use protobuf::Message;
+pub(crate) use protobuf::{Field, Message};
 
 use model::profile::{FrameId, StackId, Stacks, StringId, Strings, Table};
 

@@ -305,9 +305,9 @@ catalogue! {
 
     // The collector on itself: 256 to 319.
     256 LOOPSCOPE_COLLECTOR_REQUESTS "loopscope_collector_ingest_requests_total" Counter Count Collector [INGEST_OUTCOME] "loopscope.collector.ingest.requests"
-        "Requests that brought profiles, by what came of them."
+        "Requests that brought profiles or metrics, by what came of them."
     257 LOOPSCOPE_COLLECTOR_INGEST_DURATION "loopscope_collector_ingest_duration_seconds" Histogram Seconds Collector [] "loopscope.collector.ingest.duration"
-        "Time from a profile's body to its place on the disk, of those that were stored."
+        "Time from a request's body to its place on the disk, of those that were stored."
     258 LOOPSCOPE_COLLECTOR_ROWS "loopscope_collector_rows_total" Counter Count Collector [] "loopscope.collector.rows"
         "Rows that were stored: stacks of profiles with what was spent in them."
     259 LOOPSCOPE_COLLECTOR_QUERY_DURATION "loopscope_collector_query_duration_seconds" Histogram Seconds Collector [] "loopscope.collector.query.duration"
@@ -324,6 +324,8 @@ catalogue! {
         "Series of profiles that are not in blocks yet."
     265 LOOPSCOPE_COLLECTOR_CORRUPTED_BLOCKS "loopscope_collector_corrupted_blocks_total" Counter Count Collector [] "loopscope.collector.corrupted_blocks"
         "Blocks that could not be read and were set aside."
+    266 LOOPSCOPE_COLLECTOR_POINTS "loopscope_collector_points_total" Counter Count Collector [POINT_OUTCOME] "loopscope.collector.points"
+        "Points of metrics that came by OTLP: those of event loops' lag are kept, all others are left out."
 }
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ closed_labels! {
         /// The receiver refused it for good.
         Refused = "refused",
     }
-    /// What came of a request that brought profiles.
+    /// What came of a request that brought something to keep.
     IngestOutcome INGEST_OUTCOME "outcome" {
         /// It was stored.
         Stored = "stored",
@@ -272,6 +272,13 @@ closed_labels! {
         Full = "full",
         /// The disk, or the collector, failed.
         Failed = "failed",
+    }
+    /// What came of a point that a collector got.
+    PointOutcome POINT_OUTCOME "outcome" {
+        /// It was kept.
+        Kept = "kept",
+        /// It is of a metric that a collector does not keep.
+        LeftOut = "left_out",
     }
     /// Why points were not exported.
     ExportLoss EXPORT_LOSS "cause" {

@@ -11,6 +11,7 @@
 
 pub mod aliases;
 pub mod browser;
+pub mod collector;
 pub mod comparison;
 pub mod dashboards;
 pub mod deadline;

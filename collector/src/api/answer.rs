@@ -14,7 +14,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    pub(super) fn json(mut answer: Value, warnings: &[String]) -> Self {
+    pub(crate) fn json(mut answer: Value, warnings: &[String]) -> Self {
         if !warnings.is_empty() {
             answer["warnings"] = json!(warnings);
         }

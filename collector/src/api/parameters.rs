@@ -30,13 +30,13 @@ impl Parameters {
     }
 
     /// All labels of a name, given one by one or separated by commas.
-    pub(super) fn all(&self, name: &str) -> Vec<String> {
+    pub(crate) fn all(&self, name: &str) -> Vec<String> {
         let of_name = self.pairs.iter().filter(|(own, _)| own == name);
         let labels = of_name.flat_map(|(_, value)| value.split(',')).map(str::trim);
         labels.filter(|label| !label.is_empty()).map(|label| canonical(label).to_owned()).collect()
     }
 
-    pub(super) fn range(&self) -> Result<Range, ApiError> {
+    pub(crate) fn range(&self) -> Result<Range, ApiError> {
         self.range_of("from", "until", None)
     }
 
@@ -63,7 +63,7 @@ impl Parameters {
         Ok(Range { from_ms, until_ms })
     }
 
-    pub(super) fn selector(&self, name: &str) -> Result<Selector, ApiError> {
+    pub(crate) fn selector(&self, name: &str) -> Result<Selector, ApiError> {
         let parsed = Selector::parse(self.get(name).unwrap_or(""));
         parsed.map_err(|error| ApiError::Request(format!("{name}: {error}")))
     }
@@ -82,7 +82,7 @@ impl Parameters {
     }
 
     /// Seconds, or a duration such as `1m`.
-    pub(super) fn step_ms(&self) -> Result<Option<i64>, ApiError> {
+    pub(crate) fn step_ms(&self) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get("step") else { return Ok(None) };
         let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let duration = seconds.or_else(|| humantime::parse_duration(text).ok());

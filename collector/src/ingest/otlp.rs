@@ -32,7 +32,7 @@ const LEFT_OUT: &[&str] = &[
     "process.creation.time",
     "process.parent_pid",
 ];
-const UNKNOWN_SERVICE: &str = "unknown_service";
+pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// Reads what was exported: all of it together.
 pub(crate) fn read(body: &[u8], limits: &Limits) -> Result<Batch, IngestError> {
@@ -51,7 +51,7 @@ pub(crate) fn read(body: &[u8], limits: &Limits) -> Result<Batch, IngestError> {
     Ok(together)
 }
 
-fn label((name, value): (String, String)) -> Option<(String, String)> {
+pub(crate) fn label((name, value): (String, String)) -> Option<(String, String)> {
     let ours = NAMES.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| (*ours).to_owned());
     (!LEFT_OUT.contains(&name.as_str())).then(|| (ours.unwrap_or(name), value))
 }

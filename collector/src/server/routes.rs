@@ -20,6 +20,7 @@ use super::body::{AnswerBody, BodyError, Received, Room};
 use crate::api::{self, ApiError, Content, Parameters};
 use crate::config::Settings;
 use crate::ingest::{IngestError, pyroscope};
+use crate::lag::{Lag, Taken};
 use crate::own_metrics::{OwnMetrics, outcome_of};
 use crate::store::embedded::EmbeddedStore;
 use crate::store::{AppendError, Batch, Store, StoreError};
@@ -30,10 +31,14 @@ pub(super) type Answer = Response<AnswerBody>;
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
+/// Where the lag is asked for.
+const LAG: &str = "/api/v1/lag";
+
 /// The answers to all requests.
 #[derive(Debug)]
 pub(super) struct Routes {
     store: Arc<EmbeddedStore>,
+    lag: Arc<Lag>,
     limits: Limits,
     room: Room,
     /// Turns of those that decode: each may take many times what its body does.
@@ -44,10 +49,11 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    pub(super) fn new(store: EmbeddedStore, settings: &Settings) -> Self {
+    pub(super) fn new(store: EmbeddedStore, lag: Lag, settings: &Settings) -> Self {
         let room = Room::new(settings.body_bytes_max, settings.bodies_bytes_max, settings.body_time_max);
         Self {
             store: Arc::new(store),
+            lag: Arc::new(lag),
             limits: settings.limits.clone(),
             room,
             decoding: turns(),
@@ -60,10 +66,11 @@ impl Routes {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if let (&Method::POST, Some((signal, transport))) = (request.method(), otlp::of_path(path)) {
+            return otlp::take(self, request, signal, transport).await;
+        }
         match path {
             "/ingest" if request.method() == Method::POST => self.ingest(request).await,
-            otlp::HTTP if request.method() == Method::POST => otlp::http(self, request).await,
-            otlp::GRPC if request.method() == Method::POST => otlp::grpc(self, request).await,
             "/push.v1.PusherService/Push" if request.method() == Method::POST => {
                 connect::push(self, request).await
             }
@@ -83,14 +90,17 @@ impl Routes {
     }
 
     async fn query(&self, request: Request<Incoming>) -> Answer {
-        let (store, own) = (Arc::clone(&self.store), Arc::clone(&self.own));
+        let (store, lag, own) = (Arc::clone(&self.store), Arc::clone(&self.lag), Arc::clone(&self.own));
         let path = request.uri().path().to_owned();
         let parameters = Parameters::new(request.uri().query().unwrap_or(""));
         let turn = Arc::clone(&self.querying).acquire_owned().await.expect("never closed");
         let answered = spawn_blocking(move || {
             let _turn = turn;
             let begun = Instant::now();
-            let answered = api::answer(&*store, &path, &parameters);
+            let answered = match path.as_str() {
+                LAG => lag.answer(&parameters),
+                path => api::answer(&*store, path, &parameters),
+            };
             own.queried(begun);
             answered
         });
@@ -177,8 +187,22 @@ impl Routes {
         stored
     }
 
+    /// Keeps what metrics tell of lag, likewise.
+    async fn keep_lag(&self, received: Received) -> Result<(), IngestError> {
+        let begun = Instant::now();
+        let (lag, limits) = (Arc::clone(&self.lag), self.limits.clone());
+        let turn = Arc::clone(&self.decoding).acquire_owned().await.expect("never closed");
+        let taken = spawn_blocking(move || {
+            let _turn = turn;
+            lag.take(&received.bytes, &limits)
+        });
+        let taken: Result<Taken, _> = taken.await.unwrap_or(Err(IngestError::Defect));
+        self.own.ingested(taken.as_ref().err().map_or(IngestOutcome::Stored, outcome_of), begun);
+        taken.map(|taken| self.own.points(taken))
+    }
+
     fn metrics(&self, headers: &HeaderMap) -> Answer {
-        let (media_type, body) = self.own.exposition(&header(headers, ACCEPT), &self.store.sizes());
+        let (media_type, body) = self.own.exposition(&header(headers, ACCEPT), &self.store.sizes().and(&self.lag.sizes()));
         content(StatusCode::OK, media_type, body)
     }
 }

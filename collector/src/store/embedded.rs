@@ -38,6 +38,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{AppendError, Batch, Detail, Found, Group, Line, Query, SeriesSpan, Steps, Store, StoreError};
+use crate::labels::Labels;
 use crate::selector::Selector;
 use crate::times::Range;
 use block::{Block, BlockError};
@@ -157,6 +158,22 @@ pub struct Sizes {
     pub corrupted_blocks: u64,
 }
 
+impl Sizes {
+    /// Those of two stores together.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        Self {
+            blocks: self.blocks + other.blocks,
+            block_bytes: self.block_bytes + other.block_bytes,
+            block_rows: self.block_rows + other.block_rows,
+            log_bytes: self.log_bytes + other.log_bytes,
+            head_bytes: self.head_bytes + other.head_bytes,
+            head_series: self.head_series + other.head_series,
+            rows_accepted: self.rows_accepted + other.rows_accepted,
+            corrupted_blocks: self.corrupted_blocks + other.corrupted_blocks,
+        }
+    }
+}
+
 impl EmbeddedStore {
     /// Opens the store in a folder, which is made if it is not there. What a crash left is put in order first.
     ///
@@ -191,6 +208,22 @@ impl EmbeddedStore {
             rows_accepted: self.shared.counts.samples.load(Ordering::Relaxed),
             corrupted_blocks: self.shared.counts.corrupted_blocks.load(Ordering::Relaxed),
         }
+    }
+
+    /// Gives each row of a query with its group, its time, the function and line of its innermost frame, and its value; sentences of what
+    /// cannot be read come back.
+    ///
+    /// # Errors
+    /// [`StoreError`] where nothing can be told.
+    pub(crate) fn each_row(
+        &self,
+        query: &Query,
+        each: &mut dyn FnMut(&Labels, i64, (&str, u32), i64),
+    ) -> Result<Vec<String>, StoreError> {
+        self.each_part(query.range, |part| match part {
+            PartRef::Head(head) => scan::each_row(head, query, each),
+            PartRef::Block(block) => scan::each_row(block, query, each),
+        })
     }
 
     fn send_freeze(&self) -> io::Result<()> {

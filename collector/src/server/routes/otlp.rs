@@ -1,4 +1,7 @@
-//! OTLP profiles over HTTP and over gRPC.
+//! OTLP over HTTP and over gRPC: profiles, and metrics, of which the lag is kept.
+//!
+//! Points of other metrics are taken all the same, and counted: that they were rejected would be told at every export to everybody who sends
+//! what they always do, as something to repair.
 //!
 //! A call of gRPC is a request of HTTP/2 whose message has five bytes before it, and an answer with a status behind its message.
 
@@ -9,13 +12,59 @@ use hyper::{Request, Response, StatusCode};
 use std::io::Read;
 
 use super::{Answer, Routes, content, error, header, refused, refused_body, status_of};
-use crate::ingest::otlp;
-use crate::server::body::{AnswerBody, BodyError};
+use crate::ingest::{IngestError, otlp};
+use crate::server::body::{AnswerBody, BodyError, Received};
 
-/// Where OTLP/HTTP sends profiles while they are under development.
-pub(super) const HTTP: &str = "/v1development/profiles";
-/// Where OTLP/gRPC does.
-pub(super) const GRPC: &str = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
+/// Where each signal is sent to. Profiles are under development, and their paths say so.
+const PATHS: &[(&str, Signal, Transport)] = &[
+    ("/v1development/profiles", Signal::Profiles, Transport::Http),
+    (
+        "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export",
+        Signal::Profiles,
+        Transport::Grpc,
+    ),
+    ("/v1/metrics", Signal::Metrics, Transport::Http),
+    ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", Signal::Metrics, Transport::Grpc),
+];
+
+/// What is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Signal {
+    Profiles,
+    Metrics,
+}
+
+/// How it is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Transport {
+    Http,
+    Grpc,
+}
+
+/// What is sent to a path, and how.
+pub(super) fn of_path(path: &str) -> Option<(Signal, Transport)> {
+    PATHS.iter().find(|(own, ..)| *own == path).map(|(_, signal, transport)| (*signal, *transport))
+}
+
+/// Takes a signal.
+pub(super) async fn take(
+    routes: &Routes,
+    request: Request<Incoming>,
+    signal: Signal,
+    transport: Transport,
+) -> Answer {
+    match transport {
+        Transport::Http => http(routes, request, signal).await,
+        Transport::Grpc => grpc(routes, request, signal).await,
+    }
+}
+
+async fn keep(routes: &Routes, received: Received, signal: Signal) -> Result<(), IngestError> {
+    match signal {
+        Signal::Profiles => routes.store(received, otlp::read).await,
+        Signal::Metrics => routes.keep_lag(received).await,
+    }
+}
 
 /// The status codes of gRPC that are used here.
 const INVALID_ARGUMENT: &str = "3";
@@ -23,8 +72,7 @@ const RESOURCE_EXHAUSTED: &str = "8";
 const INTERNAL: &str = "13";
 const UNAVAILABLE: &str = "14";
 
-/// Profiles over HTTP.
-pub(super) async fn http(routes: &Routes, request: Request<Incoming>) -> Answer {
+async fn http(routes: &Routes, request: Request<Incoming>, signal: Signal) -> Answer {
     let media_type = header(request.headers(), CONTENT_TYPE);
     if !media_type.starts_with("application/x-protobuf") {
         let message = "content-type: application/x-protobuf is understood";
@@ -34,15 +82,14 @@ pub(super) async fn http(routes: &Routes, request: Request<Incoming>) -> Answer 
         Ok(received) => received,
         Err(refusal) => return refused_body(&refusal),
     };
-    match routes.store(received, otlp::read).await {
+    match keep(routes, received, signal).await {
         // An empty message: nothing was rejected.
         Ok(()) => content(StatusCode::OK, "application/x-protobuf", ""),
         Err(refusal) => refused(&refusal),
     }
 }
 
-/// Profiles over gRPC.
-pub(super) async fn grpc(routes: &Routes, request: Request<Incoming>) -> Answer {
+async fn grpc(routes: &Routes, request: Request<Incoming>, signal: Signal) -> Answer {
     let mut received = match routes.body(request).await {
         Ok(received) => received,
         Err(refusal) => {
@@ -59,7 +106,7 @@ pub(super) async fn grpc(routes: &Routes, request: Request<Incoming>) -> Answer 
         Ok(message) => message,
         Err(what) => return trailers_only(INVALID_ARGUMENT, what),
     };
-    match routes.store(received, otlp::read).await {
+    match keep(routes, received, signal).await {
         Ok(()) => {
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", HeaderValue::from_static("0"));

@@ -44,6 +44,26 @@ fn add(sum: &mut i64, value: i64) {
     *sum = sum.saturating_add(value);
 }
 
+/// Gives each row with its group, its time and its stack's innermost frame: for what is kept as rows and is no profile.
+pub(super) fn each_row<P: Part>(
+    part: &P,
+    query: &Query,
+    each: &mut dyn FnMut(&Labels, i64, (&str, u32), i64),
+) -> Result<(), P::Error> {
+    let (positions, groups) = wanted(part, query, query.range);
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let dictionary = part.dictionary()?;
+    let dictionary = dictionary.as_ref();
+    part.rows(&positions, &mut |position, row| {
+        if query.range.contains(row.time_ms()) && (row.stack as usize) < dictionary.stack_count() {
+            let (function, _, line) = dictionary.place(dictionary.stack(row.stack).1);
+            each(&groups[position], row.time_ms(), (function, line), row.value);
+        }
+    })
+}
+
 /// Series, found in several parts.
 #[derive(Debug, Default)]
 pub(super) struct Spans(BTreeMap<Labels, (i64, i64)>);
