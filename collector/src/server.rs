@@ -4,6 +4,7 @@
 //! sent and asked is worked on by a pool of others. At most [`CONNECTIONS_MAX`] connections are open, further ones wait in the kernel.
 
 mod body;
+pub(crate) mod compress;
 mod connection;
 mod routes;
 

@@ -15,6 +15,8 @@ use formats::flamegraph::FIT_SCRIPT;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use crate::server::compress;
+
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -78,7 +80,7 @@ pub(crate) fn answer(path: &str, headers: &HeaderMap) -> Option<Response<Bytes>>
     let name = if path == "/" { "index.html" } else { path.strip_prefix("/assets/")? };
     let file = files().iter().find(|file| file.name == name && (path == "/") == (name == "index.html"))?;
     let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| matches(known, &file.tag));
-    let in_gzip = headers.get(header::ACCEPT_ENCODING).is_some_and(accepts_gzip);
+    let in_gzip = compress::is_accepted(headers);
     let body = match (is_known, in_gzip) {
         (true, _) => Bytes::new(),
         (false, true) => file.gzip.clone(),
@@ -133,15 +135,6 @@ fn matches(known: &HeaderValue, tag: &HeaderValue) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let (Ok(known), Ok(tag)) = (known.to_str(), tag.to_str()) else { return false };
     known.split(',').any(|one| one.trim() == "*" || opaque(one) == opaque(tag))
-}
-
-fn accepts_gzip(accepted: &HeaderValue) -> bool {
-    let accepted = accepted.to_str().unwrap_or_default();
-    accepted.split(',').any(|one| {
-        let (coding, quality) = one.split_once(';').unwrap_or((one, "q=1"));
-        let refused = quality.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
-        matches!(coding.trim(), "gzip" | "*") && !refused
-    })
 }
 
 fn media_type(name: &str) -> &'static str {

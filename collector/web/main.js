@@ -132,12 +132,18 @@ class Page {
     }));
   }
 
+  /** What stands above all stacks: what is compared has no labels there. */
+  get #group() {
+    const { group, base } = this.state;
+    return base && isLabel(group) ? "phase" : group;
+  }
+
   /** Asks for the profile of what is selected, and shows it. */
   async #loadProfile() {
     const { state } = this;
     const [selected, base] = [part(state.select) ?? this.window, part(state.base) ?? this.window];
     const question = { query: state.query, from: selected[0], until: selected[1], max_nodes: MAX_NODES };
-    const label = ["phase", "none"].includes(state.group) ? undefined : state.group;
+    const label = isLabel(this.#group) ? this.#group : undefined;
     const baseQuestion = { base_query: state.base_query || state.query, base_from: base[0], base_until: base[1] };
     const url = state.base ? address("diff", { ...question, ...baseQuestion }) : address("flamegraph", { ...question, by: label });
     const fetched = await this.profiles.fetch(url);
@@ -151,7 +157,7 @@ class Page {
   async #shape() {
     const { state, fetched } = this;
     if (!fetched) return;
-    const { generation, functions, layout, isAround } = await this.profiles.shape({ group: state.group, shape: state.shape, focus: state.focus });
+    const { generation, functions, layout, isAround } = await this.profiles.shape({ group: this.#group, shape: state.shape, focus: state.focus });
     if (generation !== fetched.generation) return;
     const nodes = layout.parent.length - 1;
     const caption = `${span(...fetched.selected)} (${duration(fetched.selected[1] - fetched.selected[0])}) · ${grouped(functions.name.length)} functions in ${grouped(nodes)} frames`;
@@ -231,7 +237,6 @@ class Page {
     const { state, work } = this;
     this.#showState();
     const has = (...keys) => keys.some((key) => changed.has(key));
-    const isLabel = (group) => !["phase", "none"].includes(group);
     const regrouped = changed.has("group") && (isLabel(state.group) || isLabel(this.lastGroup ?? "phase"));
     this.lastGroup = state.group;
     if (has("query", "from", "until")) this.refresh();
@@ -301,6 +306,11 @@ class Page {
     this.comparison.show(this.theme.dark);
   }
 
+}
+
+/** Whether stacks are grouped by a label, and not by what they hold themselves. */
+function isLabel(group) {
+  return group !== "phase" && group !== "none";
 }
 
 /** For the console of the browser. */

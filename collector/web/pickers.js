@@ -77,7 +77,9 @@ export class Pickers extends EventTarget {
   }
 
   #offerGroups() {
-    const labels = Object.keys(this.#labels).filter((label) => !isService(label) && label !== "phase");
+    // The collector compares without labels.
+    const known = this.state.base ? [] : Object.keys(this.#labels);
+    const labels = known.filter((label) => !isService(label) && label !== "phase");
     const options = [["phase", "by phase"], ["none", "no phases"], ...labels.map((label) => [label, `by ${label}`])];
     byId("group").replaceChildren(...options.map(([value, text]) => new Option(text, value, false, value === this.state.group)));
   }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use formats::decode::Limits;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 use model::label::IngestOutcome;
 use serde_json::json;
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::body::{AnswerBody, BodyError, Received, Room};
+use super::compress;
 use crate::api::{self, ApiError, Content, Parameters};
 use crate::config::Settings;
 use crate::ingest::{IngestError, pyroscope};
@@ -93,6 +94,7 @@ impl Routes {
         let (store, lag, own) = (Arc::clone(&self.store), Arc::clone(&self.lag), Arc::clone(&self.own));
         let path = request.uri().path().to_owned();
         let parameters = Parameters::new(request.uri().query().unwrap_or(""));
+        let takes_gzip = compress::is_accepted(request.headers());
         let turn = Arc::clone(&self.querying).acquire_owned().await.expect("never closed");
         let answered = spawn_blocking(move || {
             let _turn = turn;
@@ -102,11 +104,20 @@ impl Routes {
                 path => api::answer(&*store, path, &parameters),
             };
             own.queried(begun);
-            answered
+            answered.map(|Content { media_type, body }| {
+                let compressed = takes_gzip.then(|| compress::gzip(&body)).flatten();
+                (media_type, body, compressed)
+            })
         });
         let answered = answered.await;
         match answered {
-            Ok(Ok(Content { media_type, body })) => content(StatusCode::OK, media_type, body),
+            Ok(Ok((media_type, _, Some(compressed)))) => {
+                let mut answer = content(StatusCode::OK, media_type, compressed);
+                answer.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                answer.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+                answer
+            }
+            Ok(Ok((media_type, body, None))) => content(StatusCode::OK, media_type, body),
             Ok(Err(ApiError::Request(message))) => error(StatusCode::BAD_REQUEST, &message),
             Ok(Err(ApiError::NotFound)) => {
                 error(StatusCode::NOT_FOUND, "not found; docs/collector.md tells what there is")

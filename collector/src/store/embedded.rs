@@ -299,10 +299,12 @@ impl Store for EmbeddedStore {
         let (reply, answer) = sync_channel(1);
         let record = wal::framed(&batch);
         let sender = self.sender().ok_or_else(ended)?;
-        sender.try_send(Append::Batch { batch, record, reply }).map_err(|error| match error {
-            TrySendError::Full(_) => AppendError::Busy,
-            TrySendError::Disconnected(_) => ended(),
-        })?;
+        sender.try_send(Append::Batch { batch: Box::new(batch), record, reply }).map_err(
+            |error| match error {
+                TrySendError::Full(_) => AppendError::Busy,
+                TrySendError::Disconnected(_) => ended(),
+            },
+        )?;
         answer.recv().map_err(|_| ended())?
     }
 

@@ -140,6 +140,25 @@ fn filters_narrow_to_phases_and_say_so_in_the_selector() {
 }
 
 #[test]
+fn large_answers_come_compressed_to_the_page() {
+    let collector = Collector::empty();
+    let stacks: String =
+        (0..5000).map(|stack| format!("main;step_{};leaf_{stack} 1\n", stack % 10)).collect();
+    collector.push("api", collector.began, &stacks);
+    let Some(view) = View::of(&collector, &[], (1300, 800)) else { return };
+    view.settle();
+    assert_eq!(view.row("leaf_0")[1], "10.0 ms 0.02 %");
+    let asked = view.browser.run(&format!(
+        "return fetch('api/v1/flamegraph?max_nodes=100000&from={}&query=' + encodeURIComponent(loopscope.state.query))
+             .then(async (answer) => [answer.headers.get('content-encoding'), (await answer.text()).length])",
+        collector.began
+    ));
+    assert_eq!(asked[0], "gzip");
+    assert!(asked[1].as_u64().unwrap() > 50_000, "{asked}");
+    view.expect_no_complaints();
+}
+
+#[test]
 fn downloads_hold_what_is_shown() {
     let collector = Collector::with_api();
     let Some(view) = View::of_api(&collector) else { return };

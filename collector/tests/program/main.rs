@@ -6,3 +6,4 @@ mod http;
 mod otlp;
 mod pyroscope;
 mod server;
+mod upload;

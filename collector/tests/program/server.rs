@@ -32,7 +32,7 @@ impl Server {
             told.push(line);
         };
         // It may tell more than a pipe holds.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Self { child, address }
     }
 

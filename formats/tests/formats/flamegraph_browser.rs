@@ -295,6 +295,8 @@ fn show(profile: &Profile, width: u32, height: u32) -> Option<Browser> {
 fn resize(browser: &Browser, width: u32, height: u32) {
     browser.resize(width, height);
     browser.wait_until(&format!("document.querySelector('.stacks').clientWidth < {width}"));
+    // The script hears of it with the next picture.
+    browser.run("return new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))");
 }
 
 #[derive(Clone, Debug, PartialEq)]

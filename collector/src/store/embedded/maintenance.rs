@@ -91,7 +91,7 @@ impl Keeper {
         // Room is made before it is needed.
         let removed = remove_old(shared, &mut doomed);
         let flushed = flush(shared, &mut doomed);
-        let merged = flushed.is_ok().then(|| compact(shared, &mut doomed)).unwrap_or(Ok(()));
+        let merged = if flushed.is_ok() { compact(shared, &mut doomed) } else { Ok(()) };
         let aside = set_broken_aside(shared, &mut doomed);
         let swept = sweep(shared, &mut doomed);
         removed.and(flushed).and(merged).and(aside).and(swept)

@@ -21,7 +21,7 @@ const AGE_LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Append {
     /// Keep this.
-    Batch { batch: Batch, record: Vec<u8>, reply: SyncSender<Result<(), AppendError>> },
+    Batch { batch: Box<Batch>, record: Vec<u8>, reply: SyncSender<Result<(), AppendError>> },
     /// Freeze the head, whatever is in it.
     Freeze(SyncSender<io::Result<()>>),
 }
@@ -64,7 +64,7 @@ impl Writer {
             while let Some(append) = next {
                 match append {
                     Append::Batch { batch, record, reply } => {
-                        self.admit(&mut together, batch, &record, reply)
+                        self.admit(&mut together, *batch, &record, reply)
                     }
                     Append::Freeze(reply) => freeze.push(reply),
                 }

@@ -132,3 +132,54 @@ impl<'a> Input<'a> {
         std::str::from_utf8(text).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::decode::{Limits, ValueType};
+
+    fn batch() -> Batch {
+        let text = b"main;a;b 10\nmain;a;c -5\nother 1\n";
+        let decoded = formats::folded::decode(text, ValueType::new("cpu", "nanoseconds"), &Limits::default());
+        let decoded = decoded.expect("three lines");
+        let rows = decoded.samples.iter().zip(&decoded.values);
+        let rows = rows.map(|(sample, value)| (sample.stack.expect("a stack"), *value)).collect();
+        let labels = [("service", "shop"), ("phase", "timers")].into_iter().collect();
+        let series = vec![BatchSeries { labels, time_ms: -1234, rows }];
+        Batch { symbols: decoded.symbols, series }
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        let (written, read) = (batch(), decode(&encode(&batch())).expect("whole"));
+        assert_eq!(read.series[0].labels, written.series[0].labels);
+        assert_eq!(read.series[0].time_ms, written.series[0].time_ms);
+        assert_eq!(read.series[0].rows, written.series[0].rows);
+        assert!(read.symbols.strings.iter().eq(written.symbols.strings.iter()));
+        assert!(read.symbols.stacks.iter().eq(written.symbols.stacks.iter()));
+    }
+
+    #[test]
+    fn whatever_is_read_is_a_batch_or_none() {
+        let whole = encode(&batch());
+        for length in 0..whole.len() {
+            assert!(decode(&whole[..length]).is_none(), "{length}");
+        }
+        for position in 0..whole.len() {
+            for byte in 0..=255 {
+                let mut changed = whole.clone();
+                changed[position] = byte;
+                if let Some(batch) = decode(&changed) {
+                    let stacks = batch.symbols.stacks.iter().len() as u32;
+                    assert!(
+                        batch
+                            .series
+                            .iter()
+                            .flat_map(|series| &series.rows)
+                            .all(|(stack, _)| stack.0 < stacks)
+                    );
+                }
+            }
+        }
+    }
+}
