@@ -4,7 +4,6 @@
 //! buckets: finer ones add up to them exactly; of coarser ones each bucket counts at its upper end. Other kinds of points are counted.
 
 use model::histogram::{Bucket, INDEX_MAX, INDEX_MIN, SCHEMA};
-use prost::Message as _;
 
 use super::wire;
 use crate::decode::{DecodeError, Field, Limits, Message};
