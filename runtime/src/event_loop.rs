@@ -163,7 +163,8 @@ impl EventLoop {
         self.core.instruments.iteration_polls();
         let events = self.wait_for_events(wait);
         let mut more = events == EVENTS_MAX;
-        if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() {
+        if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() || self.core.inbox.has_news()
+        {
             phases::poll_callbacks(self, refused);
         }
         for _ in 1..POLL_ROUNDS {
@@ -179,8 +180,9 @@ impl EventLoop {
     /// One poll; a wait that a signal interrupts, or that ends before its time, is taken up again.
     fn wait_for_events(&self, mut wait: Wait) -> usize {
         let waits = wait != Wait::No;
+        let begin = self.core.now.get();
         let deadline = match wait {
-            Wait::Ns(ns) => Some(self.core.now.get().plus_ns(ns)),
+            Wait::Ns(ns) => Some(begin.plus_ns(ns)),
             Wait::No | Wait::Forever => None,
         };
         loop {
@@ -190,12 +192,16 @@ impl EventLoop {
                 self.core.read_clock();
             }
             let interrupted = result == Err(Errno::INTR);
+            let news = self.core.inbox.has_news();
             match deadline {
-                Some(deadline) if events == 0 && self.core.now.get() < deadline => {
+                Some(deadline) if events == 0 && !news && self.core.now.get() < deadline => {
                     wait = Wait::Ns(deadline.since_ns(self.core.now.get()));
                 }
-                None if interrupted => {}
+                None if interrupted && !news => {}
                 _ => {
+                    if waits {
+                        self.core.lingering.slept(self.core.now.get().since_ns(begin), news);
+                    }
                     if waits || events > 0 {
                         self.core.instruments.poll_ended(waits, self.core.now.get());
                     }

@@ -6,7 +6,7 @@
 //! **Threads.** The loop owns an [`Inbox`]; other threads hold [`InboxSender`]s. Completions go through a mutex that is
 //! held for a push or a swap only. A signal is a flag, so that sending it neither locks nor allocates and may be done in
 //! a signal handler; [`crate::notify`] has the flags, and the argument why nothing that was put in is left behind. Whoever
-//! raises the notification writes to the wake descriptor.
+//! raises the notification of a loop that sleeps writes to the wake descriptor; one that is awake looks by itself.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -62,6 +62,31 @@ impl Inbox {
 
     pub(crate) fn sender(&self) -> InboxSender {
         InboxSender { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Whether something was put in since the last [`Inbox::acknowledge`].
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.shared.notification.is_raised()
+    }
+
+    /// The loop is about to wait: from now on it is to be woken. Gives whether it may; otherwise there is news already.
+    #[inline]
+    pub(crate) fn begin_wait(&self) -> bool {
+        !self.shared.notification.fall_asleep()
+    }
+
+    /// The loop looks by itself from now on, before it waits.
+    #[inline]
+    pub(crate) fn end_wait(&self) {
+        self.shared.notification.wake_up();
+    }
+
+    /// The loop rests until it is run again. Who waits for its descriptor in its place learns of what it leaves.
+    pub(crate) fn rest(&self) {
+        if self.shared.notification.fall_asleep() {
+            self.shared.descriptor.wake();
+        }
     }
 
     /// Gets ready for the next notification. What was put in before this call is there to be taken after it.

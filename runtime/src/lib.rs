@@ -82,6 +82,7 @@ mod event_loop;
 mod handle;
 mod immediates;
 mod inbox;
+mod lingering;
 mod notify;
 pub mod observe;
 mod poller;

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::handle::watcher::WatcherList;
 use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
+use crate::lingering::Lingering;
 use crate::observe::LoopInstruments;
 use crate::poller::Poller;
 use crate::pool::Pool;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) microtasks: JobQueue,
 
     pub(crate) inbox: Inbox,
+    pub(crate) lingering: Lingering,
     pub(crate) signals: Signals,
     /// Completions that were taken from the inbox and not yet delivered.
     pub(crate) arrived: RefCell<VecDeque<Completion>>,
@@ -89,6 +91,7 @@ impl Core {
             ticks: JobQueue::default(),
             microtasks: JobQueue::default(),
             inbox,
+            lingering: Lingering::default(),
             signals: Signals::default(),
             arrived: RefCell::default(),
             inbox_left_over: Cell::default(),
@@ -111,6 +114,7 @@ impl Core {
             !self.running.replace(true),
             "the loop is running already: a callback cannot run its own loop"
         );
+        self.inbox.end_wait();
         Running(self)
     }
 
@@ -148,5 +152,6 @@ impl Core {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.set(false);
+        self.0.inbox.rest();
     }
 }

@@ -55,7 +55,13 @@ pub(super) fn prepare(event_loop: &EventLoop) {
 /// The kernel's poll.
 #[inline(never)]
 pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Errno> {
-    match event_loop.core.poller.wait(wait) {
+    let waits = wait != Wait::No;
+    let wait = if waits { begin_wait(event_loop, wait) } else { wait };
+    let result = event_loop.core.poller.wait(wait);
+    if waits {
+        event_loop.core.inbox.end_wait();
+    }
+    match result {
         Err(errno) if errno != Errno::INTR => {
             unreachable!("the kernel refuses to poll a descriptor that the loop owns: {errno}")
         }
@@ -63,24 +69,38 @@ pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Err
     }
 }
 
+/// Gives how long the poll may wait, after what was spent staying awake: not at all if another thread has sent something.
+#[inline(always)]
+fn begin_wait(event_loop: &EventLoop, wait: Wait) -> Wait {
+    let (inbox, lingering) = (&event_loop.core.inbox, &event_loop.core.lingering);
+    let lingered = match wait {
+        Wait::Ns(ns) => lingering.linger(inbox, ns),
+        Wait::No | Wait::Forever => lingering.linger(inbox, u64::MAX),
+    };
+    match wait {
+        _ if lingered.news || !inbox.begin_wait() => Wait::No,
+        Wait::Ns(ns) => Wait::Ns(ns.saturating_sub(lingered.ns)),
+        wait => wait,
+    }
+}
+
 /// Callbacks of the events that the poll returned. `refused` are watchers to be called as if they were ready.
 #[inline(never)]
 pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Rc<dyn Watcher>>) {
-    let wake_up = WakeUp { event_loop };
     for watcher in refused {
         watcher.ready(event_loop, Readiness { readable: true, writable: true });
     }
-    if event_loop.core.inbox_left_over.get() {
+    if event_loop.core.inbox_left_over.get() || event_loop.core.inbox.has_news() {
         event_loop.open_inbox();
     }
     for index in 0..event_loop.core.poller.event_count() {
         match event_loop.core.poller.event(index) {
-            Event::Wake => event_loop.open_inbox(),
+            // The inbox tells by itself whether there is something in it.
+            Event::Wake => {}
             Event::Ready(watcher, readiness) => watcher.ready(event_loop, readiness),
             Event::Stale => {}
         }
     }
-    std::mem::forget(wake_up);
     ended(event_loop, Phase::PollCallbacks);
 }
 
@@ -132,17 +152,4 @@ fn drained(event_loop: &EventLoop, phase: Phase, drain: impl FnOnce(&EventLoop) 
     let start = clock::monotonic();
     let jobs = drain(event_loop);
     event_loop.core.instruments.drained(phase, jobs, start, clock::monotonic());
-}
-
-/// Dropped by a panic in a callback: the kernel tells of a wake-up once only, so the loop must remember it.
-struct WakeUp<'a> {
-    event_loop: &'a EventLoop,
-}
-
-impl Drop for WakeUp<'_> {
-    fn drop(&mut self) {
-        if self.event_loop.core.poller.was_woken() {
-            self.event_loop.core.inbox_left_over.set(true);
-        }
-    }
 }
