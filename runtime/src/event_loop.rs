@@ -11,10 +11,15 @@
 //! run again.
 
 mod builder;
+mod close;
 mod core;
+mod fork;
+pub(crate) mod info;
 pub(crate) mod phases;
 
+use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,11 +28,15 @@ use model::time::Monotonic;
 use rustix::io::Errno;
 
 pub use self::builder::Builder;
+pub use self::close::Busy;
 pub(crate) use self::core::{Core, Pending};
+pub use self::info::LoopInfo;
+use self::info::add;
 use crate::error::Error;
 use crate::immediates::Immediate;
 use crate::inbox::InboxSender;
 use crate::sys::epoll::{EVENTS_MAX, Wait};
+use crate::ticks::Job;
 
 /// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
 const POLL_ROUNDS: usize = 48;
@@ -63,7 +72,27 @@ pub enum RunMode {
 /// ```
 pub struct EventLoop {
     pub(crate) core: Rc<Core>,
+    /// Whether dropping this ends the loop: that of a [`LoopHandle`] does not.
+    owns: bool,
     _one_thread: PhantomData<*const ()>,
+}
+
+/// A reference to a loop that can be kept, by callbacks and futures of the loop for instance. It does everything that the
+/// loop itself does, but end it when it is dropped.
+///
+/// Of a loop that has ended it is left empty: handles that are made with it are closed, and callbacks and requests that
+/// are asked for are dropped.
+#[derive(Clone)]
+pub struct LoopHandle {
+    event_loop: Rc<EventLoop>,
+}
+
+impl Deref for LoopHandle {
+    type Target = EventLoop;
+
+    fn deref(&self) -> &EventLoop {
+        &self.event_loop
+    }
 }
 
 impl EventLoop {
@@ -160,6 +189,7 @@ impl EventLoop {
     fn poll(&self, wait: Wait) {
         let refused = self.core.poller.apply_changes();
         let wait = if refused.is_empty() { wait } else { Wait::No };
+        add(&self.core.counts.iterations, 1);
         self.core.instruments.iteration_polls();
         let events = self.wait_for_events(wait);
         let mut more = events == EVENTS_MAX;
@@ -179,6 +209,16 @@ impl EventLoop {
 
     /// One poll; a wait that a signal interrupts, or that ends before its time, is taken up again.
     fn wait_for_events(&self, mut wait: Wait) -> usize {
+        if self.core.counts_waiting && wait != Wait::No {
+            let waiting = self.wait_for_events(Wait::No);
+            let news = self.core.inbox.has_news();
+            if waiting == 0 && news {
+                add(&self.core.counts.events_waiting, 1);
+            }
+            if waiting > 0 || news {
+                return waiting;
+            }
+        }
         let waits = wait != Wait::No;
         let begin = self.core.now.get();
         let deadline = match wait {
@@ -203,12 +243,23 @@ impl EventLoop {
                         self.core.lingering.slept(self.core.now.get().since_ns(begin), news);
                     }
                     if waits || events > 0 {
-                        self.core.instruments.poll_ended(waits, self.core.now.get());
+                        self.count_poll(waits, events as u64, begin);
                     }
                     return events;
                 }
             }
         }
+    }
+
+    /// Notes what a poll that waited, or returned something, has done.
+    fn count_poll(&self, waited: bool, events: u64, begin: Monotonic) {
+        let (counts, now) = (&self.core.counts, self.core.now.get());
+        add(&counts.events, events);
+        add(
+            if waited { &counts.idle_ns } else { &counts.events_waiting },
+            if waited { now.since_ns(begin) } else { events },
+        );
+        self.core.instruments.poll_ended(waited, now);
     }
 
     /// How long the poll may wait: until the first timer is due, and not at all while something else is to be done.
@@ -249,12 +300,13 @@ impl EventLoop {
     /// Whether something keeps the loop running.
     pub fn is_alive(&self) -> bool {
         let core = &self.core;
-        core.active_handles.get() > 0
+        let something = core.active_handles.get() > 0
             || core.active_requests.get() > 0
             || core.immediates.keep_alive()
             || core.inbox_left_over.get()
             || !core.pending.borrow().is_empty()
-            || !core.closing.is_empty()
+            || !core.closing.is_empty();
+        something && !core.has_ended()
     }
 
     /// The loop's time: a reading of `CLOCK_MONOTONIC` that is at most as old as the beginning of the current phase.
@@ -278,14 +330,20 @@ impl EventLoop {
         }
     }
 
+    /// A reference to the loop that can be kept.
+    pub fn handle(&self) -> LoopHandle {
+        let event_loop = EventLoop { core: Rc::clone(&self.core), owns: false, _one_thread: PhantomData };
+        LoopHandle { event_loop: Rc::new(event_loop) }
+    }
+
     /// Queues a callback to run before the loop does anything else: Node's `process.nextTick`.
     pub fn next_tick(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.ticks.push(Box::new(callback));
+        self.core.queue_job(&self.core.ticks, Job::Callback(Box::new(callback)));
     }
 
     /// Queues a callback to run once the tick queue is empty: Node's `queueMicrotask`.
     pub fn queue_microtask(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.microtasks.push(Box::new(callback));
+        self.core.queue_job(&self.core.microtasks, Job::Callback(Box::new(callback)));
     }
 
     /// Queues a callback for the next check phase, right after the poll: Node's `setImmediate`. One that an immediate
@@ -329,6 +387,8 @@ impl EventLoop {
         core.inbox_left_over.set(true);
         core.inbox.acknowledge();
         core.inbox.take_completions(&mut core.arrived.borrow_mut());
+        // The wake-up itself was counted as one event.
+        add(&core.counts.events, (core.arrived.borrow().len() as u64).max(1));
         loop {
             let next = core.arrived.borrow_mut().pop_front();
             let Some(completion) = next else { break };
@@ -339,9 +399,12 @@ impl EventLoop {
                     self.callback_start(),
                 );
             }
-            self.call(completion.deliver);
+            self.call(|event_loop| completion.delivery.deliver(event_loop));
         }
         core.signals.deliver(self);
+        if core.executor.take_woken(core) {
+            self.call(|_| {});
+        }
         core.inbox_left_over.set(false);
     }
 
@@ -364,6 +427,20 @@ impl AsFd for EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
-        self.core.tear_down();
+        if self.owns {
+            self.core.tear_down();
+        }
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop").field("is_alive", &self.is_alive()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.event_loop.fmt(f)
     }
 }

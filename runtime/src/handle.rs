@@ -17,6 +17,7 @@ pub(crate) mod timer;
 pub(crate) mod watcher;
 mod write_queue;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -30,6 +31,28 @@ pub(crate) type Callback<H> = Rc<RefCell<dyn FnMut(&EventLoop, &H)>>;
 /// What all handles can do.
 macro_rules! handle_methods {
     ($handle:ident) => {
+        $crate::handle::handle_methods! { $handle, which its loop knows by itself }
+
+        impl $handle {
+            /// Makes the handle known to its loop: the last step of making one.
+            fn registered(self) -> Self {
+                const ACCESS: &$crate::registry::Access = &$crate::registry::Access {
+                    state: |handle| {
+                        Some(&$crate::handle::content_of(handle, |$handle(content)| content)?.handle)
+                    },
+                    close: |handle| {
+                        if let Ok(content) = handle.downcast() {
+                            $handle(content).close();
+                        }
+                    },
+                };
+                let known: std::rc::Rc<dyn std::any::Any> = self.0.clone();
+                self.0.handle.register(std::rc::Rc::downgrade(&known), ACCESS);
+                self
+            }
+        }
+    };
+    ($handle:ident, which its loop knows by itself) => {
         impl $handle {
             /// Whether the handle will call back: a timer was started, a stream reads, a listener listens. Active handles keep
             /// the loop alive, unless they are unreferenced.
@@ -78,3 +101,8 @@ macro_rules! handle_methods {
     };
 }
 pub(crate) use handle_methods;
+
+/// What a handle of a known type refers to. The function is never called: it tells the type.
+pub(crate) fn content_of<H, T: 'static>(handle: &dyn Any, _: fn(H) -> Rc<T>) -> Option<&T> {
+    handle.downcast_ref()
+}

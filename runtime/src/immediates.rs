@@ -80,11 +80,16 @@ impl State {
 
 impl Immediates {
     pub(crate) fn push(&self, core: &Rc<Core>, callback: Callback) -> Immediate {
+        let callback = Some(callback).filter(|_| !core.has_ended());
+        let queued = callback.is_some();
         let state = Rc::new(State {
             core: Rc::downgrade(core),
-            callback: RefCell::new(Some(callback)),
+            callback: RefCell::new(callback),
             referenced: Cell::new(true),
         });
+        if !queued {
+            return Immediate(state);
+        }
         self.referenced.set(self.referenced.get() + 1);
         self.queue.borrow_mut().push_back(Rc::clone(&state));
         Immediate(state)

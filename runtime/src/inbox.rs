@@ -8,12 +8,14 @@
 //! a signal handler; [`crate::notify`] has the flags, and the argument why nothing that was put in is left behind. Whoever
 //! raises the notification of a loop that sleeps writes to the wake descriptor; one that is awake looks by itself.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::label::TaskKind;
 use model::time::Monotonic;
+use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::event_loop::EventLoop;
@@ -26,13 +28,21 @@ pub(crate) struct Completion {
     pub(crate) kind: TaskKind,
     /// When the task ended.
     pub(crate) finished: Monotonic,
-    /// What the loop does with the result; runs in the phase `poll_callbacks`.
-    pub(crate) deliver: Box<dyn FnOnce(&EventLoop) + Send>,
+    /// What brings the result.
+    pub(crate) delivery: Box<dyn Delivery>,
+}
+
+/// What arrives at the loop with a result.
+pub(crate) trait Delivery: Send {
+    /// Hands the result over. Runs in the phase `poll_callbacks`.
+    fn deliver(self: Box<Self>, event_loop: &EventLoop);
 }
 
 /// The loop's end.
 pub(crate) struct Inbox {
-    shared: Arc<Shared>,
+    /// Replaced in a forked child: the parent's pool threads, which are not there, may hold the lock for ever.
+    shared: RefCell<Arc<Shared>>,
+    wake: Arc<Wake>,
 }
 
 /// Any thread's end. Copies send to the same loop.
@@ -42,9 +52,14 @@ pub(crate) struct InboxSender {
 }
 
 struct Shared {
+    wake: Arc<Wake>,
+    completions: Mutex<Completions>,
+}
+
+/// What wakes the loop. It stays the same for as long as the loop lives.
+struct Wake {
     notification: Notification,
     descriptor: WakeDescriptor,
-    completions: Mutex<Completions>,
 }
 
 struct Completions {
@@ -56,47 +71,57 @@ struct Completions {
 impl Inbox {
     pub(crate) fn new() -> Result<Self, Error> {
         let descriptor = WakeDescriptor::new().map_err(|errno| Error::system("eventfd", errno))?;
-        let completions = Mutex::new(Completions { open: true, queue: VecDeque::new() });
-        Ok(Self { shared: Arc::new(Shared { notification: Notification::new(), descriptor, completions }) })
+        let wake = Arc::new(Wake { notification: Notification::new(), descriptor });
+        Ok(Self { shared: RefCell::new(Shared::new(&wake)), wake })
     }
 
     pub(crate) fn sender(&self) -> InboxSender {
-        InboxSender { shared: Arc::clone(&self.shared) }
+        InboxSender { shared: Arc::clone(&self.shared.borrow()) }
+    }
+
+    /// In a forked child: an inbox of its own, empty, which senders from before still notify.
+    pub(crate) fn renew(&self) -> Result<(), Errno> {
+        self.wake.descriptor.renew()?;
+        self.wake.notification.clear();
+        // What is in the old one is the parent's, and nobody here may lock it to drop it.
+        std::mem::forget(self.shared.replace(Shared::new(&self.wake)));
+        Ok(())
     }
 
     /// Whether something was put in since the last [`Inbox::acknowledge`].
     #[inline]
     pub(crate) fn has_news(&self) -> bool {
-        self.shared.notification.is_raised()
+        self.wake.notification.is_raised()
     }
 
     /// The loop is about to wait: from now on it is to be woken. Gives whether it may; otherwise there is news already.
     #[inline]
     pub(crate) fn begin_wait(&self) -> bool {
-        !self.shared.notification.fall_asleep()
+        !self.wake.notification.fall_asleep()
     }
 
     /// The loop looks by itself from now on, before it waits.
     #[inline]
     pub(crate) fn end_wait(&self) {
-        self.shared.notification.wake_up();
+        self.wake.notification.wake_up();
     }
 
     /// The loop rests until it is run again. Who waits for its descriptor in its place learns of what it leaves.
     pub(crate) fn rest(&self) {
-        if self.shared.notification.fall_asleep() {
-            self.shared.descriptor.wake();
+        if self.wake.notification.fall_asleep() {
+            self.wake.descriptor.wake();
         }
     }
 
     /// Gets ready for the next notification. What was put in before this call is there to be taken after it.
     pub(crate) fn acknowledge(&self) {
-        self.shared.notification.clear();
+        self.wake.notification.clear();
     }
 
     /// Moves the completions that have arrived to the end of `arrived`.
     pub(crate) fn take_completions(&self, arrived: &mut VecDeque<Completion>) {
-        let mut completions = self.shared.completions();
+        let shared = self.shared.borrow();
+        let mut completions = shared.completions();
         if arrived.is_empty() {
             std::mem::swap(arrived, &mut completions.queue);
         } else {
@@ -107,7 +132,8 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let mut completions = self.shared.completions();
+        let shared = self.shared.get_mut();
+        let mut completions = shared.completions();
         completions.open = false;
         let undelivered = std::mem::take(&mut completions.queue);
         // What is dropped here is the program's: it must not run under the lock.
@@ -118,7 +144,7 @@ impl Drop for Inbox {
 
 impl AsFd for Inbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared.descriptor.as_fd()
+        self.wake.descriptor.as_fd()
     }
 }
 
@@ -135,13 +161,18 @@ impl InboxSender {
 
     /// Tells the loop that something was put in.
     pub(crate) fn notify(&self) {
-        if self.shared.notification.raise() {
-            self.shared.descriptor.wake();
+        if self.shared.wake.notification.raise() {
+            self.shared.wake.descriptor.wake();
         }
     }
 }
 
 impl Shared {
+    fn new(wake: &Arc<Wake>) -> Arc<Self> {
+        let completions = Mutex::new(Completions { open: true, queue: VecDeque::new() });
+        Arc::new(Self { wake: Arc::clone(wake), completions })
+    }
+
     /// A panic cannot leave the queue half changed, so poisoning means nothing.
     fn completions(&self) -> MutexGuard<'_, Completions> {
         self.completions.lock().unwrap_or_else(PoisonError::into_inner)

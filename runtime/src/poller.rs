@@ -5,6 +5,8 @@
 //! in between costs nothing. Each registration has a token of its own: an event that was under way for a descriptor
 //! that is no longer watched, or whose number has been taken over by another, finds nobody.
 
+mod renew;
+
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;

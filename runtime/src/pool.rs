@@ -19,23 +19,30 @@ mod task;
 mod worker;
 
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use model::label::TaskKind;
 
+pub use self::dispatch::Order;
 use self::dispatch::TaskNumber;
 pub use self::size::PoolError;
 pub(crate) use self::task::Task;
 pub use self::task::TaskError;
-use self::worker::Shared;
+use self::worker::{Settings, Shared};
+use crate::sys;
+
+const DEFAULTS: Settings = Settings { threads: size::DEFAULT, order: Order::Submission, instruments: true };
 
 /// A pool of threads. Copies are the same pool.
 ///
 /// When the last copy and the last loop built with it are gone, tasks that were submitted still run, then the threads
 /// end; nobody waits for that. To wait, call [`Pool::shut_down`].
 ///
-/// A forked child has none of its parent's threads: it must not use its parent's pools.
+/// A forked child has none of its parent's threads. There each pool begins anew, empty, with the first task that the child
+/// submits; what waited or ran when it was forked is its parent's business alone.
 ///
 /// ```
 /// use loopscope_runtime::{EventLoop, RunMode, TaskKind, pool::Pool};
@@ -53,14 +60,25 @@ pub struct Pool {
 
 /// Dropped with the last copy of a [`Pool`], while workers still hold what is shared.
 struct Owner {
+    first: Generation,
+}
+
+/// A pool's state in one process. A forked child finds its parent's, whose threads it does not have and whose locks may be
+/// held by them for ever, and makes another.
+struct Generation {
+    forks: usize,
     shared: Arc<Shared>,
+    next: OnceLock<Box<Generation>>,
+    /// What the next one begins with, readable without a lock.
+    threads: AtomicUsize,
+    fair: AtomicBool,
+    instruments: bool,
 }
 
 /// Options of a new pool.
 #[derive(Clone, Debug)]
 pub struct PoolBuilder {
-    threads: usize,
-    instruments: bool,
+    settings: Settings,
 }
 
 /// A task that was submitted.
@@ -69,6 +87,40 @@ pub(crate) struct Ticket {
     kind: TaskKind,
     /// `None` of one that was refused.
     number: Option<TaskNumber>,
+    forks: usize,
+}
+
+impl Generation {
+    fn new(settings: Settings, forks: usize) -> Self {
+        Self {
+            forks,
+            shared: Arc::new(Shared::new(settings)),
+            next: OnceLock::new(),
+            threads: AtomicUsize::new(settings.threads),
+            fair: AtomicBool::new(settings.order == Order::Fair),
+            instruments: settings.instruments,
+        }
+    }
+
+    /// What a child makes of it.
+    fn anew(&self, forks: usize) -> Self {
+        let order = if self.fair.load(Relaxed) { Order::Fair } else { Order::Submission };
+        let threads = self.threads.load(Relaxed);
+        Self::new(Settings { threads, order, instruments: self.instruments }, forks)
+    }
+}
+
+impl Owner {
+    /// The generation of this process.
+    #[inline]
+    fn generation(&self) -> &Generation {
+        let forks = sys::fork::forks();
+        let mut generation = &self.first;
+        while generation.forks != forks {
+            generation = generation.next.get_or_init(|| Box::new(generation.anew(forks)));
+        }
+        generation
+    }
 }
 
 impl Pool {
@@ -77,21 +129,60 @@ impl Pool {
     /// most 1024, and 1 where it is no number.
     pub fn shared() -> &'static Pool {
         static SHARED: OnceLock<Pool> = OnceLock::new();
-        SHARED.get_or_init(|| Pool::with(size::from_environment(), true))
+        SHARED.get_or_init(|| Pool::with(Settings { threads: size::from_environment(), ..DEFAULTS }))
     }
 
     /// A pool with options.
     pub fn builder() -> PoolBuilder {
-        PoolBuilder { threads: size::DEFAULT, instruments: true }
+        PoolBuilder { settings: DEFAULTS }
     }
 
-    fn with(threads: usize, instruments: bool) -> Self {
-        Self { owner: Arc::new(Owner { shared: Arc::new(Shared::new(threads, instruments)) }) }
+    fn with(settings: Settings) -> Self {
+        sys::fork::count_forks();
+        Self { owner: Arc::new(Owner { first: Generation::new(settings, sys::fork::forks()) }) }
+    }
+
+    fn shared_state(&self) -> &Arc<Shared> {
+        &self.owner.generation().shared
     }
 
     /// The most threads that the pool starts.
     pub fn threads(&self) -> usize {
-        self.owner.shared.size()
+        self.shared_state().settings().threads
+    }
+
+    /// Changes the most threads that the pool starts, from 1 to 1024, while it runs. A pool that grows starts threads as
+    /// they are needed. One that shrinks lets those go that have nothing to do, and others when they have ended their task.
+    ///
+    /// # Errors
+    /// [`PoolError::ThreadCount`] of a number of threads that no pool has; nothing changes.
+    ///
+    /// ```
+    /// use loopscope_runtime::pool::Pool;
+    ///
+    /// let pool = Pool::builder().threads(2).build()?;
+    /// pool.set_threads(8)?;
+    /// assert_eq!(pool.threads(), 8);
+    /// # Ok::<(), loopscope_runtime::pool::PoolError>(())
+    /// ```
+    pub fn set_threads(&self, threads: usize) -> Result<(), PoolError> {
+        let threads = size::check(threads)?;
+        let generation = self.owner.generation();
+        generation.threads.store(threads, Relaxed);
+        worker::change(&generation.shared, |settings| settings.threads = threads);
+        Ok(())
+    }
+
+    /// In which order tasks start.
+    pub fn order(&self) -> Order {
+        self.shared_state().settings().order
+    }
+
+    /// Changes the order in which tasks start, those too that wait already.
+    pub fn set_order(&self, order: Order) {
+        let generation = self.owner.generation();
+        generation.fair.store(order == Order::Fair, Relaxed);
+        worker::change(&generation.shared, |settings| settings.order = order);
     }
 
     /// Runs what was submitted, takes nothing more, and waits until all threads have ended. What is submitted later
@@ -99,20 +190,34 @@ impl Pool {
     ///
     /// Called on a thread of the pool itself, it does not wait for that one.
     pub fn shut_down(&self) {
-        self.owner.shared.close();
-        self.owner.shared.join();
+        self.shared_state().close();
+        self.shared_state().join();
     }
 
     /// Submits a task. If it cannot run, it ends with the reason.
     pub(crate) fn submit(&self, kind: TaskKind, task: Box<dyn Task>) -> Ticket {
-        let number = worker::submit(&self.owner.shared, kind, task);
-        Ticket { pool: self.clone(), kind, number }
+        let generation = self.owner.generation();
+        let number = worker::submit(&generation.shared, kind, task);
+        Ticket { pool: self.clone(), kind, number, forks: generation.forks }
+    }
+
+    /// What stands for a task that was not submitted.
+    pub(crate) fn refused(&self, kind: TaskKind) -> Ticket {
+        Ticket { pool: self.clone(), kind, number: None, forks: 0 }
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.close();
+        let forks = sys::fork::forks();
+        let mut generation = Some(&self.first);
+        while let Some(this) = generation {
+            // Those of other processes are not to be touched.
+            if this.forks == forks {
+                this.shared.close();
+            }
+            generation = this.next.get().map(|next| &**next);
+        }
     }
 }
 
@@ -125,13 +230,19 @@ impl fmt::Debug for Pool {
 impl PoolBuilder {
     /// The most threads that the pool starts, from 1 to 1024; 4 unless told otherwise.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+        self.settings.threads = threads;
+        self
+    }
+
+    /// In which order tasks start; that of their submission unless told otherwise.
+    pub fn order(mut self, order: Order) -> Self {
+        self.settings.order = order;
         self
     }
 
     /// Whether the pool measures itself; it does unless told otherwise.
     pub fn instruments(mut self, on: bool) -> Self {
-        self.instruments = on;
+        self.settings.instruments = on;
         self
     }
 
@@ -140,14 +251,18 @@ impl PoolBuilder {
     /// # Errors
     /// [`PoolError::ThreadCount`] of a number of threads that no pool has.
     pub fn build(self) -> Result<Pool, PoolError> {
-        size::check(self.threads).map(|threads| Pool::with(threads, self.instruments))
+        size::check(self.settings.threads)?;
+        Ok(Pool::with(self.settings))
     }
 }
 
 impl Ticket {
     /// Takes the task back if it has not started; it then ends with [`TaskError::Cancelled`]. Tells whether it did.
     pub(crate) fn cancel(&self) -> bool {
-        self.number.is_some_and(|number| self.pool.owner.shared.cancel(self.kind, number))
+        let generation = self.pool.owner.generation();
+        // In a forked child the number may be that of another task.
+        let number = self.number.filter(|_| self.forks == generation.forks);
+        number.is_some_and(|number| generation.shared.cancel(self.kind, number))
     }
 }
 

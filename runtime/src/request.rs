@@ -6,11 +6,12 @@
 
 pub mod dns;
 pub mod fs;
+pub(crate) mod future;
+pub mod random;
 pub(crate) mod work;
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -40,37 +41,48 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// Values that wait with the loop.
+/// Values that wait with the loop. Places are used again, so parking allocates nothing but the value's own memory.
 #[derive(Default)]
 pub(crate) struct Parking {
-    parked: RefCell<HashMap<u64, Box<dyn Any>>>,
-    next_key: Cell<u64>,
+    places: RefCell<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    parked: Vec<Option<Box<dyn Any>>>,
+    free: Vec<usize>,
 }
 
 /// A claim on a value that is parked with a loop. Any thread may hold it.
 pub(crate) struct Parked<T> {
-    key: u64,
+    place: usize,
     _value: PhantomData<fn() -> T>,
 }
 
 impl Parking {
     /// Keeps a value until it is claimed.
     pub(crate) fn park<T: 'static>(&self, value: T) -> Parked<T> {
-        let key = self.next_key.get();
-        self.next_key.set(key + 1);
-        self.parked.borrow_mut().insert(key, Box::new(value));
-        Parked { key, _value: PhantomData }
+        let value: Option<Box<dyn Any>> = Some(Box::new(value));
+        let Places { parked, free } = &mut *self.places.borrow_mut();
+        let place = free.pop().unwrap_or(parked.len());
+        match parked.get_mut(place) {
+            Some(vacant) => *vacant = value,
+            None => parked.push(value),
+        }
+        Parked { place, _value: PhantomData }
     }
 
     /// Gives back a value that was parked here.
     pub(crate) fn unpark<T: 'static>(&self, claim: Parked<T>) -> T {
-        let value = self.parked.borrow_mut().remove(&claim.key);
+        let Places { parked, free } = &mut *self.places.borrow_mut();
+        let value = parked.get_mut(claim.place).and_then(Option::take);
+        free.push(claim.place);
         let value = value.and_then(|value| value.downcast().ok());
         *value.expect("a claim is made by parking with its own loop, and used up by taking the value back")
     }
 
-    /// Drops all values.
+    /// Drops all values: what claims them does not come back.
     pub(crate) fn clear(&self) {
-        drop(self.parked.take());
+        drop(self.places.take());
     }
 }

@@ -6,6 +6,8 @@
 
 pub(crate) mod dns;
 pub(crate) mod epoll;
+pub(crate) mod fork;
 pub(crate) mod fs;
+pub(crate) mod random;
 pub(crate) mod socket;
 pub(crate) mod wake;

@@ -5,10 +5,18 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use crate::event_loop::EventLoop;
+use crate::future::Task;
 
-type Job = Box<dyn FnOnce(&EventLoop)>;
+/// What a queue runs once.
+pub(crate) enum Job {
+    /// A callback.
+    Callback(Box<dyn FnOnce(&EventLoop)>),
+    /// A task that was woken.
+    Task(Rc<Task>),
+}
 
 /// A queue of jobs that each run once.
 #[derive(Default)]
@@ -32,7 +40,10 @@ impl JobQueue {
         loop {
             let next = self.jobs.borrow_mut().pop_front();
             let Some(job) = next else { return ran };
-            job(event_loop);
+            match job {
+                Job::Callback(callback) => callback(event_loop),
+                Job::Task(task) => task.run(),
+            }
             ran += 1;
         }
     }

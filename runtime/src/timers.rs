@@ -126,6 +126,24 @@ impl Timers {
         on_close
     }
 
+    /// How many there are that are not closed.
+    pub(crate) fn len(&self) -> usize {
+        self.slab.borrow().not_closed() as usize
+    }
+
+    /// All that are not closed, each with how many handles were made since: of all `made` ones.
+    pub(crate) fn all(&self, core: &Rc<Core>, made: u64) -> Vec<(u64, Timer)> {
+        let mut slab = self.slab.borrow_mut();
+        let mut found = Vec::with_capacity(slab.not_closed() as usize);
+        for slot in 0..slab.slots() {
+            if let Some(number) = slab.get_mut(slot).refer_unless_closed() {
+                let age = (made as u32).wrapping_sub(number);
+                found.push((age.into(), Timer::of(TimerReference { core: Rc::clone(core), slot })));
+            }
+        }
+        found
+    }
+
     /// Drops all callbacks without calling back.
     pub(crate) fn clear(&self) {
         self.next_due.set(NEVER);
@@ -186,7 +204,9 @@ impl TimerReference {
     pub(crate) fn new(event_loop: &EventLoop) -> Self {
         let core = Rc::clone(&event_loop.core);
         core.instruments.handles_changed(HandleType::Timer, 1);
-        let slot = core.timers.slab.borrow_mut().claim();
+        // It orders handles by age, for which a part of it does as long as none has seen four billions after it.
+        let number = core.registry.next_number() as u32;
+        let slot = core.timers.slab.borrow_mut().claim(number);
         Self { core, slot }
     }
 
@@ -236,11 +256,11 @@ impl TimerReference {
     }
 
     pub(crate) fn repeat_ns(&self) -> u64 {
-        self.core.timers.slab.borrow().get(self.slot).repeat_ns()
+        self.core.timers.slab.borrow().repeat_ns(self.slot)
     }
 
     pub(crate) fn set_repeat_ns(&self, repeat_ns: u64) {
-        self.core.timers.slab.borrow_mut().get_mut(self.slot).set_repeat_ns(repeat_ns);
+        self.core.timers.slab.borrow_mut().set_repeat_ns(self.slot, repeat_ns);
     }
 
     /// Gives the timer its callback.
@@ -275,7 +295,7 @@ impl TimerReference {
     pub(crate) fn begin_close(&self, callback: Option<CloseCallback>) -> bool {
         let open = !self.is_closing();
         if open {
-            self.core.timers.slab.borrow_mut().get_mut(self.slot).begin_close(callback);
+            self.core.timers.slab.borrow_mut().begin_close(self.slot, callback);
         }
         open
     }

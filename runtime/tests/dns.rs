@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use loopscope_runtime::dns::{self, DnsError, DnsErrorCause, Family};
+use loopscope_runtime::dns::{self, DnsError, DnsErrorCause, Family, NameOptions, Names};
 use loopscope_runtime::pool::{Pool, TaskError};
 use loopscope_runtime::{EventLoop, RunMode, TaskKind};
 use support::{Gate, wait_until};
@@ -80,4 +80,38 @@ fn a_look_up_that_waits_can_be_cancelled() {
     assert_eq!(request.cancel(), Ok(()));
     gate.open();
     event_loop.run(RunMode::Default);
+}
+
+fn names_of(address: &str, options: NameOptions) -> Result<Names, DnsError> {
+    let event_loop = EventLoop::new().unwrap();
+    let result = Rc::new(RefCell::new(None));
+    let filled = Rc::clone(&result);
+    dns::getnameinfo(&event_loop, address.parse().unwrap(), options, move |_, names| {
+        *filled.borrow_mut() = Some(names);
+    });
+    event_loop.run(RunMode::Default);
+    result.take().expect("called back")
+}
+
+#[test]
+fn this_host_has_a_name() {
+    let names =
+        names_of("127.0.0.1:0", NameOptions { name_required: true, ..NameOptions::default() }).unwrap();
+    assert_eq!(names.host, "localhost");
+}
+
+#[test]
+fn names_are_told_in_digits_if_that_is_asked_for() {
+    let digits = NameOptions { numeric_host: true, numeric_service: true, ..NameOptions::default() };
+    let names = |host: &str, service: &str| Names { host: host.to_owned(), service: service.to_owned() };
+    assert_eq!(names_of("192.0.2.7:443", digits), Ok(names("192.0.2.7", "443")));
+    assert_eq!(names_of("[2001:db8::7]:8080", digits), Ok(names("2001:db8::7", "8080")));
+}
+
+#[test]
+fn an_address_without_a_name_is_an_error_only_if_a_name_is_required() {
+    let required = NameOptions { numeric_host: true, name_required: true, ..NameOptions::default() };
+    let error = names_of("192.0.2.7:1", required).unwrap_err();
+    assert_eq!(error.host(), "192.0.2.7:1");
+    assert!(matches!(error.cause(), DnsErrorCause::Resolver { code: libc::EAI_NONAME, .. }), "{error}");
 }

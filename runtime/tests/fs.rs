@@ -1,61 +1,18 @@
 //! File-system operations on the thread pool.
 
+mod files;
 mod support;
 
-use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
-use loopscope_runtime::fs::{self, File, FsError, FsErrorCause, Operation};
+use files::{Scratch, result_of};
+use loopscope_runtime::fs::{self, File, FsErrorCause, Operation};
 use loopscope_runtime::pool::{Pool, TaskError};
-use loopscope_runtime::{EventLoop, PoolRequest, RunMode, TaskKind};
+use loopscope_runtime::{EventLoop, TaskKind};
 use support::{Gate, wait_until};
-
-/// A directory that is removed when dropped.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("loopscope-fs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
-    }
-}
-
-/// Starts a request and runs the loop until it has called back.
-fn result_of<T: 'static>(
-    event_loop: &EventLoop,
-    start: impl FnOnce(Box<dyn FnOnce(&EventLoop, Result<T, FsError>)>) -> PoolRequest,
-) -> Result<T, FsError> {
-    let result = Rc::new(RefCell::new(None));
-    let filled = Rc::clone(&result);
-    start(Box::new(move |_, outcome| *filled.borrow_mut() = Some(outcome)));
-    assert!(result.borrow().is_none(), "never before the loop runs");
-    event_loop.run(RunMode::Default);
-    result.take().expect("called back")
-}
 
 fn opened(event_loop: &EventLoop, path: &Path, options: &OpenOptions) -> File {
     result_of(event_loop, |callback| fs::open(event_loop, path, options, callback)).unwrap()
@@ -68,7 +25,7 @@ fn a_file_is_opened_written_synced_read_and_closed() {
     let file = opened(&event_loop, &path, OpenOptions::new().read(true).write(true).create(true));
     assert_eq!(file.path(), path);
     let write = |bytes: &str, at| {
-        result_of(&event_loop, |callback| file.write(&event_loop, bytes.into(), at, callback)).unwrap()
+        result_of(&event_loop, |callback| file.write(&event_loop, bytes.to_owned(), at, callback)).unwrap()
     };
     assert_eq!(write("one ", None), 4);
     assert_eq!(write("two", None), 3, "goes on where the last one stopped");

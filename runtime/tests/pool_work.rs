@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use loopscope_runtime::pool::{Pool, PoolError, TaskError};
+use loopscope_runtime::pool::{Order, Pool, PoolError, TaskError};
 use loopscope_runtime::{AlreadyStarted, EventLoop, RunMode, TaskKind};
 use support::{Gate, in_child, wait_until};
 
@@ -455,4 +455,91 @@ mod sys {
         set(libc::rlimit { rlim_cur: 0, ..before });
         Restore(before)
     }
+}
+
+#[test]
+fn a_pool_that_grows_while_it_runs_starts_what_waited() {
+    let pool = pool(1);
+    let event_loop = loop_on(&pool);
+    let gate = Gate::default();
+    for _ in 0..3 {
+        let of_work = gate.clone();
+        event_loop.queue_work(TaskKind::Work, move || of_work.pass(), |_, result| result.unwrap());
+    }
+    wait_until("the only thread is busy", || gate.waiting() == 1);
+    pool.set_threads(3).unwrap();
+    wait_until("three run", || gate.waiting() == 3);
+    gate.open();
+    event_loop.run(RunMode::Default);
+    assert_eq!(pool.threads(), 3);
+    assert_eq!(pool.set_threads(0), Err(PoolError::ThreadCount { requested: 0 }));
+    assert_eq!(pool.set_threads(1025), Err(PoolError::ThreadCount { requested: 1025 }));
+    assert_eq!(pool.threads(), 3, "as it was");
+}
+
+#[test]
+fn a_pool_that_shrinks_while_it_runs_ends_threads_and_runs_everything() {
+    let pool = pool(4);
+    let event_loop = loop_on(&pool);
+    let (ran, note) = shared();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let gate = Gate::default();
+    for _ in 0..4 {
+        let of_work = gate.clone();
+        event_loop.queue_work(TaskKind::Work, move || of_work.pass(), |_, result| result.unwrap());
+    }
+    wait_until("all are busy", || gate.waiting() == 4);
+    pool.set_threads(1).unwrap();
+    for number in 0..50 {
+        let (running, most, note) = (Arc::clone(&running), Arc::clone(&most), note.clone());
+        let work = move || {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::yield_now();
+            running.fetch_sub(1, Ordering::SeqCst);
+            number
+        };
+        event_loop.queue_work(TaskKind::Work, work, move |_, result| note(result.unwrap()));
+    }
+    gate.open();
+    event_loop.run(RunMode::Default);
+    assert_eq!(*ran.borrow(), (0..50).collect::<Vec<_>>());
+    assert_eq!(most.load(Ordering::SeqCst), 1, "one thread is left");
+}
+
+#[test]
+fn in_a_fair_pool_work_does_not_starve_files() {
+    let pool = Pool::builder().threads(2).order(Order::Fair).build().unwrap();
+    assert_eq!(pool.order(), Order::Fair);
+    let event_loop = loop_on(&pool);
+    let gate = Gate::default();
+    for _ in 0..10 {
+        let of_work = gate.clone();
+        event_loop.queue_work(TaskKind::Crypto, move || of_work.pass(), |_, result| result.unwrap());
+    }
+    let opened = gate.clone();
+    // It calls back while all the work still waits at the gate, or the test would hang.
+    loopscope_runtime::fs::stat(&event_loop, "/", move |_, found| {
+        found.unwrap();
+        opened.open();
+    });
+    event_loop.run(RunMode::Default);
+    pool.set_order(Order::Submission);
+    assert_eq!(pool.order(), Order::Submission);
+}
+
+#[test]
+fn a_task_that_never_ends_does_not_hold_up_the_end_of_its_loop() {
+    let pool = pool(1);
+    let event_loop = loop_on(&pool);
+    let gate = Gate::default();
+    let of_work = gate.clone();
+    event_loop.queue_work(TaskKind::Work, move || of_work.pass(), |_, _| unreachable!("its loop is gone"));
+    wait_until("it runs", || gate.waiting() == 1);
+    assert!(event_loop.run(RunMode::NoWait), "alive for the task");
+    drop(event_loop);
+    drop(pool);
+    // And its thread goes on until it is let.
+    assert_eq!(gate.waiting(), 1);
+    gate.open();
+    wait_until("it has ended", || gate.waiting() == 0);
 }

@@ -242,3 +242,12 @@ fn a_callback_may_replace_itself() {
     event_loop.run(RunMode::Default);
     log.expect("first second");
 }
+
+#[test]
+fn a_timer_that_outlives_its_loop_can_be_stopped() {
+    let event_loop = EventLoop::new().unwrap();
+    let timers = [1, 2, 3].map(|ms| after(&event_loop, ms * MS, |_| unreachable!()));
+    drop(event_loop);
+    timers.iter().for_each(Timer::stop);
+    assert!(timers.iter().all(|timer| !timer.is_active() && timer.is_closing()));
+}

@@ -22,11 +22,12 @@ pub struct Builder {
     name: String,
     instruments: bool,
     pool: Option<Pool>,
+    counts_waiting: bool,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { name: String::new(), instruments: true, pool: None }
+        Self { name: String::new(), instruments: true, pool: None, counts_waiting: false }
     }
 }
 
@@ -41,6 +42,14 @@ impl Builder {
     /// Whether the loop measures itself; it does unless told otherwise.
     pub fn instruments(mut self, on: bool) -> Self {
         self.instruments = on;
+        self
+    }
+
+    /// Whether the loop counts the events that have arrived before it comes to its poll, as
+    /// [`LoopInfo::events_waiting`](super::LoopInfo::events_waiting). It does not unless told otherwise, for it costs one
+    /// more system call in each iteration that waits.
+    pub fn count_waiting_events(mut self, on: bool) -> Self {
+        self.counts_waiting = on;
         self
     }
 
@@ -59,6 +68,8 @@ impl Builder {
             true => LoopInstruments::new(publish::loop_scope(&self.name)),
             false => LoopInstruments::off(),
         };
-        Ok(EventLoop { core: Rc::new(Core::new(instruments, self.pool)?), _one_thread: PhantomData })
+        let core = Rc::new(Core::new(instruments, self.pool, self.counts_waiting)?);
+        core.executor.announce(&core);
+        Ok(EventLoop { core, owns: true, _one_thread: PhantomData })
     }
 }

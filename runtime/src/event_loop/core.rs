@@ -7,8 +7,10 @@ use std::rc::Rc;
 use model::time::Monotonic;
 
 use super::EventLoop;
+use super::info::Counts;
 use crate::closing::Closing;
 use crate::error::Error;
+use crate::future::Executor;
 use crate::handle::watcher::WatcherList;
 use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
@@ -16,9 +18,10 @@ use crate::lingering::Lingering;
 use crate::observe::LoopInstruments;
 use crate::poller::Poller;
 use crate::pool::Pool;
+use crate::registry::Registry;
 use crate::request::Parking;
 use crate::signals::Signals;
-use crate::ticks::JobQueue;
+use crate::ticks::{Job, JobQueue};
 use crate::timers::Timers;
 use telemetry::clock;
 
@@ -36,9 +39,15 @@ pub(crate) struct Core {
     pub(crate) callbacks_in_phase: Cell<u64>,
     pub(crate) instruments: LoopInstruments,
 
+    /// Handles that are not closed.
+    pub(crate) registry: Registry,
     /// Handles that are active and referenced.
     pub(crate) active_handles: Cell<usize>,
     pub(crate) active_requests: Cell<usize>,
+
+    pub(crate) counts: Counts,
+    /// Whether events that wait already are counted before a poll that may wait.
+    pub(crate) counts_waiting: bool,
 
     pub(crate) timers: Timers,
     pub(crate) pending: RefCell<VecDeque<Rc<dyn Pending>>>,
@@ -50,6 +59,7 @@ pub(crate) struct Core {
     pub(crate) closing: Closing,
     pub(crate) ticks: JobQueue,
     pub(crate) microtasks: JobQueue,
+    pub(crate) executor: Executor,
 
     pub(crate) inbox: Inbox,
     pub(crate) lingering: Lingering,
@@ -69,7 +79,11 @@ pub(crate) struct Core {
 pub(super) struct Running<'a>(&'a Core);
 
 impl Core {
-    pub(super) fn new(instruments: LoopInstruments, pool: Option<Pool>) -> Result<Self, Error> {
+    pub(super) fn new(
+        instruments: LoopInstruments,
+        pool: Option<Pool>,
+        counts_waiting: bool,
+    ) -> Result<Self, Error> {
         let inbox = Inbox::new()?;
         Ok(Self {
             now: Cell::new(clock::monotonic()),
@@ -78,8 +92,11 @@ impl Core {
             ended: Cell::default(),
             callbacks_in_phase: Cell::default(),
             instruments,
+            registry: Registry::default(),
             active_handles: Cell::default(),
             active_requests: Cell::default(),
+            counts: Counts::default(),
+            counts_waiting,
             timers: Timers::default(),
             pending: RefCell::default(),
             idle: WatcherList::default(),
@@ -90,6 +107,7 @@ impl Core {
             closing: Closing::default(),
             ticks: JobQueue::default(),
             microtasks: JobQueue::default(),
+            executor: Executor::new(inbox.sender()),
             inbox,
             lingering: Lingering::default(),
             signals: Signals::default(),
@@ -123,6 +141,13 @@ impl Core {
         self.ended.get()
     }
 
+    /// Queues a job, unless the loop has ended: nobody would run or drop it.
+    pub(crate) fn queue_job(&self, queue: &JobQueue, job: Job) {
+        if !self.has_ended() {
+            queue.push(job);
+        }
+    }
+
     /// Puts off a callback to the phase `pending`.
     pub(crate) fn put_off(&self, pending: Rc<dyn Pending>) {
         self.pending.borrow_mut().push_back(pending);
@@ -142,6 +167,7 @@ impl Core {
         self.signals.clear();
         self.immediates.clear();
         self.closing.clear();
+        self.executor.clear();
         self.ticks.clear();
         self.microtasks.clear();
         drop(self.arrived.take());

@@ -95,8 +95,8 @@ pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Rc<dyn Watcher
     }
     for index in 0..event_loop.core.poller.event_count() {
         match event_loop.core.poller.event(index) {
-            // The inbox tells by itself whether there is something in it.
-            Event::Wake => {}
+            // The inbox tells by itself whether there is something in it, and what that counts for.
+            Event::Wake => event_loop.core.counts.events.update(|events| events.wrapping_sub(1)),
             Event::Ready(watcher, readiness) => watcher.ready(event_loop, readiness),
             Event::Stale => {}
         }

@@ -60,7 +60,7 @@ impl Async {
         });
         event_loop.core.signals.occupy(place, Rc::clone(&state));
         state.handle.set_active(true);
-        Self(state)
+        Self(state).registered()
     }
 
     /// The end that another thread takes.

@@ -1,13 +1,15 @@
 //! What all handles have in common: whether they are active, referenced, open.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use model::label::HandleType;
 
 use crate::closing::CloseCallback;
 use crate::error::Error;
 use crate::event_loop::{Core, EventLoop};
+use crate::registry::{Access, Place};
 
 /// The common part of a handle.
 pub(crate) struct HandleState {
@@ -16,6 +18,8 @@ pub(crate) struct HandleState {
     active: Cell<bool>,
     referenced: Cell<bool>,
     life: Cell<Life>,
+    /// `None` before it is registered, and once it is closed.
+    place: Cell<Option<Place>>,
     on_close: RefCell<Option<CloseCallback>>,
 }
 
@@ -35,8 +39,18 @@ impl HandleState {
             active: Cell::new(false),
             referenced: Cell::new(true),
             life: Cell::new(Life::Open),
+            place: Cell::default(),
             on_close: RefCell::default(),
         }
+    }
+
+    /// Makes the handle known to its loop.
+    pub(crate) fn register(&self, handle: Weak<dyn Any>, access: &'static Access) {
+        self.place.set(Some(self.core.registry.insert(handle, access)));
+    }
+
+    pub(crate) fn handle_type(&self) -> HandleType {
+        self.handle_type
     }
 
     pub(crate) fn core(&self) -> &Rc<Core> {
@@ -97,6 +111,11 @@ impl HandleState {
     fn closed(&self) {
         if self.life.replace(Life::Closed) != Life::Closed {
             self.core.instruments.handles_changed(self.handle_type, -1);
+            let place = self.place.take();
+            debug_assert!(place.is_some(), "a handle's constructor ends with `registered`");
+            if let Some(place) = place {
+                self.core.registry.remove(place);
+            }
         }
     }
 }

@@ -41,7 +41,7 @@ impl TcpStream {
     }
 
     pub(super) fn from_socket(event_loop: &EventLoop, socket: OwnedFd) -> Self {
-        Self(StreamState::new(event_loop, HandleType::Tcp, socket))
+        Self(StreamState::new(event_loop, HandleType::Tcp, socket)).registered()
     }
 
     /// Reads from now on, whenever there is something, until the end, an error, or [`TcpStream::read_stop`]. A stream that

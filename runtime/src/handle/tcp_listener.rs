@@ -77,13 +77,14 @@ impl TcpListener {
         let socket = socket::tcp(address).map_err(|errno| Error::system("socket", errno))?;
         socket::reuse_address(&socket).map_err(|errno| Error::system("setsockopt", errno))?;
         socket::bind(&socket, address).map_err(|errno| Error::system("bind", errno))?;
-        Ok(Self(Rc::new(ListenerState {
+        let listener = Self(Rc::new(ListenerState {
             handle: HandleState::new(event_loop, HandleType::Tcp),
             socket: RefCell::new(Some(Rc::new(socket))),
             registration: Registration::default(),
             callback: RefCell::default(),
             pause: OnceCell::new(),
-        })))
+        }));
+        Ok(listener.registered())
     }
 
     /// Calls back for every connection from now on. `backlog` connections may wait in the kernel.

@@ -36,7 +36,7 @@ struct TimerState {
     handle: TimerReference,
 }
 
-handle_methods!(Timer);
+handle_methods!(Timer, which its loop knows by itself);
 
 impl Timer {
     /// A timer that was not started yet.

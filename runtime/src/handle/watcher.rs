@@ -87,6 +87,7 @@ macro_rules! watchers {
                     callback: RefCell::default(),
                     key: Cell::default(),
                 }))
+                .registered()
             }
 
             /// Calls back in every iteration from now on; if this is the handle's own phase, from the next one on. Of several

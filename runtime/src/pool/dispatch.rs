@@ -1,7 +1,12 @@
 //! Who runs what next: every decision of the pool, without a thread, a lock or a clock in it.
 //!
 //! **Order.** Tasks start in the order in which they were submitted, but for slow I/O (name look-ups), which may hold at
-//! most half of the threads, as in libuv: beyond that it waits and others pass it.
+//! most half of the threads, as in libuv: beyond that it waits and others pass it. In the *fair* order the kinds take turns
+//! instead, so that a thousand compressions in the queue delay a file operation by one of them at most; and all that are
+//! not file operations leave one thread free for those, if there is more than one.
+//!
+//! **Size.** It may change at any time. A larger pool starts workers as they are needed, a smaller one ends those that
+//! have nothing to do at once, and others as soon as they have ended their task.
 //!
 //! **Wake-ups.** A worker is *searching* from when it is called, or has ended a task, until it takes a task or goes to
 //! sleep. As long as there are workers to be called, no fewer are searching than tasks could start. Only a submission can
@@ -20,15 +25,32 @@ use model::time::Monotonic;
 /// The longest that a worker stays awake with nothing to do.
 pub(super) const LINGER_NS: u64 = 50_000;
 
+const KINDS: usize = TaskKind::ALL.len();
+
+/// In which order tasks start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// That in which they were submitted, as in libuv.
+    #[default]
+    Submission,
+    /// The kinds take turns, and one thread, if there are several, is for file operations alone.
+    Fair,
+}
+
 /// A task's number, in the order of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaskNumber(u64);
 
 /// The state of a pool of `W`s that run `T`s.
 pub(super) struct Dispatch<T, W> {
-    fast: Lane<T>,
-    slow: Lane<T>,
+    /// What waits, by the position of its kind.
+    lanes: [Lane<T>; KINDS],
+    order: Order,
+    /// The kind whose turn it is, in the fair order.
+    turn: usize,
     slow_running: usize,
+    /// Tasks that are not file operations.
+    others_running: usize,
     next_number: u64,
     size: usize,
     may_linger: bool,
@@ -79,11 +101,13 @@ pub(super) enum From {
 
 impl<T, W: Clone + PartialEq> Dispatch<T, W> {
     /// A pool that starts up to `size` workers as they are needed.
-    pub(super) fn new(size: usize, may_linger: bool) -> Self {
+    pub(super) fn new(size: usize, order: Order, may_linger: bool) -> Self {
         Self {
-            fast: Lane::default(),
-            slow: Lane::default(),
+            lanes: std::array::from_fn(|_| Lane::default()),
+            order,
+            turn: 0,
             slow_running: 0,
+            others_running: 0,
             next_number: 0,
             size,
             may_linger,
@@ -112,19 +136,20 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
         }
         let number = TaskNumber(self.next_number);
         self.next_number += 1;
-        self.lane(kind).push(number, task);
+        self.lanes[kind as usize].push(number, task);
         Ok((number, self.call_if_needed()))
     }
 
     /// Takes a task back that has not started.
     pub(super) fn withdraw(&mut self, kind: TaskKind, number: TaskNumber) -> Option<T> {
-        self.lane(kind).withdraw(number)
+        self.lanes[kind as usize].withdraw(number)
     }
 
     /// Takes back all tasks that have not started.
     pub(super) fn withdraw_all(&mut self) -> impl Iterator<Item = T> + use<T, W> {
-        let (fast, slow) = (std::mem::take(&mut self.fast), std::mem::take(&mut self.slow));
-        fast.into_tasks().chain(slow.into_tasks())
+        std::mem::replace(&mut self.lanes, std::array::from_fn(|_| Lane::default()))
+            .into_iter()
+            .flat_map(Lane::into_tasks)
     }
 
     /// Tells the worker `me` what to do next.
@@ -135,11 +160,15 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
             From::Called => {}
             From::Task(kind, _) => {
                 self.searching += 1;
-                if is_slow(kind) {
-                    self.slow_running -= 1;
-                }
+                self.slow_running -= usize::from(is_slow(kind));
+                self.others_running -= usize::from(is_other(kind));
             }
             From::Lingering => self.lingering = false,
+        }
+        if self.workers > self.size {
+            self.searching -= 1;
+            self.workers -= 1;
+            return Next::End;
         }
         if let Some(task) = self.take() {
             self.searching -= 1;
@@ -176,8 +205,29 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
         std::mem::take(&mut self.asleep)
     }
 
-    fn lane(&mut self, kind: TaskKind) -> &mut Lane<T> {
-        if is_slow(kind) { &mut self.slow } else { &mut self.fast }
+    /// Changes the number of workers. Gives those to call: to run what may start now, or to end.
+    pub(super) fn resize(&mut self, size: usize) -> Vec<Call<W>> {
+        self.size = size;
+        self.asleep.reserve(size.saturating_sub(self.asleep.len()));
+        let surplus = self.workers.saturating_sub(size).min(self.asleep.len());
+        self.searching += surplus;
+        let ending = self.asleep.split_off(self.asleep.len() - surplus).into_iter().map(Call::Wake);
+        ending.collect::<Vec<_>>().into_iter().chain(self.calls()).collect()
+    }
+
+    /// Changes the order. Gives the workers to call for what may start now.
+    pub(super) fn set_order(&mut self, order: Order) -> Vec<Call<W>> {
+        self.order = order;
+        self.calls().collect()
+    }
+
+    /// A worker has ended. Gives whom to call for what it may have been called for.
+    pub(super) fn worker_ended(&mut self) -> Option<Call<W>> {
+        self.call_if_needed()
+    }
+
+    fn calls(&mut self) -> impl Iterator<Item = Call<W>> {
+        std::iter::from_fn(|| self.call_if_needed())
     }
 
     /// Half of the threads, rounded up.
@@ -185,19 +235,50 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
         self.size.div_ceil(2).saturating_sub(self.slow_running)
     }
 
+    /// What is not a file operation: any number of them in the order of submission, all threads but one in the fair one.
+    fn others_capacity(&self) -> usize {
+        match self.order {
+            Order::Submission => usize::MAX,
+            Order::Fair => (self.size - 1).max(1).saturating_sub(self.others_running),
+        }
+    }
+
+    fn waiting(&self, kind: TaskKind) -> usize {
+        self.lanes[kind as usize].waiting
+    }
+
     /// The tasks that could start now if there were workers enough.
     fn startable(&self) -> usize {
-        self.fast.waiting + self.slow.waiting.min(self.slow_capacity())
+        let (mut files, mut others) = (0, 0);
+        for &kind in TaskKind::ALL {
+            match kind {
+                kind if is_slow(kind) => others += self.waiting(kind).min(self.slow_capacity()),
+                kind if is_other(kind) => others += self.waiting(kind),
+                kind => files += self.waiting(kind),
+            }
+        }
+        files + others.min(self.others_capacity())
     }
 
     fn take(&mut self) -> Option<T> {
-        let slow = self.slow.first().filter(|_| self.slow_capacity() > 0);
-        match (self.fast.first(), slow) {
-            (fast, Some(slow)) if fast.is_none_or(|fast| slow < fast) => {
-                self.slow_running += 1;
-                self.slow.pop()
-            }
-            _ => self.fast.pop(),
+        let at = self.first()?;
+        let kind = TaskKind::ALL[at];
+        self.turn = (at + 1) % KINDS;
+        self.slow_running += usize::from(is_slow(kind));
+        self.others_running += usize::from(is_other(kind));
+        self.lanes[at].pop()
+    }
+
+    /// The kind of task that starts next.
+    fn first(&self) -> Option<usize> {
+        let (slow, others) = (self.slow_capacity() > 0, self.others_capacity() > 0);
+        let may_start = |at: &usize| {
+            let kind = TaskKind::ALL[*at];
+            self.lanes[*at].waiting > 0 && (slow || !is_slow(kind)) && (others || !is_other(kind))
+        };
+        match self.order {
+            Order::Submission => (0..KINDS).filter(may_start).min_by_key(|&at| self.lanes[at].first()),
+            Order::Fair => (self.turn..self.turn + KINDS).map(|at| at % KINDS).find(may_start),
         }
     }
 
@@ -221,6 +302,11 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
 /// libuv's rule counts name look-ups as slow I/O, and everything else as fast.
 fn is_slow(kind: TaskKind) -> bool {
     kind == TaskKind::Dns
+}
+
+/// What may keep a thread for long: everything but file operations.
+fn is_other(kind: TaskKind) -> bool {
+    kind != TaskKind::Fs
 }
 
 /// Tasks in the order of their numbers. One that was withdrawn leaves its place empty until those before it are gone.

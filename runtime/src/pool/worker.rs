@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle, Thread};
 use model::label::{Outcome, TaskKind, ThreadState};
 use model::time::Monotonic;
 
-use super::dispatch::{Call, Dispatch, From, LINGER_NS, Next, TaskNumber};
+use super::dispatch::{Call, Dispatch, From, LINGER_NS, Next, Order, TaskNumber};
 use super::instruments::Instruments;
 use super::{Task, TaskError};
 use telemetry::clock;
@@ -25,7 +25,15 @@ pub(super) struct Shared {
     news: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     instruments: Option<&'static Instruments>,
-    size: usize,
+    settings: Mutex<Settings>,
+}
+
+/// What a pool was told to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) threads: usize,
+    pub(super) order: Order,
+    pub(super) instruments: bool,
 }
 
 /// A task that waits.
@@ -68,6 +76,27 @@ pub(super) fn submit(shared: &Arc<Shared>, kind: TaskKind, task: Box<dyn Task>) 
     }
 }
 
+/// Changes what the pool was told to be.
+pub(super) fn change(shared: &Arc<Shared>, change: impl FnOnce(&mut Settings)) {
+    let mut settings = shared.settings.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = *settings;
+    change(&mut settings);
+    let calls = {
+        let mut dispatch = shared.lock();
+        let mut calls = Vec::new();
+        if settings.order != before.order {
+            calls.extend(dispatch.set_order(settings.order));
+        }
+        if settings.threads != before.threads {
+            calls.extend(dispatch.resize(settings.threads));
+        }
+        shared.news.store(true, Ordering::Relaxed);
+        calls
+    };
+    drop(settings);
+    calls.into_iter().for_each(|call| follow(shared, Some(call)));
+}
+
 /// Calls a worker.
 fn follow(shared: &Arc<Shared>, call: Option<Call<Worker>>) {
     match call {
@@ -80,7 +109,12 @@ fn follow(shared: &Arc<Shared>, call: Option<Call<Worker>>) {
 fn start(shared: &Arc<Shared>) {
     let of_thread = Arc::clone(shared);
     match thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || work(&of_thread)) {
-        Ok(thread) => shared.threads().push(thread),
+        Ok(thread) => {
+            let mut threads = shared.threads();
+            // A pool that shrinks and grows leaves the handles of those that have ended.
+            threads.retain(|thread| !thread.is_finished());
+            threads.push(thread);
+        }
         Err(error) => shared.start_failed(&error),
     }
 }
@@ -126,6 +160,8 @@ fn work(shared: &Arc<Shared>) {
             Next::End => break,
         };
     }
+    let call = shared.lock().worker_ended();
+    follow(shared, call);
     if let Some(instruments) = shared.instruments {
         instruments.thread_ended();
     }
@@ -180,15 +216,15 @@ fn linger(news: &AtomicBool) {
 }
 
 impl Shared {
-    pub(super) fn new(size: usize, instruments: bool) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         // On a single processor a worker that stays awake only keeps the others from submitting.
         let may_linger = super::parallelism() > 1;
         Self {
-            dispatch: Mutex::new(Dispatch::new(size, may_linger)),
+            dispatch: Mutex::new(Dispatch::new(settings.threads, settings.order, may_linger)),
             news: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
-            instruments: instruments.then(Instruments::of_process),
-            size,
+            instruments: settings.instruments.then(Instruments::of_process),
+            settings: Mutex::new(settings),
         }
     }
 
@@ -201,8 +237,8 @@ impl Shared {
         next
     }
 
-    pub(super) fn size(&self) -> usize {
-        self.size
+    pub(super) fn settings(&self) -> Settings {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a task back that has not started; it ends as cancelled.

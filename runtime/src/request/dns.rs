@@ -9,7 +9,8 @@ use std::{error, fmt, io};
 
 use model::label::{RequestType, TaskKind};
 
-use super::work::{PoolRequest, queue};
+use super::future::{PoolFuture, future as as_future};
+use super::work::{Closure, Job, PoolRequest, queue};
 use crate::event_loop::EventLoop;
 use crate::pool::TaskError;
 use crate::sys::dns::{self, Failure, Wanted};
@@ -24,6 +25,28 @@ pub enum Family {
     V4,
     /// IPv6.
     V6,
+}
+
+/// How [`getnameinfo`] tells names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NameOptions {
+    /// The host in digits, without asking anybody.
+    pub numeric_host: bool,
+    /// The service in digits.
+    pub numeric_service: bool,
+    /// A host without a name is an error.
+    pub name_required: bool,
+    /// The service of datagrams, where it has another name than that of streams.
+    pub datagram: bool,
+}
+
+/// The names of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The host's, or its address.
+    pub host: String,
+    /// The service's that the port is known for, or the port.
+    pub service: String,
 }
 
 /// A name was not resolved.
@@ -76,7 +99,64 @@ pub fn getaddrinfo(
     family: Family,
     callback: impl FnOnce(&EventLoop, Result<Vec<SocketAddr>, DnsError>) + 'static,
 ) -> PoolRequest {
-    let host = host.into();
+    let job = addresses_of(host.into(), port, family);
+    queue(event_loop, RequestType::Getaddrinfo, TaskKind::Dns, job, callback)
+}
+
+/// Looks up the names of an address: of its host, and of its port's service. What has no name is told in digits, unless
+/// `options` ask otherwise.
+///
+/// ```
+/// use loopscope_runtime::dns::{self, NameOptions};
+/// use loopscope_runtime::{EventLoop, RunMode};
+///
+/// let event_loop = EventLoop::new()?;
+/// let options = NameOptions { numeric_host: true, ..NameOptions::default() };
+/// dns::getnameinfo(&event_loop, "127.0.0.1:80".parse().unwrap(), options, |_, names| {
+///     assert_eq!(names.unwrap().host, "127.0.0.1");
+/// });
+/// event_loop.run(RunMode::Default);
+/// # Ok::<(), loopscope_runtime::Error>(())
+/// ```
+pub fn getnameinfo(
+    event_loop: &EventLoop,
+    address: SocketAddr,
+    options: NameOptions,
+    callback: impl FnOnce(&EventLoop, Result<Names, DnsError>) + 'static,
+) -> PoolRequest {
+    queue(event_loop, RequestType::Getnameinfo, TaskKind::Dns, names_of(address, options), callback)
+}
+
+/// The look-ups as futures.
+pub mod future {
+    use super::*;
+
+    /// As [`getaddrinfo`](super::getaddrinfo), to be awaited.
+    pub fn getaddrinfo(
+        event_loop: &EventLoop,
+        host: impl Into<String>,
+        port: u16,
+        family: Family,
+    ) -> PoolFuture<Vec<SocketAddr>, DnsError> {
+        let job = addresses_of(host.into(), port, family);
+        as_future(event_loop, RequestType::Getaddrinfo, TaskKind::Dns, job)
+    }
+
+    /// As [`getnameinfo`](super::getnameinfo), to be awaited.
+    pub fn getnameinfo(
+        event_loop: &EventLoop,
+        address: SocketAddr,
+        options: NameOptions,
+    ) -> PoolFuture<Names, DnsError> {
+        as_future(event_loop, RequestType::Getnameinfo, TaskKind::Dns, names_of(address, options))
+    }
+}
+
+fn addresses_of(
+    host: String,
+    port: u16,
+    family: Family,
+) -> impl Job<Output = Vec<SocketAddr>, Error = DnsError> {
     let unrun = host.clone();
     let look_up = move || match CString::new(host.as_str()) {
         Ok(name) => {
@@ -84,12 +164,26 @@ pub fn getaddrinfo(
         }
         Err(_) => Err(DnsError { host, cause: DnsErrorCause::ZeroInName }),
     };
-    let no_result = |reason| DnsError { host: unrun, cause: DnsErrorCause::Task(reason) };
-    queue(event_loop, RequestType::Getaddrinfo, TaskKind::Dns, look_up, no_result, callback)
+    Closure::new(look_up, |reason| DnsError { host: unrun, cause: DnsErrorCause::Task(reason) })
+}
+
+fn names_of(address: SocketAddr, options: NameOptions) -> impl Job<Output = Names, Error = DnsError> {
+    let failed = move |cause| DnsError { host: address.to_string(), cause };
+    let wanted = dns::NameFlags {
+        numeric_host: options.numeric_host,
+        numeric_service: options.numeric_service,
+        name_required: options.name_required,
+        datagram: options.datagram,
+    };
+    let look_up = move || match dns::getnameinfo(address, wanted) {
+        Ok((host, service)) => Ok(Names { host, service }),
+        Err(why) => Err(failed(why.into())),
+    };
+    Closure::new(look_up, move |reason| failed(DnsErrorCause::Task(reason)))
 }
 
 impl DnsError {
-    /// The name that was looked up.
+    /// The name, or the address, that was looked up.
     pub fn host(&self) -> &str {
         &self.host
     }

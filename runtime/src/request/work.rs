@@ -9,9 +9,10 @@ use std::{error, fmt};
 use model::label::{Outcome, RequestType, TaskKind};
 use model::time::Monotonic;
 
+use super::future::{PoolFuture, future};
 use super::{ActiveRequest, Parked};
 use crate::event_loop::EventLoop;
-use crate::inbox::{Completion, InboxSender};
+use crate::inbox::{Completion, Delivery, InboxSender};
 use crate::pool::{Pool, Task, TaskError, Ticket};
 
 /// A request that runs on the thread pool. Dropping it changes nothing: the request goes on.
@@ -45,12 +46,45 @@ impl EventLoop {
         work: impl FnOnce() -> Result<T, E> + Send + 'static,
         callback: impl FnOnce(&EventLoop, Result<T, E>) + 'static,
     ) -> PoolRequest {
-        queue(self, RequestType::Work, kind, work, E::from, callback)
+        queue(self, RequestType::Work, kind, Closure::new(work, E::from), callback)
+    }
+
+    /// As [`EventLoop::queue_work`], to be awaited.
+    ///
+    /// ```
+    /// use loopscope_runtime::{EventLoop, TaskKind};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let answer = event_loop.work(TaskKind::Work, || 6 * 7);
+    /// assert_eq!(event_loop.block_on(answer), Ok(42));
+    /// # Ok::<(), loopscope_runtime::Error>(())
+    /// ```
+    pub fn work<T: Send + 'static>(
+        &self,
+        kind: TaskKind,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> PoolFuture<T, TaskError> {
+        self.fallible_work(kind, || Ok(work()))
+    }
+
+    /// As [`EventLoop::queue_fallible_work`], to be awaited.
+    pub fn fallible_work<T: Send + 'static, E: From<TaskError> + Send + 'static>(
+        &self,
+        kind: TaskKind,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> PoolFuture<T, E> {
+        future(self, RequestType::Work, kind, Closure::new(work, E::from))
     }
 
     /// The thread pool of this loop.
     pub fn pool(&self) -> &Pool {
         self.core.pool.as_ref().unwrap_or_else(|| Pool::shared())
+    }
+}
+
+impl fmt::Debug for PoolRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolRequest").finish_non_exhaustive()
     }
 }
 
@@ -73,80 +107,111 @@ impl fmt::Display for AlreadyStarted {
 
 impl error::Error for AlreadyStarted {}
 
-/// Queues a request of any type. `no_result` makes an error of the reason for which there is no result.
-pub(super) fn queue<T: Send + 'static, E: Send + 'static>(
+/// What a request does on the pool, and what its callback gets where it could not.
+pub(crate) trait Job: Send + 'static {
+    type Output: Send + 'static;
+    type Error: Send + 'static;
+
+    /// Does the work. Called once at most.
+    fn run(&mut self) -> Result<Self::Output, Self::Error>;
+
+    /// The error of a job that gave no result, for this reason.
+    fn no_result(self, reason: TaskError) -> Self::Error;
+}
+
+/// A job that is a closure.
+pub(super) struct Closure<W, N> {
+    work: Option<W>,
+    no_result: N,
+}
+
+impl<W, N> Closure<W, N> {
+    pub(super) fn new(work: W, no_result: N) -> Self {
+        Self { work: Some(work), no_result }
+    }
+}
+
+impl<T, E, W, N> Job for Closure<W, N>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    W: FnOnce() -> Result<T, E> + Send + 'static,
+    N: FnOnce(TaskError) -> E + Send + 'static,
+{
+    type Output = T;
+    type Error = E;
+
+    fn run(&mut self) -> Result<T, E> {
+        self.work.take().expect("a job runs once")()
+    }
+
+    fn no_result(self, reason: TaskError) -> E {
+        (self.no_result)(reason)
+    }
+}
+
+/// Queues a request of any type.
+pub(super) fn queue<J: Job>(
     event_loop: &EventLoop,
     request_type: RequestType,
     kind: TaskKind,
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-    no_result: impl FnOnce(TaskError) -> E + Send + 'static,
-    callback: impl FnOnce(&EventLoop, Result<T, E>) + 'static,
+    job: J,
+    callback: impl FnOnce(&EventLoop, Result<J::Output, J::Error>) + 'static,
 ) -> PoolRequest {
+    if event_loop.core.has_ended() {
+        return PoolRequest { ticket: event_loop.pool().refused(kind) };
+    }
     let active = ActiveRequest::begin(&event_loop.core, request_type);
-    let back = Back {
-        callback: event_loop.core.parking.park((active, callback)),
-        sender: event_loop.sender(),
-        kind,
-    };
-    let task = Box::new(Request { work: Some(work), result: None, no_result, back });
+    let callback = event_loop.core.parking.park((active, callback));
+    let task = Request { job: Some(job), result: None, callback, sender: Some(event_loop.sender()), kind };
+    let task = Box::new(task);
     PoolRequest { ticket: event_loop.pool().submit(kind, task) }
 }
 
-/// A request on its way through the pool.
-struct Request<W, N, C, T, E> {
-    work: Option<W>,
-    result: Option<Result<T, E>>,
-    no_result: N,
-    back: Back<C>,
-}
-
-/// The way back to the loop.
-struct Back<C> {
+/// A request on its way: to the pool as a task, and back to the loop, in the same memory, as a completion.
+struct Request<J: Job, C> {
+    job: Option<J>,
+    result: Option<Result<J::Output, J::Error>>,
     callback: Parked<(ActiveRequest, C)>,
-    sender: InboxSender,
+    /// `None` once the way back has begun.
+    sender: Option<InboxSender>,
     kind: TaskKind,
 }
 
-impl<W, N, C, T, E> Task for Request<W, N, C, T, E>
+impl<J, C> Task for Request<J, C>
 where
-    W: FnOnce() -> Result<T, E> + Send,
-    N: FnOnce(TaskError) -> E + Send,
-    C: FnOnce(&EventLoop, Result<T, E>) + 'static,
-    T: Send + 'static,
-    E: Send + 'static,
+    J: Job,
+    C: FnOnce(&EventLoop, Result<J::Output, J::Error>) + 'static,
 {
     fn run(&mut self) -> Outcome {
-        let result = self.work.take().map(|work| work());
+        let result = self.job.as_mut().map(Job::run);
         let outcome = if matches!(result, Some(Ok(_))) { Outcome::Done } else { Outcome::Failed };
         self.result = result;
         outcome
     }
 
-    fn end(self: Box<Self>, how: Result<(), TaskError>, at: Monotonic) {
-        let Self { work, result, no_result, back } = *self;
-        // What the work holds is let go before the callback runs, which may wait for just that.
-        drop(work);
-        let result = match how {
-            Ok(()) => result.expect("work that ran to its end has left its result"),
-            Err(reason) => Err(no_result(reason)),
-        };
-        back.deliver(result, at);
+    fn end(mut self: Box<Self>, how: Result<(), TaskError>, at: Monotonic) {
+        let (job, kind) = (self.job.take(), self.kind);
+        match how {
+            // What the job holds is let go before the callback runs, which may wait for just that.
+            Ok(()) => drop(job),
+            Err(reason) => self.result = job.map(|job| Err(job.no_result(reason))),
+        }
+        if let Some(sender) = self.sender.take() {
+            sender.deliver(Completion { kind, finished: at, delivery: self });
+        }
     }
 }
 
-impl<C> Back<C> {
-    fn deliver<T, E>(self, result: Result<T, E>, finished: Monotonic)
-    where
-        C: FnOnce(&EventLoop, Result<T, E>) + 'static,
-        T: Send + 'static,
-        E: Send + 'static,
-    {
-        let Self { callback, sender, kind } = self;
-        let deliver = move |event_loop: &EventLoop| {
-            let (active, callback) = event_loop.core.parking.unpark(callback);
-            drop(active);
-            callback(event_loop, result);
-        };
-        sender.deliver(Completion { kind, finished, deliver: Box::new(deliver) });
+impl<J, C> Delivery for Request<J, C>
+where
+    J: Job,
+    C: FnOnce(&EventLoop, Result<J::Output, J::Error>) + 'static,
+{
+    fn deliver(self: Box<Self>, event_loop: &EventLoop) {
+        let Self { result, callback, .. } = *self;
+        let (active, callback) = event_loop.core.parking.unpark(callback);
+        drop(active);
+        callback(event_loop, result.expect("a request has a result when it comes back"));
     }
 }

@@ -4,6 +4,10 @@ use std::ffi::{CStr, CString, c_int};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::{io, ptr};
 
+/// The longest names that the resolver tells, by `netdb.h`.
+const HOST_BYTES: usize = 1025;
+const SERVICE_BYTES: usize = 32;
+
 /// Which addresses to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -43,6 +47,72 @@ pub(crate) fn getaddrinfo(host: &CStr, port: u16, wanted: Wanted) -> Result<Vec<
     }
     let list = List(list);
     Ok(list.addresses())
+}
+
+/// How [`getnameinfo`] tells names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NameFlags {
+    pub(crate) numeric_host: bool,
+    pub(crate) numeric_service: bool,
+    pub(crate) name_required: bool,
+    pub(crate) datagram: bool,
+}
+
+/// The names of an address's host and service. Blocks for as long as it takes.
+pub(crate) fn getnameinfo(address: SocketAddr, wanted: NameFlags) -> Result<(String, String), Failure> {
+    let flags = [
+        (wanted.numeric_host, libc::NI_NUMERICHOST),
+        (wanted.numeric_service, libc::NI_NUMERICSERV),
+        (wanted.name_required, libc::NI_NAMEREQD),
+        (wanted.datagram, libc::NI_DGRAM),
+    ];
+    let flags = flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
+    match address {
+        SocketAddr::V4(address) => {
+            // SAFETY: zeros are valid for all fields, which are numbers.
+            let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+            raw.sin_family = libc::AF_INET as libc::sa_family_t;
+            raw.sin_port = address.port().to_be();
+            raw.sin_addr.s_addr = u32::from(*address.ip()).to_be();
+            names_of(&raw, flags)
+        }
+        SocketAddr::V6(address) => {
+            // SAFETY: as above.
+            let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+            raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            raw.sin6_port = address.port().to_be();
+            raw.sin6_flowinfo = address.flowinfo();
+            raw.sin6_addr.s6_addr = address.ip().octets();
+            raw.sin6_scope_id = address.scope_id();
+            names_of(&raw, flags)
+        }
+    }
+}
+
+/// `address` is one of the socket addresses, with its family told.
+fn names_of<A>(address: &A, flags: c_int) -> Result<(String, String), Failure> {
+    let (mut host, mut service) = ([0 as libc::c_char; HOST_BYTES], [0 as libc::c_char; SERVICE_BYTES]);
+    // SAFETY: the address is as long as its family says, both places for answers as long as told; all outlive the call.
+    let code = unsafe {
+        libc::getnameinfo(
+            (&raw const *address).cast(),
+            size_of::<A>() as libc::socklen_t,
+            host.as_mut_ptr(),
+            HOST_BYTES as libc::socklen_t,
+            service.as_mut_ptr(),
+            SERVICE_BYTES as libc::socklen_t,
+            flags,
+        )
+    };
+    if code != 0 {
+        return Err(failure(code));
+    }
+    Ok((text(&host), text(&service)))
+}
+
+fn text(answer: &[libc::c_char]) -> String {
+    let bytes: Vec<u8> = answer.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn failure(code: c_int) -> Failure {

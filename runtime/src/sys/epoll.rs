@@ -63,6 +63,12 @@ impl Epoll {
         epoll::create(epoll::CreateFlags::CLOEXEC).map(Self)
     }
 
+    /// Lets the object's number mean a new one, in which nothing is watched, in this process alone.
+    pub(crate) fn renew(&self) -> Result<(), Errno> {
+        let Self(new) = Self::new()?;
+        super::fork::replace(&self.0, &new)
+    }
+
     /// Begins to watch a descriptor, for as long as it is ready; `token` comes back with its events.
     pub(crate) fn add(&self, descriptor: impl AsFd, token: u64, wanted: Readiness) -> Result<(), Errno> {
         epoll::add(&self.0, descriptor, epoll::EventData::new_u64(token), wanted.flags())

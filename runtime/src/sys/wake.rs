@@ -13,6 +13,12 @@ impl WakeDescriptor {
         eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self)
     }
 
+    /// Lets the descriptor's number mean a new one, in this process alone.
+    pub(crate) fn renew(&self) -> Result<(), Errno> {
+        let Self(new) = Self::new()?;
+        super::fork::replace(&self.0, &new)
+    }
+
     /// Makes the descriptor ready. Safe in a signal handler.
     pub(crate) fn wake(&self) {
         // The write fails only where 2^64 - 2 wakes went unread: the counter is then emptied, so that the next write

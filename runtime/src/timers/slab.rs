@@ -35,12 +35,15 @@ pub(super) enum Life {
 
 pub(super) struct Slot {
     callback: Option<TimerCallback>,
-    seldom: Option<Box<Seldom>>,
     /// When the timer is due, if it waits; of a free slot the next free one.
     due: Monotonic,
     turn: u32,
-    /// How many refer to the timer, and its flags.
+    /// How many refer to the timer, and its flags. Free slots count as closed.
     state: u32,
+    /// Where what few timers have lies.
+    seldom: u32,
+    /// Tells by how many handles the timer is older than others.
+    number: u32,
 }
 
 /// What few timers have.
@@ -50,13 +53,19 @@ struct Seldom {
     on_close: Option<CloseCallback>,
 }
 
+/// The place of nothing.
+const NOWHERE: u32 = u32::MAX;
+
 #[derive(Default)]
 pub(super) struct Slab {
     chunks: Vec<Vec<Slot>>,
     /// Slots that were ever used.
     slots: u32,
     used: u32,
+    not_closed: u32,
     first_free: Option<u32>,
+    seldom: Vec<Seldom>,
+    free_seldom: Vec<u32>,
 }
 
 /// A timer whose callback is about to run.
@@ -76,14 +85,16 @@ pub(super) struct Unused {
 
 impl Slab {
     /// A slot for a new timer, with one reference to it.
-    pub(super) fn claim(&mut self) -> u32 {
+    pub(super) fn claim(&mut self, number: u32) -> u32 {
         self.used += 1;
+        self.not_closed += 1;
         let slot = Slot {
             callback: None,
-            seldom: None,
             due: Monotonic::default(),
             turn: NO_TURN,
             state: REFERENCED | REFERENCE,
+            seldom: NOWHERE,
+            number,
         };
         if let Some(free) = self.first_free {
             let place = self.get_mut(free);
@@ -104,6 +115,10 @@ impl Slab {
 
     pub(super) fn slots(&self) -> u32 {
         self.slots
+    }
+
+    pub(super) fn not_closed(&self) -> u32 {
+        self.not_closed
     }
 
     #[inline]
@@ -132,10 +147,11 @@ impl Slab {
 
     /// A timer waits no more, and calls back. The caller gets a reference to it.
     pub(super) fn begin_call(&mut self, slot: u32) -> Begun {
+        let repeat_ns = self.repeat_ns(slot);
         let slot = self.get_mut(slot);
         slot.turn = NO_TURN;
         slot.refer();
-        Begun { callback: slot.callback.take(), repeat_ns: slot.repeat_ns(), counted: slot.is_referenced() }
+        Begun { callback: slot.callback.take(), repeat_ns, counted: slot.is_referenced() }
     }
 
     /// Gives a callback that ran back to its timer, or to the caller if the timer has no use for it any more.
@@ -150,9 +166,10 @@ impl Slab {
 
     /// A timer is closed from now on.
     pub(super) fn end_close(&mut self, slot: u32) -> (Option<CloseCallback>, Option<Unused>) {
+        self.not_closed -= 1;
+        let on_close = self.take_seldom(slot).on_close;
         let closed = self.get_mut(slot);
         closed.state = closed.state & !CLOSING | CLOSED;
-        let on_close = closed.seldom.take().and_then(|seldom| seldom.on_close);
         (on_close, self.free_if_unused(slot))
     }
 
@@ -164,9 +181,48 @@ impl Slab {
 
     /// Takes out what a timer owns.
     pub(super) fn abandon(&mut self, slot: u32) -> (Option<TimerCallback>, Option<CloseCallback>) {
+        let on_close = self.take_seldom(slot).on_close;
         let slot = self.get_mut(slot);
         slot.turn = NO_TURN;
-        (slot.abandon(), slot.seldom.take().and_then(|seldom| seldom.on_close))
+        (slot.abandon(), on_close)
+    }
+
+    pub(super) fn repeat_ns(&self, slot: u32) -> u64 {
+        self.seldom.get(self.get(slot).seldom as usize).map_or(0, |seldom| seldom.repeat_ns)
+    }
+
+    pub(super) fn set_repeat_ns(&mut self, slot: u32, repeat_ns: u64) {
+        if repeat_ns != self.repeat_ns(slot) {
+            self.seldom_mut(slot).repeat_ns = repeat_ns;
+        }
+    }
+
+    pub(super) fn begin_close(&mut self, slot: u32, on_close: Option<CloseCallback>) {
+        self.get_mut(slot).state |= CLOSING;
+        if on_close.is_some() {
+            self.seldom_mut(slot).on_close = on_close;
+        }
+    }
+
+    fn seldom_mut(&mut self, slot: u32) -> &mut Seldom {
+        let mut place = self.get(slot).seldom;
+        if place == NOWHERE {
+            place = self.free_seldom.pop().unwrap_or(self.seldom.len() as u32);
+            if place as usize == self.seldom.len() {
+                self.seldom.push(Seldom::default());
+            }
+            self.get_mut(slot).seldom = place;
+        }
+        &mut self.seldom[place as usize]
+    }
+
+    fn take_seldom(&mut self, slot: u32) -> Seldom {
+        let place = std::mem::replace(&mut self.get_mut(slot).seldom, NOWHERE);
+        if place == NOWHERE {
+            return Seldom::default();
+        }
+        self.free_seldom.push(place);
+        std::mem::take(&mut self.seldom[place as usize])
     }
 
     fn free_if_unused(&mut self, number: u32) -> Option<Unused> {
@@ -176,7 +232,10 @@ impl Slab {
         }
         let open_handles = if slot.life() == Life::Open { 1 } else { 0 };
         let unused = Unused { open_handles, _callback: slot.callback.take() };
-        slot.seldom = None;
+        slot.state = CLOSED;
+        // What is left there is a number: only a timer that is being closed has a callback for that.
+        self.take_seldom(number);
+        self.not_closed -= open_handles as u32;
         self.used -= 1;
         if self.used == 0 {
             *self = Self::default();
@@ -222,16 +281,6 @@ impl Slot {
         (self.turn != NO_TURN).then_some(isize::from(referenced) - isize::from(before))
     }
 
-    pub(super) fn repeat_ns(&self) -> u64 {
-        self.seldom.as_ref().map_or(0, |seldom| seldom.repeat_ns)
-    }
-
-    pub(super) fn set_repeat_ns(&mut self, repeat_ns: u64) {
-        if repeat_ns != self.repeat_ns() {
-            self.seldom.get_or_insert_default().repeat_ns = repeat_ns;
-        }
-    }
-
     pub(super) fn set_callback(&mut self, callback: TimerCallback) -> Option<TimerCallback> {
         self.state |= STARTED;
         self.callback.replace(callback)
@@ -249,11 +298,12 @@ impl Slot {
         self.callback.take()
     }
 
-    pub(super) fn begin_close(&mut self, on_close: Option<CloseCallback>) {
-        self.state |= CLOSING;
-        if on_close.is_some() {
-            self.seldom.get_or_insert_default().on_close = on_close;
-        }
+    /// One more refers to the timer, unless it is closed. Gives its number.
+    pub(super) fn refer_unless_closed(&mut self) -> Option<u32> {
+        (self.life() != Life::Closed).then(|| {
+            self.refer();
+            self.number
+        })
     }
 }
 
@@ -269,11 +319,11 @@ mod tests {
     #[test]
     fn slots_are_used_again_and_memory_is_given_back_with_the_last() {
         let mut slab = Slab::default();
-        let slots: Vec<_> = (0..1000).map(|_| slab.claim()).collect();
+        let slots: Vec<_> = (0..1000).map(|_| slab.claim(0)).collect();
         for &slot in &slots[1..] {
             assert!(slab.release(slot).is_some());
         }
-        let again: Vec<_> = (0..999).map(|_| slab.claim()).collect();
+        let again: Vec<_> = (0..999).map(|_| slab.claim(0)).collect();
         assert_eq!(slab.slots(), 1000, "no slot beyond those that are free");
         assert!(again.iter().all(|slot| slots[1..].contains(slot)));
         for slot in again.into_iter().chain([slots[0]]) {

@@ -92,6 +92,10 @@ pub(crate) fn make_private_in_children(
 /// child goes on counting into its parent's segment: wrong numbers harm less than a child that dies of them.
 extern "C" fn in_child() {
     let Some(published) = PUBLISHED.get() else { return };
+    if is_in_forked_child() {
+        // The parent was forked itself: its memory is nobody else's already, and the descriptor's number may be another's.
+        return;
+    }
     let bytes = size_of_val(published.words);
     let access = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: at an address that the kernel chooses, a new mapping touches no other.

@@ -1,6 +1,6 @@
 //! The decisions one by one, and then any number of them against a simple model.
 
-use model::label::TaskKind::{self, Dns, Fs, Work};
+use model::label::TaskKind::{self, Dns, Fs, Work, Zlib};
 use proptest::prelude::*;
 
 use super::*;
@@ -11,7 +11,7 @@ const fn at(ns: u64) -> Monotonic {
 
 /// Workers are numbers, tasks too.
 fn dispatch(size: usize) -> Dispatch<u32, u32> {
-    Dispatch::new(size, true)
+    Dispatch::new(size, Order::Submission, true)
 }
 
 fn submit(dispatch: &mut Dispatch<u32, u32>, kind: TaskKind, task: u32, ns: u64) -> Option<Call<u32>> {
@@ -146,31 +146,104 @@ fn a_closed_pool_runs_what_it_has_and_ends_its_workers() {
     assert_eq!(dispatch.next(&1, From::Task(Work, at(3))), Next::End);
 }
 
+#[test]
+fn in_the_fair_order_the_kinds_take_turns() {
+    let mut dispatch: Dispatch<u32, u32> = Dispatch::new(2, Order::Fair, true);
+    for (task, kind) in [(1, Work), (2, Work), (3, Work), (4, Zlib), (5, Fs)].into_iter() {
+        submit(&mut dispatch, kind, task, 0);
+    }
+    // One thread is for files, so what is no file operation has the other alone.
+    let mut order = Vec::new();
+    let mut from = From::Called;
+    for kind in [Fs, Zlib, Work, Work, Work] {
+        let Next::Run(task) = dispatch.next(&1, from) else { panic!("there is something to run") };
+        order.push(task);
+        from = From::Task(kind, at(1));
+    }
+    assert_eq!(order, [5, 4, 1, 2, 3]);
+}
+
+#[test]
+fn in_the_fair_order_one_thread_is_free_for_files() {
+    let mut dispatch: Dispatch<u32, u32> = Dispatch::new(2, Order::Fair, true);
+    assert_eq!(submit(&mut dispatch, Work, 1, 0), Some(Call::Start));
+    assert_eq!(submit(&mut dispatch, Work, 2, 0), None, "nobody is called for a task that may not start");
+    assert_eq!(dispatch.next(&1, From::Called), Next::Run(1));
+    assert_eq!(submit(&mut dispatch, Fs, 3, 0), Some(Call::Start));
+    assert_eq!(dispatch.next(&2, From::Called), Next::Run(3));
+    assert_eq!(dispatch.next(&2, From::Task(Fs, at(1))), Next::Sleep);
+    assert_eq!(dispatch.next(&1, From::Task(Work, at(1))), Next::Run(2));
+    let mut alone: Dispatch<u32, u32> = Dispatch::new(1, Order::Fair, true);
+    assert_eq!(submit(&mut alone, Work, 1, 0), Some(Call::Start), "a single thread is for all");
+    assert_eq!(alone.next(&1, From::Called), Next::Run(1));
+}
+
+#[test]
+fn a_pool_that_grows_calls_workers_for_what_waits() {
+    let mut dispatch = dispatch(1);
+    (1..=3).for_each(|task| drop(submit(&mut dispatch, Work, task, 0)));
+    assert_eq!(dispatch.resize(2), [Call::Start]);
+    assert_eq!(dispatch.resize(8), [Call::Start]);
+    assert_eq!(dispatch.next(&1, From::Called), Next::Run(1));
+    assert_eq!(dispatch.next(&2, From::Called), Next::Run(2));
+    assert_eq!(dispatch.next(&3, From::Called), Next::Run(3));
+}
+
+#[test]
+fn a_pool_that_shrinks_ends_its_workers_and_loses_no_task() {
+    let mut dispatch = dispatch(3);
+    (1..=3).for_each(|task| drop(submit(&mut dispatch, Work, task, 0)));
+    [1, 2, 3].iter().for_each(|worker| drop(dispatch.next(worker, From::Called)));
+    assert_eq!(dispatch.next(&3, From::Task(Work, at(1))), Next::Sleep);
+    assert_eq!(dispatch.resize(1), [Call::Wake(3)], "who sleeps is woken to end");
+    submit(&mut dispatch, Work, 4, 0);
+    assert_eq!(dispatch.next(&1, From::Task(Work, at(2))), Next::End, "two were too many");
+    assert_eq!(dispatch.worker_ended(), None);
+    assert_eq!(dispatch.next(&3, From::Called), Next::End);
+    assert_eq!(dispatch.worker_ended(), None, "the last one works");
+    assert_eq!(dispatch.next(&2, From::Task(Work, at(3))), Next::Run(4));
+}
+
 /// What a step of the model does; the numbers choose among what is possible.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Submit(TaskKind),
     Withdraw(usize),
     Move(usize),
+    Resize(usize),
+    Order(Order),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => prop_oneof![Just(Work), Just(Fs), Just(Dns)].prop_map(Step::Submit),
-        1 => any::<usize>().prop_map(Step::Withdraw),
-        6 => any::<usize>().prop_map(Step::Move),
+        12 => prop_oneof![Just(Work), Just(Zlib), Just(Fs), Just(Dns)].prop_map(Step::Submit),
+        4 => any::<usize>().prop_map(Step::Withdraw),
+        24 => any::<usize>().prop_map(Step::Move),
+        1 => (1..6usize).prop_map(Step::Resize),
+        1 => prop_oneof![Just(Order::Submission), Just(Order::Fair)].prop_map(Step::Order),
     ]
+}
+
+/// Where a worker is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Worker {
+    Asleep,
+    /// What it comes from when it asks next.
+    Awake(From),
+    Ended,
 }
 
 /// A pool in slow motion: each worker is somewhere, and moves when the model says so.
 struct Model {
     dispatch: Dispatch<u32, u32>,
     size: usize,
-    /// Where each worker is: what it comes from when it asks next, or `None` of one that sleeps.
-    workers: Vec<Option<From>>,
+    order: Order,
+    /// The kind whose turn it is.
+    turn: usize,
+    workers: Vec<Worker>,
     /// By number, which is the order of submission.
     waiting: Vec<(u32, TaskKind, TaskNumber)>,
-    running_slow: usize,
+    running: Vec<TaskKind>,
     next_task: u32,
     ns: u64,
 }
@@ -179,14 +252,20 @@ impl Model {
     fn follow(&mut self, call: Option<Call<u32>>) {
         match call {
             None => {}
-            Some(Call::Start) => self.workers.push(Some(From::Called)),
+            Some(Call::Start) => {
+                self.workers.push(Worker::Awake(From::Called));
+                assert!(self.alive() <= self.size, "no more workers than there may be");
+            }
             Some(Call::Wake(worker)) => {
                 let place = &mut self.workers[worker as usize];
-                assert_eq!(*place, None, "only who sleeps is woken");
-                *place = Some(From::Called);
+                assert_eq!(*place, Worker::Asleep, "only who sleeps is woken");
+                *place = Worker::Awake(From::Called);
             }
         }
-        assert!(self.workers.len() <= self.size);
+    }
+
+    fn alive(&self) -> usize {
+        self.workers.iter().filter(|worker| **worker != Worker::Ended).count()
     }
 
     fn submit(&mut self, kind: TaskKind) {
@@ -205,66 +284,120 @@ impl Model {
         }
     }
 
+    fn resize(&mut self, size: usize) {
+        self.size = size;
+        self.dispatch.resize(size).into_iter().for_each(|call| self.follow(Some(call)));
+    }
+
+    fn set_order(&mut self, order: Order) {
+        self.order = order;
+        self.dispatch.set_order(order).into_iter().for_each(|call| self.follow(Some(call)));
+    }
+
     /// One worker that is awake asks what is next.
     fn advance(&mut self, choice: usize) -> bool {
-        let awake: Vec<_> =
-            (0..self.workers.len()).filter(|&worker| self.workers[worker].is_some()).collect();
+        let is_awake = |worker: &usize| matches!(self.workers[*worker], Worker::Awake(_));
+        let awake: Vec<_> = (0..self.workers.len()).filter(is_awake).collect();
         if awake.is_empty() {
             return false;
         }
         let worker = awake[choice % awake.len()];
-        let from = match self.workers[worker].expect("one that is awake") {
-            From::Task(kind, _) => {
-                self.running_slow -= usize::from(kind == Dns);
+        let from = match self.workers[worker] {
+            Worker::Awake(From::Task(kind, _)) => {
+                let at_index = self.running.iter().position(|running| *running == kind);
+                self.running.swap_remove(at_index.expect("it runs"));
                 From::Task(kind, at(self.ns))
             }
-            from => from,
+            Worker::Awake(from) => from,
+            Worker::Asleep | Worker::Ended => unreachable!("one that is awake was chosen"),
         };
         self.workers[worker] = match self.dispatch.next(&(worker as u32), from) {
             Next::Run(task) => {
                 let first = self.first_startable().expect("a task that may start");
                 let (expected, kind, _) = self.waiting.remove(first);
-                assert_eq!(task, expected, "in the order of submission");
-                self.running_slow += usize::from(kind == Dns);
-                Some(From::Task(kind, at(0)))
+                assert_eq!(task, expected, "the one whose turn it is");
+                self.turn = (kind as usize + 1) % TaskKind::ALL.len();
+                self.running.push(kind);
+                Worker::Awake(From::Task(kind, at(0)))
             }
-            Next::Linger => Some(From::Lingering),
-            Next::Sleep => None,
-            Next::End => unreachable!("the pool is open"),
+            Next::Linger => Worker::Awake(From::Lingering),
+            Next::Sleep => Worker::Asleep,
+            Next::End => {
+                assert!(self.alive() > self.size, "nobody ends without reason");
+                Worker::Ended
+            }
         };
+        if self.workers[worker] == Worker::Ended {
+            let call = self.dispatch.worker_ended();
+            self.follow(call);
+        }
         true
     }
 
     fn slow_capacity(&self) -> usize {
-        self.size.div_ceil(2) - self.running_slow
+        let running = self.running.iter().filter(|kind| **kind == Dns).count();
+        self.size.div_ceil(2).saturating_sub(running)
+    }
+
+    fn others_capacity(&self) -> usize {
+        let running = self.running.iter().filter(|kind| **kind != Fs).count();
+        let most = if self.order == Order::Fair { (self.size - 1).max(1) } else { usize::MAX };
+        most.saturating_sub(running)
     }
 
     fn first_startable(&self) -> Option<usize> {
-        self.waiting.iter().position(|(_, kind, _)| *kind != Dns || self.slow_capacity() > 0)
+        let may_start = |kind: TaskKind| {
+            (kind != Dns || self.slow_capacity() > 0) && (kind == Fs || self.others_capacity() > 0)
+        };
+        let candidates = self.waiting.iter().enumerate().filter(|(_, (_, kind, _))| may_start(*kind));
+        let kinds = TaskKind::ALL.len();
+        let distance = |kind: TaskKind| match self.order {
+            Order::Submission => 0,
+            Order::Fair => (kind as usize + kinds - self.turn) % kinds,
+        };
+        candidates.min_by_key(|(at, (_, kind, _))| (distance(*kind), *at)).map(|(at, _)| at)
     }
 
     /// A worker is on its way to each task that may start, as far as there are any to be called.
     fn check(&self) {
-        let slow = self.waiting.iter().filter(|(_, kind, _)| *kind == Dns).count();
-        let startable = self.waiting.len() - slow + slow.min(self.slow_capacity());
-        let searching = self.workers.iter().flatten().filter(|from| !matches!(from, From::Task(..))).count();
-        let all_called = self.workers.len() == self.size && self.workers.iter().all(Option::is_some);
+        let waiting =
+            |kinds: &[TaskKind]| self.waiting.iter().filter(|(_, kind, _)| kinds.contains(kind)).count();
+        let others = waiting(&[Work, Zlib]) + waiting(&[Dns]).min(self.slow_capacity());
+        let startable = waiting(&[Fs]) + others.min(self.others_capacity());
+        let searching = |worker: &&Worker| matches!(worker, Worker::Awake(From::Called | From::Lingering));
+        let searching = self.workers.iter().filter(searching).count();
+        let all_called = self.alive() >= self.size && !self.workers.contains(&Worker::Asleep);
         assert!(searching >= startable || all_called, "{searching} on their way to {startable} tasks");
     }
 }
 
 proptest! {
     #[test]
-    fn whatever_happens_no_task_is_lost_or_late(size in 1..6usize, steps in prop::collection::vec((step(), 0..2 * LINGER_NS), 1..300)) {
-        let dispatch = dispatch(size);
-        let mut model =
-            Model { dispatch, size, workers: Vec::new(), waiting: Vec::new(), running_slow: 0, next_task: 0, ns: 0 };
+    fn whatever_happens_no_task_is_lost_or_late(
+        size in 1..6usize,
+        fair: bool,
+        steps in prop::collection::vec((step(), 0..2 * LINGER_NS), 1..300),
+    ) {
+        let order = if fair { Order::Fair } else { Order::Submission };
+        let mut model = Model {
+            dispatch: Dispatch::new(size, order, true),
+            size,
+            order,
+            turn: 0,
+            workers: Vec::new(),
+            waiting: Vec::new(),
+            running: Vec::new(),
+            next_task: 0,
+            ns: 0,
+        };
         for (step, passes_ns) in steps {
             model.ns += passes_ns;
             match step {
                 Step::Submit(kind) => model.submit(kind),
                 Step::Withdraw(choice) => model.withdraw(choice),
                 Step::Move(choice) => drop(model.advance(choice)),
+                Step::Resize(size) => model.resize(size),
+                Step::Order(order) => model.set_order(order),
             }
             model.check();
         }
@@ -272,5 +405,6 @@ proptest! {
             model.check();
         }
         prop_assert!(model.waiting.is_empty(), "all tasks have run");
+        prop_assert!(model.alive() <= model.size, "no more workers than there may be");
     }
 }

@@ -4,41 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::{error, fmt, io};
 
+pub(super) use super::operations::Operation;
 use crate::pool::TaskError;
-
-/// A file-system operation, by libuv's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Operation {
-    /// Opening a file.
-    Open,
-    /// Closing a file.
-    Close,
-    /// Reading from a file.
-    Read,
-    /// Reading a whole file.
-    ReadFile,
-    /// Writing to a file.
-    Write,
-    /// Bringing a file to the disk.
-    Fsync,
-    /// Asking about an open file.
-    Fstat,
-    /// Asking about a path.
-    Stat,
-    /// Asking about a path, or the symbolic link that it is.
-    Lstat,
-    /// Listing a directory.
-    Scandir,
-    /// Making a directory.
-    Mkdir,
-    /// Removing a directory.
-    Rmdir,
-    /// Removing a name.
-    Unlink,
-    /// Renaming.
-    Rename,
-}
 
 /// A file-system operation failed, or did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,28 +39,6 @@ pub(super) struct Subject {
     destination: Option<Arc<Path>>,
 }
 
-impl Operation {
-    /// The name, as in libuv and in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Close => "close",
-            Self::Read => "read",
-            Self::ReadFile => "read file",
-            Self::Write => "write",
-            Self::Fsync => "fsync",
-            Self::Fstat => "fstat",
-            Self::Stat => "stat",
-            Self::Lstat => "lstat",
-            Self::Scandir => "scandir",
-            Self::Mkdir => "mkdir",
-            Self::Rmdir => "rmdir",
-            Self::Unlink => "unlink",
-            Self::Rename => "rename",
-        }
-    }
-}
-
 impl FsError {
     /// The operation that failed.
     pub fn operation(&self) -> Operation {
@@ -105,7 +50,7 @@ impl FsError {
         &self.subject.path
     }
 
-    /// Where a renaming should have led.
+    /// The second path of an operation on two: where a renaming, a link or a copy should have led.
     pub fn destination(&self) -> Option<&Path> {
         self.subject.destination.as_deref()
     }
@@ -140,6 +85,19 @@ impl Subject {
 
     pub(super) fn two_paths(operation: Operation, path: Arc<Path>, destination: Arc<Path>) -> Self {
         Self { operation, path, destination: Some(destination) }
+    }
+
+    pub(super) fn path_of(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
+    }
+
+    /// Of a subject of two paths.
+    pub(super) fn destination_of(&self) -> &Path {
+        self.destination.as_deref().expect("an operation on two paths was given two")
     }
 
     pub(super) fn failed(self, cause: FsErrorCause) -> FsError {

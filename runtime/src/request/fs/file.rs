@@ -1,7 +1,6 @@
-//! An open file, and what is done with it.
+//! An open file. What is done with it stands in [`super::operations`], but for closing it.
 
 use std::fmt;
-use std::fs::Metadata;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -9,8 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::{FsError, Operation, Subject};
-use super::{PoolRequest, request};
+use super::job::{FsJob, Run, about};
 use crate::event_loop::EventLoop;
+use crate::request::future::PoolFuture;
+use crate::request::work::PoolRequest;
 use crate::sys;
 
 /// An open file. Copies share it; it is closed when the last copy is dropped and no operation on it is under way.
@@ -24,72 +25,13 @@ pub struct File {
 }
 
 impl File {
-    pub(super) fn new(file: std::fs::File, path: &Path) -> Self {
-        Self { file: Arc::new(file), path: path.into() }
+    pub(super) fn new(file: std::fs::File, path: Arc<Path>) -> Self {
+        Self { file: Arc::new(file), path }
     }
 
     /// The path by which the file was opened.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Reads into `buffer`, as many bytes as it is long at most; the callback gets it back, as long as what was read. It
-    /// is empty at the end of the file.
-    ///
-    /// `at` counts from the beginning of the file; `None` goes on where the last such operation stopped.
-    pub fn read(
-        &self,
-        event_loop: &EventLoop,
-        mut buffer: Vec<u8>,
-        at: Option<u64>,
-        callback: impl FnOnce(&EventLoop, Result<Vec<u8>, FsError>) + 'static,
-    ) -> PoolRequest {
-        let read = move |mut file: &std::fs::File| {
-            let length = uninterrupted(|| match at {
-                Some(at) => file.read_at(&mut buffer, at),
-                None => file.read(&mut buffer),
-            })?;
-            buffer.truncate(length);
-            Ok(buffer)
-        };
-        self.request(event_loop, Operation::Read, read, callback)
-    }
-
-    /// Writes `bytes`; the callback gets how many were written, which may be fewer.
-    ///
-    /// `at` counts from the beginning of the file; `None` goes on where the last such operation stopped.
-    pub fn write(
-        &self,
-        event_loop: &EventLoop,
-        bytes: Vec<u8>,
-        at: Option<u64>,
-        callback: impl FnOnce(&EventLoop, Result<usize, FsError>) + 'static,
-    ) -> PoolRequest {
-        let write = move |mut file: &std::fs::File| {
-            uninterrupted(|| match at {
-                Some(at) => file.write_at(&bytes, at),
-                None => file.write(&bytes),
-            })
-        };
-        self.request(event_loop, Operation::Write, write, callback)
-    }
-
-    /// Brings what was written, and what the system keeps about the file, to the disk.
-    pub fn fsync(
-        &self,
-        event_loop: &EventLoop,
-        callback: impl FnOnce(&EventLoop, Result<(), FsError>) + 'static,
-    ) -> PoolRequest {
-        self.request(event_loop, Operation::Fsync, |file| file.sync_all(), callback)
-    }
-
-    /// What the system keeps about the file.
-    pub fn fstat(
-        &self,
-        event_loop: &EventLoop,
-        callback: impl FnOnce(&EventLoop, Result<Metadata, FsError>) + 'static,
-    ) -> PoolRequest {
-        self.request(event_loop, Operation::Fstat, |file| file.metadata(), callback)
     }
 
     /// Closes the file, and tells of an error that only shows now, as on file systems that write late. If there are
@@ -99,24 +41,71 @@ impl File {
         event_loop: &EventLoop,
         callback: impl FnOnce(&EventLoop, Result<(), FsError>) + 'static,
     ) -> PoolRequest {
-        let Self { file, path } = self;
-        let close = move || match Arc::into_inner(file) {
-            Some(file) => sys::fs::close(OwnedFd::from(file)).map_err(io::Error::from),
-            None => Ok(()),
-        };
-        request(event_loop, Subject::path(Operation::Close, path), close, callback)
+        self.closing().start(event_loop, callback)
     }
 
-    fn request<T: Send + 'static>(
+    pub(super) fn close_future(self, event_loop: &EventLoop) -> PoolFuture<(), FsError> {
+        self.closing().future(event_loop)
+    }
+
+    pub(super) fn close_blocking(self) -> Result<(), FsError> {
+        self.closing().blocking()
+    }
+
+    fn closing(self) -> FsJob<impl Run<()>> {
+        let Self { file, path } = self;
+        about(Subject::path(Operation::Close, path), move |_: &Subject| match Arc::into_inner(file) {
+            Some(file) => sys::fs::close(OwnedFd::from(file)).map_err(io::Error::from),
+            None => Ok(()),
+        })
+    }
+
+    /// An operation on this file.
+    pub(super) fn job<T>(
         &self,
-        event_loop: &EventLoop,
         operation: Operation,
         run: impl FnOnce(&std::fs::File) -> io::Result<T> + Send + 'static,
-        callback: impl FnOnce(&EventLoop, Result<T, FsError>) + 'static,
-    ) -> PoolRequest {
+    ) -> FsJob<impl Run<T>> {
         let file = Arc::clone(&self.file);
-        let subject = Subject::path(operation, Arc::clone(&self.path));
-        request(event_loop, subject, move || run(&file), callback)
+        about(Subject::path(operation, Arc::clone(&self.path)), move |_: &Subject| run(&file))
+    }
+
+    /// An operation on this file that goes to another one.
+    pub(super) fn job_to<T>(
+        &self,
+        operation: Operation,
+        to: &File,
+        run: impl FnOnce(&std::fs::File, &std::fs::File) -> io::Result<T> + Send + 'static,
+    ) -> FsJob<impl Run<T>> {
+        let (from_file, to_file) = (Arc::clone(&self.file), Arc::clone(&to.file));
+        let subject = Subject::two_paths(operation, Arc::clone(&self.path), Arc::clone(&to.path));
+        about(subject, move |_: &Subject| run(&from_file, &to_file))
+    }
+}
+
+pub(super) fn read(mut file: &std::fs::File, mut buffer: Vec<u8>, at: Option<u64>) -> io::Result<Vec<u8>> {
+    let length = uninterrupted(|| match at {
+        Some(at) => file.read_at(&mut buffer, at),
+        None => file.read(&mut buffer),
+    })?;
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+pub(super) fn write(mut file: &std::fs::File, bytes: &[u8], at: Option<u64>) -> io::Result<usize> {
+    uninterrupted(|| match at {
+        Some(at) => file.write_at(bytes, at),
+        None => file.write(bytes),
+    })
+}
+
+/// A signal that some thread handles is no reason for an operation to fail.
+fn uninterrupted(mut operation: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 
@@ -129,15 +118,5 @@ impl AsFd for File {
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-/// A signal that some thread handles is no reason for an operation to fail.
-fn uninterrupted(mut operation: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match operation() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }
