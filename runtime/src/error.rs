@@ -21,8 +21,15 @@ pub enum Error {
     Cancelled,
     /// The stream's writing side was shut down, or is about to be; nothing can follow.
     ShutDown,
-    /// The listener listens already.
+    /// The handle is in use already: a listener listens, a stream is open.
     Busy,
+    /// The handle has no descriptor yet: it was neither opened, bound nor connected.
+    NotOpen,
+    /// What was asked for makes no sense.
+    Invalid {
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The timer was never started, so there is nothing to do again.
     NotStarted,
 }
@@ -40,7 +47,9 @@ impl Error {
             Self::Closed => Errno::BADF.raw_os_error(),
             Self::Cancelled => Errno::CANCELED.raw_os_error(),
             Self::ShutDown => Errno::PIPE.raw_os_error(),
-            Self::Busy => Errno::ALREADY.raw_os_error(),
+            Self::Busy => Errno::BUSY.raw_os_error(),
+            Self::NotOpen => Errno::BADF.raw_os_error(),
+            Self::Invalid { .. } => Errno::INVAL.raw_os_error(),
             Self::NotStarted => Errno::INVAL.raw_os_error(),
         }
     }
@@ -74,7 +83,9 @@ impl fmt::Display for Error {
             Self::Closed => f.write_str("the handle is closed")?,
             Self::Cancelled => f.write_str("the request was cancelled before it was done")?,
             Self::ShutDown => f.write_str("the stream's writing side is shut down")?,
-            Self::Busy => f.write_str("the listener listens already")?,
+            Self::Busy => f.write_str("the handle is in use already")?,
+            Self::NotOpen => f.write_str("the handle is not open: open, bind or connect it first")?,
+            Self::Invalid { reason } => f.write_str(reason)?,
             Self::NotStarted => f.write_str("the timer was never started")?,
         }
         match self.advice() {

@@ -387,7 +387,7 @@ impl EventLoop {
         core.inbox_left_over.set(true);
         core.inbox.acknowledge();
         core.inbox.take_completions(&mut core.arrived.borrow_mut());
-        // The wake-up itself was counted as one event.
+        // One event each; a signal, or several, is one as well.
         add(&core.counts.events, (core.arrived.borrow().len() as u64).max(1));
         loop {
             let next = core.arrived.borrow_mut().pop_front();

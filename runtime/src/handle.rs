@@ -9,13 +9,18 @@
 
 pub(crate) mod async_handle;
 pub(crate) mod buffer;
+pub(crate) mod listener;
+pub(crate) mod pipe;
+pub(crate) mod pipe_listener;
+pub(crate) mod pipe_name;
+pub(crate) mod poll;
 mod state;
 pub(crate) mod stream;
 pub(crate) mod tcp;
 pub(crate) mod tcp_listener;
 pub(crate) mod timer;
+pub(crate) mod udp;
 pub(crate) mod watcher;
-mod write_queue;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -106,3 +111,47 @@ pub(crate) use handle_methods;
 pub(crate) fn content_of<H, T: 'static>(handle: &dyn Any, _: fn(H) -> Rc<T>) -> Option<&T> {
     handle.downcast_ref()
 }
+
+/// What all handles of sockets can do; they have a method `descriptor`.
+macro_rules! socket_methods {
+    ($handle:ident) => {
+        impl $handle {
+            /// The size of the kernel's buffer for what is sent. (It is twice what was asked for: the kernel's own needs count.)
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn send_buffer_bytes(&self) -> Result<usize, $crate::Error> {
+                $crate::sys::socket::send_buffer_bytes(&*self.descriptor()?)
+                    .map_err(|errno| $crate::Error::system("getsockopt", errno))
+            }
+
+            /// Asks for a size of the kernel's buffer for what is sent; it has limits of its own.
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn set_send_buffer_bytes(&self, bytes: usize) -> Result<(), $crate::Error> {
+                $crate::sys::socket::set_send_buffer_bytes(&*self.descriptor()?, bytes)
+                    .map_err(|errno| $crate::Error::system("setsockopt", errno))
+            }
+
+            /// The size of the kernel's buffer for what is received. (It is twice what was asked for.)
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn receive_buffer_bytes(&self) -> Result<usize, $crate::Error> {
+                $crate::sys::socket::receive_buffer_bytes(&*self.descriptor()?)
+                    .map_err(|errno| $crate::Error::system("getsockopt", errno))
+            }
+
+            /// Asks for a size of the kernel's buffer for what is received; it has limits of its own.
+            ///
+            /// # Errors
+            /// Where the handle is not open, or what the system says.
+            pub fn set_receive_buffer_bytes(&self, bytes: usize) -> Result<(), $crate::Error> {
+                $crate::sys::socket::set_receive_buffer_bytes(&*self.descriptor()?, bytes)
+                    .map_err(|errno| $crate::Error::system("setsockopt", errno))
+            }
+        }
+    };
+}
+pub(crate) use socket_methods;

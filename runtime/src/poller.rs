@@ -8,19 +8,19 @@
 mod renew;
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::sys::epoll::{Epoll, Events, Readiness, Wait};
+use crate::sys::epoll::{self, Epoll, Events, Readiness, Wait};
 
 /// Something that waits for a descriptor to become ready.
 pub(crate) trait Watcher {
     /// The descriptor is ready, or was a moment ago.
-    fn ready(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness);
+    fn ready(self: Rc<Self>, event_loop: &EventLoop, event: epoll::Event);
 
     /// The loop ends: nobody will call back any more.
     fn abandon(&self);
@@ -43,7 +43,7 @@ pub(crate) enum Event {
     /// The loop was woken from another thread.
     Wake,
     /// A descriptor is ready.
-    Ready(Rc<dyn Watcher>, Readiness),
+    Ready(Rc<dyn Watcher>, epoll::Event),
     /// A descriptor that nobody watches any more was ready.
     Stale,
 }
@@ -72,7 +72,7 @@ struct Slot {
 }
 
 struct Watch {
-    descriptor: Rc<OwnedFd>,
+    descriptor: Rc<dyn AsFd>,
     watcher: Rc<dyn Watcher>,
     wanted: Readiness,
     registered: Readiness,
@@ -100,7 +100,7 @@ impl Poller {
     pub(crate) fn want<W: Watcher + 'static>(
         &self,
         watcher: &Rc<W>,
-        descriptor: &Rc<OwnedFd>,
+        descriptor: &Rc<impl AsFd + 'static>,
         registration: &Registration,
         wanted: Readiness,
     ) -> Result<(), Error> {
@@ -119,7 +119,7 @@ impl Poller {
         self.epoll
             .add(descriptor, token.pack(), wanted)
             .map_err(|errno| Error::system("epoll_ctl", errno))?;
-        let (descriptor, watcher) = (Rc::clone(descriptor), watcher.clone());
+        let (descriptor, watcher) = (descriptor.clone(), watcher.clone());
         slots.occupy(token, Watch { descriptor, watcher, wanted, registered: wanted, changed: false });
         registration.token.set(Some(token));
         Ok(())
@@ -136,7 +136,7 @@ impl Poller {
 
     /// Tells the kernel what has changed since the last poll. Gives the watchers for which it refused: they are to be
     /// called as if ready, so that their own next system call tells them what is wrong.
-    pub(crate) fn apply_changes(&self) -> Vec<Rc<dyn Watcher>> {
+    pub(crate) fn apply_changes(&self) -> Vec<(Rc<dyn Watcher>, Readiness)> {
         let mut refused = Vec::new();
         loop {
             let Some(token) = self.changed.borrow_mut().pop() else { return refused };
@@ -148,7 +148,7 @@ impl Poller {
         }
     }
 
-    fn apply_change(&self, token: Token, refused: &mut Vec<Rc<dyn Watcher>>) -> Option<Watch> {
+    fn apply_change(&self, token: Token, refused: &mut Vec<(Rc<dyn Watcher>, Readiness)>) -> Option<Watch> {
         let mut slots = self.slots.borrow_mut();
         let (_, watch) = slots.find(Some(token))?;
         watch.changed = false;
@@ -158,7 +158,7 @@ impl Poller {
         if watch.wanted != watch.registered {
             match self.epoll.modify(&watch.descriptor, token.pack(), watch.wanted) {
                 Ok(()) => watch.registered = watch.wanted,
-                Err(_) => refused.push(Rc::clone(&watch.watcher)),
+                Err(_) => refused.push((Rc::clone(&watch.watcher), watch.wanted)),
             }
         }
         None
@@ -183,12 +183,14 @@ impl Poller {
 
     /// One of the events that the last wait gave.
     pub(crate) fn event(&self, index: usize) -> Event {
-        let Some((token, readiness)) = self.events.borrow().get(index) else { return Event::Stale };
+        let Some((token, told)) = self.events.borrow().get(index) else { return Event::Stale };
         if token == WAKE {
             return Event::Wake;
         }
-        match self.slots.borrow_mut().find(Some(Token::unpack(token))) {
-            Some((_, watch)) => Event::Ready(Rc::clone(&watch.watcher), readiness),
+        let mut slots = self.slots.borrow_mut();
+        let Some((_, watch)) = slots.find(Some(Token::unpack(token))) else { return Event::Stale };
+        match told.of(watch.wanted) {
+            Some(event) => Event::Ready(Rc::clone(&watch.watcher), event),
             None => Event::Stale,
         }
     }

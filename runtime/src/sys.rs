@@ -4,10 +4,15 @@
 
 #![allow(unsafe_code, reason = "the fence: unsafe code is allowed here and nowhere else in the crate")]
 
+pub(crate) mod datagram;
+pub(crate) mod descriptor;
 pub(crate) mod dns;
 pub(crate) mod epoll;
 pub(crate) mod fork;
 pub(crate) mod fs;
+pub(crate) mod multicast;
 pub(crate) mod random;
 pub(crate) mod socket;
+pub(crate) mod transport;
+pub(crate) mod unix;
 pub(crate) mod wake;

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::EventLoop;
 use crate::poller::{Event, Watcher};
-use crate::sys::epoll::{Readiness, Wait};
+use crate::sys::epoll::{self, Readiness, Wait};
 use telemetry::clock;
 
 /// Callbacks of due timers.
@@ -86,9 +86,9 @@ fn begin_wait(event_loop: &EventLoop, wait: Wait) -> Wait {
 
 /// Callbacks of the events that the poll returned. `refused` are watchers to be called as if they were ready.
 #[inline(never)]
-pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Rc<dyn Watcher>>) {
-    for watcher in refused {
-        watcher.ready(event_loop, Readiness { readable: true, writable: true });
+pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<(Rc<dyn Watcher>, Readiness)>) {
+    for (watcher, wanted) in refused {
+        watcher.ready(event_loop, epoll::Event::look(wanted));
     }
     if event_loop.core.inbox_left_over.get() || event_loop.core.inbox.has_news() {
         event_loop.open_inbox();
@@ -97,7 +97,7 @@ pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Rc<dyn Watcher
         match event_loop.core.poller.event(index) {
             // The inbox tells by itself whether there is something in it, and what that counts for.
             Event::Wake => event_loop.core.counts.events.update(|events| events.wrapping_sub(1)),
-            Event::Ready(watcher, readiness) => watcher.ready(event_loop, readiness),
+            Event::Ready(watcher, event) => watcher.ready(event_loop, event),
             Event::Stale => {}
         }
     }

@@ -1,36 +1,17 @@
 //! TCP listeners.
-//!
-//! When the process, or the system, has no descriptor left for a connection, the listener says so to its callback and
-//! looks away for a moment: the connection stays in the backlog, where it keeps the socket ready, so that a loop which
-//! only tried again would spin. Refused: libuv's trick of accepting and dropping such connections with a descriptor kept in
-//! reserve, which tells clients sooner but throws away what could be served a moment later.
 
-use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Duration;
 
 use model::label::HandleType;
-use rustix::io::Errno;
 
+use super::handle_methods;
+use super::listener::{ListenerState, listener_methods};
 use super::tcp::TcpStream;
-use super::timer::Timer;
-use super::{HandleState, handle_methods};
-use crate::closing::Close;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::poller::{Registration, Watcher};
-use crate::sys::epoll::Readiness;
-use crate::sys::socket;
-
-/// How many connections are accepted in a row before others get their turn.
-const ACCEPT_ROUNDS: usize = 64;
-
-/// How long a listener looks away when there is no descriptor for a connection.
-const PAUSE: Duration = Duration::from_millis(100);
-
-type ConnectionCallback = Rc<RefCell<dyn FnMut(&EventLoop, &TcpListener, Result<TcpStream, Error>)>>;
+use crate::sys::{descriptor, socket};
 
 /// Accepts TCP connections.
 ///
@@ -54,19 +35,22 @@ type ConnectionCallback = Rc<RefCell<dyn FnMut(&EventLoop, &TcpListener, Result<
 /// # Ok::<(), loopscope_runtime::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct TcpListener(Rc<ListenerState>);
+pub struct TcpListener(pub(super) Rc<ListenerState>);
 
-struct ListenerState {
-    handle: HandleState,
-    /// `None` once the listener is closed.
-    socket: RefCell<Option<Rc<OwnedFd>>>,
-    registration: Registration,
-    callback: RefCell<Option<ConnectionCallback>>,
-    /// Ends a pause. Made by the first one.
-    pause: OnceCell<Timer>,
+/// How an address is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BindOptions {
+    /// An IPv6 socket takes IPv6 only, also where the address is the unspecified one.
+    pub ipv6_only: bool,
+    /// Others may take the same address and port; the kernel spreads connections, or datagrams, over all.
+    pub reuse_port: bool,
+    /// The address may be taken even though others have it: what multicast needs, several receivers of one port. TCP
+    /// sockets always have this, where it lets them take an address whose last connections are not forgotten yet.
+    pub reuse_address: bool,
 }
 
 handle_methods!(TcpListener);
+listener_methods!(TcpListener accepts TcpStream);
 
 impl TcpListener {
     /// Takes an address; port 0 lets the system choose one. Nobody can connect before [`TcpListener::listen`].
@@ -74,41 +58,30 @@ impl TcpListener {
     /// # Errors
     /// Where the address is taken, not one of this host, or not allowed to this user.
     pub fn bind(event_loop: &EventLoop, address: SocketAddr) -> Result<Self, Error> {
-        let socket = socket::tcp(address).map_err(|errno| Error::system("socket", errno))?;
-        socket::reuse_address(&socket).map_err(|errno| Error::system("setsockopt", errno))?;
-        socket::bind(&socket, address).map_err(|errno| Error::system("bind", errno))?;
-        let listener = Self(Rc::new(ListenerState {
-            handle: HandleState::new(event_loop, HandleType::Tcp),
-            socket: RefCell::new(Some(Rc::new(socket))),
-            registration: Registration::default(),
-            callback: RefCell::default(),
-            pause: OnceCell::new(),
-        }));
-        Ok(listener.registered())
+        Self::bind_with(event_loop, address, BindOptions::default())
     }
 
-    /// Calls back for every connection from now on. `backlog` connections may wait in the kernel.
-    ///
-    /// The callback gets an error where a connection could not be accepted, most often because there are too many open
-    /// files; the listener goes on.
+    /// As [`TcpListener::bind`], with options.
     ///
     /// # Errors
-    /// [`Error::Closed`], [`Error::Busy`] if the listener listens already, or what the system says.
-    pub fn listen(
-        &self,
-        backlog: u32,
-        callback: impl FnMut(&EventLoop, &TcpListener, Result<TcpStream, Error>) + 'static,
-    ) -> Result<(), Error> {
-        let socket = self.0.socket()?;
-        if self.0.callback.borrow().is_some() {
-            return Err(Error::Busy);
-        }
-        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        socket::listen(&*socket, backlog).map_err(|errno| Error::system("listen", errno))?;
-        self.0.watch(Readiness::READABLE)?;
-        self.0.callback.replace(Some(Rc::new(RefCell::new(callback))));
-        self.0.handle.set_active(true);
-        Ok(())
+    /// Those of [`TcpListener::bind`].
+    pub fn bind_with(
+        event_loop: &EventLoop,
+        address: SocketAddr,
+        options: BindOptions,
+    ) -> Result<Self, Error> {
+        let socket = socket::tcp(address).map_err(|errno| Error::system("socket", errno))?;
+        bind(&socket, address, BindOptions { reuse_address: true, ..options })?;
+        Ok(Self(ListenerState::new(event_loop, HandleType::Tcp, socket, None)).registered())
+    }
+
+    /// A listener of a socket that was made elsewhere and is bound.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(event_loop: &EventLoop, socket: OwnedFd) -> Result<Self, Error> {
+        descriptor::set_blocking(&socket, false).map_err(|errno| Error::system("fcntl", errno))?;
+        Ok(Self(ListenerState::new(event_loop, HandleType::Tcp, socket, None)).registered())
     }
 
     /// The address that was taken.
@@ -120,81 +93,20 @@ impl TcpListener {
     }
 }
 
-impl ListenerState {
-    fn socket(&self) -> Result<Rc<OwnedFd>, Error> {
-        self.handle.expect_open()?;
-        self.socket.borrow().clone().ok_or(Error::Closed)
+/// Takes an address for a socket.
+pub(super) fn bind(socket: &OwnedFd, address: SocketAddr, options: BindOptions) -> Result<(), Error> {
+    let failed = |errno| Error::system("setsockopt", errno);
+    if options.ipv6_only && address.is_ipv4() {
+        return Err(Error::Invalid { reason: "an IPv4 address cannot be for IPv6 only" });
     }
-
-    fn watch(self: &Rc<Self>, wanted: Readiness) -> Result<(), Error> {
-        let socket = self.socket()?;
-        self.handle.core().poller.want(self, &socket, &self.registration, wanted)
+    if options.reuse_address {
+        socket::reuse_address(socket).map_err(failed)?;
     }
-
-    fn call_back(self: &Rc<Self>, event_loop: &EventLoop, result: Result<TcpStream, Error>) {
-        let callback = self.callback.borrow().clone();
-        let Some(callback) = callback else { return };
-        let listener = TcpListener(Rc::clone(self));
-        event_loop.call(|event_loop| callback.borrow_mut()(event_loop, &listener, result));
+    if options.reuse_port {
+        socket::reuse_port(socket).map_err(failed)?;
     }
-
-    /// Looks away for a moment.
-    fn pause(self: &Rc<Self>, event_loop: &EventLoop) -> Result<(), Error> {
-        self.watch(Readiness::default())?;
-        let timer = self.pause.get_or_init(|| Timer::new(event_loop));
-        timer.unreference();
-        let listener = Rc::downgrade(self);
-        timer.start(PAUSE, move |event_loop, _| {
-            let Some(listener) = listener.upgrade() else { return };
-            if let Err(error) = listener.watch(Readiness::READABLE)
-                && error != Error::Closed
-            {
-                listener.call_back(event_loop, Err(error));
-            }
-        })
+    if address.is_ipv6() {
+        socket::set_ipv6_only(socket, options.ipv6_only).map_err(failed)?;
     }
-
-    fn stop_for_good(&self) {
-        self.handle.core().poller.forget(&self.registration);
-        self.handle.set_active(false);
-        self.abandon();
-        let socket = self.socket.take();
-        drop(socket);
-        if let Some(timer) = self.pause.get() {
-            timer.close();
-        }
-    }
-}
-
-impl Watcher for ListenerState {
-    fn ready(self: Rc<Self>, event_loop: &EventLoop, _: Readiness) {
-        for _ in 0..ACCEPT_ROUNDS {
-            let Ok(socket) = self.socket() else { return };
-            match socket::accept(&*socket) {
-                Ok(connection) => {
-                    self.call_back(event_loop, Ok(TcpStream::from_socket(event_loop, connection)));
-                }
-                Err(Errno::AGAIN) => return,
-                // The peer gave up while it waited.
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(errno) => {
-                    let error = Error::system("accept", errno);
-                    let paused = self.pause(event_loop);
-                    self.call_back(event_loop, Err(paused.err().unwrap_or(error)));
-                    return;
-                }
-            }
-        }
-    }
-
-    fn abandon(&self) {
-        let callback = self.callback.take();
-        drop(callback);
-    }
-}
-
-impl Close for ListenerState {
-    fn handle(&self) -> &HandleState {
-        &self.handle
-    }
+    socket::bind(socket, address).map_err(|errno| Error::system("bind", errno))
 }

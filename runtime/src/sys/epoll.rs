@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use rustix::event::epoll::EventFlags as E;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
@@ -10,34 +11,96 @@ use rustix::io::Errno;
 pub(crate) const EVENTS_MAX: usize = 1024;
 
 /// What a watcher wants to be told of, or is told of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Readiness {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Readiness {
     /// Reading gives something: data, a connection, the end.
-    pub(crate) readable: bool,
+    pub readable: bool,
     /// Writing takes something.
-    pub(crate) writable: bool,
+    pub writable: bool,
+    /// The peer will send nothing more.
+    pub disconnected: bool,
+    /// There is something urgent: a socket's out-of-band data, a change of a file in `sysfs`.
+    pub prioritized: bool,
 }
 
 impl Readiness {
-    pub(crate) const READABLE: Self = Self { readable: true, writable: false };
-    pub(crate) const WRITABLE: Self = Self { readable: false, writable: true };
+    /// Nothing.
+    pub const NONE: Self = Self { readable: false, writable: false, disconnected: false, prioritized: false };
+    /// Reading.
+    pub const READABLE: Self = Self { readable: true, ..Self::NONE };
+    /// Writing.
+    pub const WRITABLE: Self = Self { writable: true, ..Self::NONE };
+    /// Reading and writing.
+    pub const BOTH: Self = Self { readable: true, writable: true, ..Self::NONE };
 
-    pub(crate) fn is_none(self) -> bool {
-        self == Self::default()
+    /// Whether it is nothing.
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
     }
 
-    fn flags(self) -> epoll::EventFlags {
-        let mut flags = epoll::EventFlags::empty();
-        flags.set(epoll::EventFlags::IN, self.readable);
-        flags.set(epoll::EventFlags::OUT, self.writable);
+    fn flags(self) -> E {
+        let mut flags = E::empty();
+        flags.set(E::IN, self.readable);
+        flags.set(E::OUT, self.writable);
+        flags.set(E::RDHUP, self.disconnected);
+        flags.set(E::PRI, self.prioritized);
         flags
     }
 
-    /// An error or a hang-up makes both sides ready: the read or write that follows tells what happened.
-    fn from_flags(flags: epoll::EventFlags) -> Self {
-        use epoll::EventFlags as E;
-        let failed = flags.intersects(E::ERR | E::HUP);
-        Self { readable: failed || flags.contains(E::IN), writable: failed || flags.contains(E::OUT) }
+    fn from_flags(flags: E) -> Self {
+        Self {
+            readable: flags.contains(E::IN),
+            writable: flags.contains(E::OUT),
+            disconnected: flags.contains(E::RDHUP),
+            prioritized: flags.contains(E::PRI),
+        }
+    }
+}
+
+/// What happened to a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Of what was wanted.
+    pub(crate) ready: Readiness,
+    /// Something is wrong with the descriptor: the next system call tells what.
+    pub(crate) failed: bool,
+    /// Both sides are closed.
+    pub(crate) hung_up: bool,
+}
+
+impl Event {
+    /// What a watcher is told that nothing can be found out for: it looks for itself.
+    pub(crate) fn look(wanted: Readiness) -> Self {
+        Self { ready: wanted, failed: false, hung_up: false }
+    }
+
+    /// Whether reading tells something: data, the end, an error.
+    pub(crate) fn reading_tells(self) -> bool {
+        self.ready.readable || self.failed
+    }
+
+    /// Whether writing tells something.
+    pub(crate) fn writing_tells(self) -> bool {
+        self.ready.writable || self.failed || self.hung_up
+    }
+}
+
+/// What the kernel told of a descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told(E);
+
+impl Told {
+    /// What of it is the watcher's; `None` if nothing is. As in libuv, an error or a hang-up that comes alone makes
+    /// everything ready that was wanted.
+    pub(crate) fn of(self, wanted: Readiness) -> Option<Event> {
+        let wanted = wanted.flags();
+        let mut flags = self.0 & (wanted | E::ERR | E::HUP);
+        if flags == E::ERR || flags == E::HUP {
+            flags |= wanted;
+        }
+        let (failed, hung_up) = (flags.contains(E::ERR), flags.contains(E::HUP));
+        let event = Event { ready: Readiness::from_flags(flags), failed, hung_up };
+        (!wanted.is_empty() && !flags.is_empty()).then_some(event)
     }
 }
 
@@ -164,8 +227,8 @@ impl Events {
         self.0.len()
     }
 
-    /// The token and readiness of one event.
-    pub(crate) fn get(&self, index: usize) -> Option<(u64, Readiness)> {
-        self.0.get(index).map(|event| (event.data.u64(), Readiness::from_flags(event.flags)))
+    /// The token of one event, and what the kernel told.
+    pub(crate) fn get(&self, index: usize) -> Option<(u64, Told)> {
+        self.0.get(index).map(|event| (event.data.u64(), Told(event.flags)))
     }
 }

@@ -78,3 +78,25 @@ pub(crate) fn busy(duration: Duration) {
         std::hint::spin_loop();
     }
 }
+
+/// An empty folder for one test, made anew.
+pub(crate) fn temporary_folder(test: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("loopscope-{}-{test}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the temporary folder can be written to");
+    folder
+}
+
+/// Says that a test is skipped, and why.
+///
+/// # Panics
+/// With `CI=true`: there nothing may be skipped.
+#[track_caller]
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+pub(crate) fn skip(reason: &str) {
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "cannot be skipped where CI=true: {reason}"
+    );
+    eprintln!("SKIPPED at {}: {reason}", std::panic::Location::caller());
+}

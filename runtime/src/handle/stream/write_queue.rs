@@ -1,18 +1,20 @@
 //! What a stream has yet to write: bytes in order, and the requests that they belong to.
 //!
 //! The queue is one sequence of bytes. A request is done when all bytes up to its end are written, so that one system
-//! call may write for many requests, and no bookkeeping depends on how the kernel cuts the sequence.
+//! call may write for many requests, and no bookkeeping depends on how the kernel cuts the sequence. Only a descriptor
+//! that is sent with bytes cuts it: it belongs to the first of them, so a system call begins there.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use super::buffer::Buffer;
-use super::stream::StreamState;
+use super::StreamState;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
+use crate::handle::buffer::Buffer;
 use crate::request::ActiveRequest;
 
 /// How many buffers one system call writes at most. The kernel allows 1024; more than this gains nothing.
@@ -25,7 +27,7 @@ pub(crate) type RequestCallback = Box<dyn FnOnce(&EventLoop, &Rc<StreamState>, R
 
 #[derive(Default)]
 pub(crate) struct WriteQueue {
-    buffers: VecDeque<Buffer>,
+    buffers: VecDeque<Queued>,
     /// How much of the first buffer is written.
     first_written: usize,
     /// Bytes that were ever queued, and that were ever written.
@@ -33,6 +35,12 @@ pub(crate) struct WriteQueue {
     written: u64,
     requests: VecDeque<Request>,
     done: VecDeque<Done>,
+}
+
+struct Queued {
+    bytes: Buffer,
+    /// What goes with the first byte.
+    sent: Option<Rc<OwnedFd>>,
 }
 
 struct Request {
@@ -54,51 +62,59 @@ impl WriteQueue {
     pub(crate) fn push(
         &mut self,
         buffers: impl Iterator<Item = Buffer>,
+        mut sent: Option<Rc<OwnedFd>>,
         callback: RequestCallback,
         active: ActiveRequest,
     ) {
-        for buffer in buffers.filter(|buffer| !buffer.is_empty()) {
-            self.queued += buffer.len() as u64;
-            self.buffers.push_back(buffer);
+        for bytes in buffers.filter(|buffer| !buffer.is_empty()) {
+            self.queued += bytes.len() as u64;
+            self.buffers.push_back(Queued { bytes, sent: sent.take() });
         }
         self.requests.push_back(Request { end: self.queued, callback, active });
     }
 
-    /// Writes through `send` until everything is written, the socket takes no more, or others should have their turn.
+    /// Writes through `write` until everything is written, the descriptor takes no more, or others should have their turn.
     /// An error ends all requests.
-    pub(crate) fn flush(&mut self, send: impl Fn(&[IoSlice<'_>]) -> Result<usize, Errno>) {
+    pub(crate) fn flush(&mut self, write: impl Fn(&[IoSlice<'_>], Option<&OwnedFd>) -> Result<usize, Errno>) {
         for _ in 0..ROUNDS_MAX {
             if self.buffers.is_empty() {
                 break;
             }
-            match self.send_once(&send) {
+            match self.write_once(&write) {
                 Ok(written) => self.advance(written),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
+                Err(Errno::AGAIN | Errno::NOBUFS) => break,
                 Err(errno) => return self.fail(Error::system("write", errno)),
             }
         }
         self.finish_written();
     }
 
-    fn send_once(&self, send: impl Fn(&[IoSlice<'_>]) -> Result<usize, Errno>) -> Result<usize, Errno> {
-        let first = &self.buffers[0][self.first_written..];
-        if self.buffers.len() == 1 {
-            return send(&[IoSlice::new(first)]);
-        }
+    fn write_once(
+        &mut self,
+        write: impl Fn(&[IoSlice<'_>], Option<&OwnedFd>) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let first = &self.buffers[0];
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        slices[0] = IoSlice::new(first);
-        for (slice, buffer) in slices[1..].iter_mut().zip(self.buffers.iter().skip(1)) {
-            *slice = IoSlice::new(buffer);
+        slices[0] = IoSlice::new(&first.bytes[self.first_written..]);
+        let mut count = 1;
+        let behind = self.buffers.iter().skip(1).take_while(|queued| queued.sent.is_none());
+        for (slice, queued) in slices[1..].iter_mut().zip(behind) {
+            *slice = IoSlice::new(&queued.bytes);
+            count += 1;
         }
-        send(&slices[..self.buffers.len().min(SLICES_MAX)])
+        let written = write(&slices[..count], first.sent.as_deref())?;
+        if written > 0 {
+            self.buffers[0].sent = None;
+        }
+        Ok(written)
     }
 
     fn advance(&mut self, written: usize) {
         self.written += written as u64;
         self.first_written += written;
-        while let Some(first) = self.buffers.front().filter(|first| first.len() <= self.first_written) {
-            self.first_written -= first.len();
+        while let Some(first) = self.buffers.front().filter(|first| first.bytes.len() <= self.first_written) {
+            self.first_written -= first.bytes.len();
             self.buffers.pop_front();
         }
     }
