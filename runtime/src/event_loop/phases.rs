@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::EventLoop;
 use crate::poller::{Event, Watcher};
+use crate::pool::Pool;
 use crate::sys::epoll::{self, Readiness, Wait};
 use telemetry::clock;
 
@@ -56,6 +57,9 @@ pub(super) fn prepare(event_loop: &EventLoop) {
 #[inline(never)]
 pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Errno> {
     let waits = wait != Wait::No;
+    if !waits {
+        call_workers(event_loop);
+    }
     let wait = if waits { begin_wait(event_loop, wait) } else { wait };
     let result = event_loop.core.poller.wait(wait);
     if waits {
@@ -77,10 +81,26 @@ fn begin_wait(event_loop: &EventLoop, wait: Wait) -> Wait {
         Wait::Ns(ns) => lingering.linger(inbox, ns),
         Wait::No | Wait::Forever => lingering.linger(inbox, u64::MAX),
     };
+    if !inbox.has_news() {
+        call_workers(event_loop);
+    }
     match wait {
         _ if lingered.news || !inbox.begin_wait() => Wait::No,
         Wait::Ns(ns) => Wait::Ns(ns.saturating_sub(lingered.ns)),
         wait => wait,
+    }
+}
+
+/// What was submitted to the pool must not wait for a loop that waits.
+#[inline(always)]
+fn call_workers(event_loop: &EventLoop) {
+    match &event_loop.core.pool {
+        Some(pool) => pool.call_deferred(),
+        None => {
+            if let Some(pool) = Pool::shared_if_made() {
+                pool.call_deferred();
+            }
+        }
     }
 }
 
