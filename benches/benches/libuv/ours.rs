@@ -1,5 +1,6 @@
 //! The rows on our own runtime, with all instruments on: what `libuv.c` does, callback for callback.
 
+mod datagrams;
 mod pool;
 mod streams;
 mod timers;
@@ -24,9 +25,14 @@ pub(crate) fn run(row: &str, count: u64) -> bool {
         "fs_stat_8" => pool::stat(&event_loop, count, 8),
         "fs_stat_32" => pool::stat(&event_loop, count, 32),
         "getaddrinfo" => pool::look_ups(&event_loop, count),
-        "tcp_ping_pong" => streams::ping_pong(&event_loop, count),
-        "tcp_pump" => streams::pump(&event_loop, count),
-        "tcp_connections" => streams::connections(&event_loop, count),
+        "tcp_ping_pong" => streams::tcp::ping_pong(&event_loop, count),
+        "tcp_pump" => streams::tcp::pump(&event_loop, count),
+        "tcp_connections" => streams::tcp::connections(&event_loop, count),
+        "pipe_ping_pong" => streams::pipe::ping_pong(&event_loop, count),
+        "pipe_pump" => streams::pipe::pump(&event_loop, count),
+        "pipe_connections" => streams::pipe::connections(&event_loop, count),
+        "udp_ping" => datagrams::ping(&event_loop, count),
+        "udp_pummel" => datagrams::pummel(&event_loop, count),
         _ => return false,
     }
     true

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use runtime::pool::TaskError;
 use runtime::dns::{self, Family};
+use runtime::pool::TaskError;
 use runtime::{EventLoop, RunMode, TaskKind, fs};
 
 pub(super) fn work(event_loop: &EventLoop, count: u64) {
