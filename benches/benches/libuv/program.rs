@@ -89,15 +89,6 @@ impl Program {
         let total = text.lines().find(|line| line.trim_end().ends_with("total"))?;
         total.split_whitespace().nth(3)?.parse().ok()
     }
-
-    /// Instructions of a run, those of the kernel left out.
-    pub(crate) fn instructions(&self, row: &str, count: u64) -> Option<f64> {
-        let before = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
-        let output = self.command(&before, row, count).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        let line = text.lines().find_map(|line| line.split_once("Collected :"))?;
-        line.1.trim().parse().ok()
-    }
 }
 
 impl Drop for Program {

@@ -6,7 +6,7 @@ use crate::Options;
 use crate::program::{Program, Run};
 use crate::rows::Row;
 
-/// For counting system calls and instructions: what starting the program takes is taken off as the difference of two runs.
+/// For counting system calls: what starting the program takes is taken off as the difference of two runs.
 const FEW: u64 = 10;
 
 pub(crate) struct Report {
@@ -25,9 +25,6 @@ impl Report {
         text += " operations per CPU second | peak MiB |";
         if options.calls {
             text += " system calls |";
-        }
-        if options.instructions {
-            text += " instructions |";
         }
         let columns = text.matches('|').count() - 1;
         writeln!(text, "\n|{}", "---|".repeat(columns)).expect(ANY_TEXT);
@@ -71,13 +68,6 @@ impl Report {
                 .filter_map(|at| difference(&|count| programs[at].calls(row.name, count)))
                 .map(|calls| format!("{calls:.2}"));
             write!(self.text, " {} |", calls.collect::<Vec<_>>().join(", ")).expect(ANY_TEXT);
-        }
-        if options.instructions {
-            let instructions = (0..programs.len())
-                .filter(|at| row.is_steady && has_row(at))
-                .filter_map(|at| difference(&|count| programs[at].instructions(row.name, count)))
-                .map(|instructions| format!("{instructions:.0}"));
-            write!(self.text, " {} |", instructions.collect::<Vec<_>>().join(", ")).expect(ANY_TEXT);
         }
         self.text += "\n";
         let walls: Vec<_> =

@@ -106,7 +106,7 @@ impl Slab {
         let number = self.slots;
         assert!(number < u32::MAX, "a loop has fewer than 2^32 timers");
         self.slots += 1;
-        if number as usize % CHUNK == 0 {
+        if (number as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         self.chunks[number as usize / CHUNK].push(slot);
