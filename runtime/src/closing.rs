@@ -68,7 +68,7 @@ impl Closing {
                 Closable::Handle(handle) => handle.handle().end_close(),
                 Closable::Timer(slot) => event_loop.core.timers.end_close(&event_loop.core, *slot),
             };
-            event_loop.call(|event_loop| {
+            event_loop.call_named("close", |event_loop| {
                 if let Some(callback) = callback {
                     callback(event_loop);
                 }

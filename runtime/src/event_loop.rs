@@ -17,6 +17,7 @@ mod fork;
 pub(crate) mod info;
 pub(crate) mod phases;
 
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -36,7 +37,7 @@ use crate::error::Error;
 use crate::immediates::Immediate;
 use crate::inbox::InboxSender;
 use crate::sys::epoll::{EVENTS_MAX, Wait};
-use crate::ticks::Job;
+use crate::ticks::Microtask;
 
 /// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
 const POLL_ROUNDS: usize = 48;
@@ -338,12 +339,12 @@ impl EventLoop {
 
     /// Queues a callback to run before the loop does anything else: Node's `process.nextTick`.
     pub fn next_tick(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.queue_job(&self.core.ticks, Job::Callback(Box::new(callback)));
+        self.core.queue_job(&self.core.ticks, Box::new(callback));
     }
 
     /// Queues a callback to run once the tick queue is empty: Node's `queueMicrotask`.
     pub fn queue_microtask(&self, callback: impl FnOnce(&EventLoop) + 'static) {
-        self.core.queue_job(&self.core.microtasks, Job::Callback(Box::new(callback)));
+        self.core.queue_job(&self.core.microtasks, Microtask::Callback(Box::new(callback)));
     }
 
     /// Queues a callback for the next check phase, right after the poll: Node's `setImmediate`. One that an immediate
@@ -359,15 +360,28 @@ impl EventLoop {
 
     /// Calls back, then drains the tick and microtask queues. Every callback of every phase goes through here.
     #[inline]
-    pub(crate) fn call(&self, callback: impl FnOnce(&EventLoop)) {
+    pub(crate) fn call<F: FnOnce(&EventLoop)>(&self, callback: F) {
+        self.call_named(type_name::<F>(), callback);
+    }
+
+    /// As [`EventLoop::call`], with the name of what runs.
+    #[inline]
+    pub(crate) fn call_named(&self, name: &'static str, callback: impl FnOnce(&EventLoop)) {
+        self.call_without_draining(name, callback);
+        self.drain_queues();
+    }
+
+    /// Calls back, and leaves it to the caller to drain the queues before anything else runs.
+    #[inline]
+    pub(crate) fn call_without_draining(&self, name: &'static str, callback: impl FnOnce(&EventLoop)) {
+        self.core.instruments.callback_runs(name);
         self.core.callbacks_in_phase.set(self.core.callbacks_in_phase.get() + 1);
         callback(self);
-        self.drain_queues();
     }
 
     /// Drains the tick and microtask queues; gives whether there was anything.
     #[inline]
-    fn drain_queues(&self) -> bool {
+    pub(crate) fn drain_queues(&self) -> bool {
         let core = &self.core;
         let any = !core.ticks.is_empty() || !core.microtasks.is_empty();
         while !core.ticks.is_empty() || !core.microtasks.is_empty() {
@@ -399,11 +413,11 @@ impl EventLoop {
                     self.callback_start(),
                 );
             }
-            self.call(|event_loop| completion.delivery.deliver(event_loop));
+            self.call_named(completion.delivery.name(), |event_loop| completion.delivery.deliver(event_loop));
         }
         core.signals.deliver(self);
         if core.executor.take_woken(core) {
-            self.call(|_| {});
+            self.call_named("wake-ups from other threads", |_| {});
         }
         core.inbox_left_over.set(false);
     }

@@ -36,13 +36,15 @@
 //! ([`random::filled`](crate::random::filled)) and any work ([`EventLoop::work`](crate::EventLoop::work)) have forms to be
 //! awaited. Whatever calls back once becomes a future through [`oneshot`].
 
+mod listener;
 pub mod oneshot;
 mod stream;
 mod task;
 mod time;
 mod wake_up;
 
-pub use self::stream::{AsyncListener, AsyncStream, Listen, OnConnect, Stream, TcpListener, TcpStream};
+pub use self::listener::{AsyncListener, Listen, TcpListener};
+pub use self::stream::{AsyncStream, OnConnect, Stream, TcpStream};
 pub(crate) use self::task::{Executor, Task};
 pub use self::task::{JoinError, JoinHandle};
 pub use self::time::{Elapsed, Sleep, Timeout, YieldNow};

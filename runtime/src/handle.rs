@@ -51,8 +51,8 @@ macro_rules! handle_methods {
                         }
                     },
                 };
-                let known: std::rc::Rc<dyn std::any::Any> = self.0.clone();
-                self.0.handle.register(std::rc::Rc::downgrade(&known), ACCESS);
+                let known = std::rc::Rc::downgrade(&self.0);
+                self.0.handle.register(known, ACCESS);
                 self
             }
         }

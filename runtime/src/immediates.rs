@@ -9,8 +9,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use crate::event_loop::{Core, EventLoop};
-
-type Callback = Box<dyn FnOnce(&EventLoop)>;
+use crate::ticks::Callback;
 
 /// A callback that was queued with [`EventLoop::set_immediate`]. Dropping this value changes nothing.
 #[derive(Clone)]
@@ -18,7 +17,7 @@ pub struct Immediate(Rc<State>);
 
 struct State {
     core: Weak<Core>,
-    callback: RefCell<Option<Callback>>,
+    callback: RefCell<Option<Box<dyn Callback>>>,
     referenced: Cell<bool>,
 }
 
@@ -62,7 +61,7 @@ impl Immediate {
 
 impl State {
     /// Takes the callback for running or dropping it.
-    fn take(&self) -> Option<Callback> {
+    fn take(&self) -> Option<Box<dyn Callback>> {
         let callback = self.callback.take();
         if callback.is_some() && self.referenced.get() {
             self.count(-1);
@@ -79,7 +78,7 @@ impl State {
 }
 
 impl Immediates {
-    pub(crate) fn push(&self, core: &Rc<Core>, callback: Callback) -> Immediate {
+    pub(crate) fn push(&self, core: &Rc<Core>, callback: Box<dyn Callback>) -> Immediate {
         let callback = Some(callback).filter(|_| !core.has_ended());
         let queued = callback.is_some();
         let state = Rc::new(State {
@@ -112,7 +111,7 @@ impl Immediates {
             let next = self.current.borrow_mut().pop_front();
             let Some(immediate) = next else { return };
             if let Some(callback) = immediate.take() {
-                event_loop.call(callback);
+                event_loop.call_named(callback.name(), |event_loop| callback.run(event_loop));
             }
         }
     }

@@ -34,6 +34,9 @@ pub(crate) struct Completion {
 
 /// What arrives at the loop with a result.
 pub(crate) trait Delivery: Send {
+    /// The name of what takes the result.
+    fn name(&self) -> &'static str;
+
     /// Hands the result over. Runs in the phase `poll_callbacks`.
     fn deliver(self: Box<Self>, event_loop: &EventLoop);
 }

@@ -4,6 +4,8 @@
 //! it runs it records how long events had to wait, what each phase took, what the pool's queue did to its tasks, and
 //! publishes that where the program `loopscope` reads it, without asking the measured program: see [`observe`].
 //!
+//! Five minutes of it follow: timers, a server, the thread pool, `async fn`, and what it measures.
+//!
 //! # A loop and its timers
 //!
 //! An [`EventLoop`] belongs to the thread that made it. Handles such as [`Timer`]s are made with a loop and call back from
@@ -63,16 +65,117 @@
 //! # Ok::<(), loopscope_runtime::Error>(())
 //! ```
 //!
-//! # What must not run on the loop
+//! # The thread pool
 //!
-//! While a callback runs nothing else does. What takes long goes to the thread pool ([`pool`], [`fs`], [`dns`]), and its
-//! result comes back as a callback; other threads reach a loop through [`Async`] handles.
+//! While a callback runs nothing else does. What takes long, or blocks, goes to the thread pool, and its result comes back as
+//! a callback: any work, file operations ([`fs`]), names ([`dns`]), random bytes ([`random`]). What waits can be cancelled.
+//!
+//! ```
+//! use loopscope_runtime::{EventLoop, RunMode, TaskKind, fs};
+//!
+//! let event_loop = EventLoop::new()?;
+//! event_loop.queue_work(TaskKind::Crypto, || (1..=20u64).product::<u64>(), |_, product| {
+//!     assert_eq!(product, Ok(2_432_902_008_176_640_000));
+//! });
+//! fs::read_file(&event_loop, "/proc/self/comm", |_, name| assert!(!name.unwrap().is_empty()));
+//! event_loop.run(RunMode::Default);
+//! # Ok::<(), loopscope_runtime::Error>(())
+//! ```
+//!
+//! All loops of a process share a pool, of 4 threads unless `UV_THREADPOOL_SIZE` says otherwise; a loop can have its own
+//! ([`pool::Pool`]). Its size may change while it runs, and its order can be made fair, so that computations never hold up
+//! file operations. Other threads reach a loop through [`Async`] handles.
+//!
+//! # async fn
+//!
+//! Everything that calls back can be awaited as well. Tasks run on the loop, between callbacks; nothing needs to be `Send`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use loopscope_runtime::future::{TcpListener, TcpStream};
+//! use loopscope_runtime::{Error, EventLoop, LoopHandle};
+//!
+//! async fn serve(event_loop: LoopHandle, listener: TcpListener) -> Result<(), Error> {
+//!     loop {
+//!         let stream = listener.accept().await?;
+//!         event_loop.spawn_local(echo(stream));
+//!     }
+//! }
+//!
+//! async fn echo(mut stream: TcpStream) -> Result<(), Error> {
+//!     while let Some(chunk) = stream.read_chunk().await? {
+//!         stream.write(chunk).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! let event_loop = EventLoop::new()?;
+//! let listener = TcpListener::bind(&event_loop, "127.0.0.1:0".parse().unwrap(), 128)?;
+//! let address = listener.local_address()?;
+//! event_loop.spawn_local(serve(event_loop.handle(), listener));
+//!
+//! let local = event_loop.handle();
+//! let asking = async move {
+//!     let mut stream = TcpStream::connect(&local, address).await?;
+//!     stream.write("hello").await?;
+//!     stream.read_chunk().await
+//! };
+//! let answer = event_loop.block_on(event_loop.timeout_after(Duration::from_secs(60), asking));
+//! assert_eq!(answer.expect("in time")?.as_deref(), Some(&b"hello"[..]));
+//! # Ok::<(), loopscope_runtime::Error>(())
+//! ```
+//!
+//! [`future`] tells the rest: joining and aborting, sleeping, time limits, files.
+//!
+//! # What it measures
+//!
+//! A loop measures itself from its beginning, without being asked. The program `loopscope agent` finds it and serves what it
+//! finds to Prometheus; `loopscope top` shows it live. The program itself can read as well:
+//!
+//! ```
+//! use std::time::Duration;
+//! use loopscope_runtime::{EventLoop, RunMode, observe::publish};
+//!
+//! let event_loop = EventLoop::builder().name("main").slow_iteration(Duration::from_millis(5)).build()?;
+//! event_loop.set_immediate(|_| std::thread::sleep(Duration::from_millis(6)));
+//! event_loop.run(RunMode::Default);
+//!
+//! // The last slow iterations, with their phases and what ran.
+//! let slow = &event_loop.slow_iterations()[0];
+//! assert!(slow.duration > Duration::from_millis(5) && slow.ran.len() == 1);
+//! // Utilization is what idle time leaves of the time that passed.
+//! assert_eq!((event_loop.info().iterations, event_loop.idle_time()), (1, Duration::ZERO));
+//! // And every metric that is published, as a reader sees it.
+//! for reading in publish::contents().scopes.iter().flat_map(|scope| &scope.readings) {
+//!     println!("{} {:?}: {:?}", reading.metric.name, reading.labels, reading.value);
+//! }
+//! # Ok::<(), loopscope_runtime::Error>(())
+//! ```
 //!
 //! # One iteration
 //!
-//! Timers that are due; callbacks that were put off; idle and prepare handles; the kernel's poll and the callbacks of its
-//! events; check handles and immediates; close callbacks. Between any two callbacks the tick queue and then the microtask
-//! queue run until both are empty. A panic in a callback comes out of `run` and leaves the loop fit to run again.
+//! Each phase runs in this order, and only if it has something to run:
+//!
+//! | phase | what runs | what puts it there |
+//! |---|---|---|
+//! | pending | what the last iteration put off | writes that ended at once |
+//! | idle, prepare | handles, each once an iteration | [`Idle`], [`Prepare`] |
+//! | poll | waits for the kernel, unless something else is to be done | |
+//! | poll callbacks | sockets that are ready; what other threads sent; results of the pool | [`TcpStream`], [`Async`], [`fs`] |
+//! | check | handles, then immediates | [`Check`], [`EventLoop::set_immediate`] |
+//! | close | close callbacks | `close_with` of any handle |
+//! | timers | those that are due | [`Timer`], [`EventLoop::set_timeout`] |
+//!
+//! A run by [`RunMode::Default`] begins with timers that are due. Between any two callbacks the tick queue
+//! ([`EventLoop::next_tick`]) and then the microtask queue ([`EventLoop::queue_microtask`], and tasks that were woken) run until
+//! both are empty. A panic in a callback comes out of `run` and leaves the loop fit to run again.
+//!
+//! [`EventLoop::set_timeout`] and [`EventLoop::set_interval`] are Node's timers, with Node's order; [`Timer`]s are libuv's.
+//!
+//! # Examples
+//!
+//! In `examples/`: `echo`, `http_files` (a file server in `async fn`s), `chat`, `primes` (a computation in pieces) and
+//! `shutdown` (a graceful one).
 
 #![deny(unsafe_code)]
 
@@ -93,6 +196,7 @@ mod request;
 mod signals;
 mod sys;
 mod ticks;
+mod timeouts;
 mod timers;
 
 pub use error::Error;
@@ -117,3 +221,4 @@ pub use request::work::{AlreadyStarted, PoolRequest};
 pub use request::{dns, fs, random};
 pub use sys::epoll::Readiness;
 pub use telemetry::alloc;
+pub use timeouts::Timeout;

@@ -1,6 +1,7 @@
 //! What the runtime measures of itself, and where it writes it down.
 
 mod loop_instruments;
+mod slow_iterations;
 
 /// The process's telemetry segment, which all that measures in a process has in common.
 pub mod publish {
@@ -10,3 +11,5 @@ pub mod publish {
 }
 
 pub(crate) use loop_instruments::LoopInstruments;
+pub(crate) use slow_iterations::SLOW;
+pub use slow_iterations::{PhaseShare, SlowIteration};

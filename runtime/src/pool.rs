@@ -4,7 +4,7 @@
 //! otherwise, and their completion callbacks on the loop that asked. All loops of a process share one pool,
 //! [`Pool::shared`], unless they are built with one of their own. Threads start when there is work for them.
 //!
-//! **Locks.** The state of a pool is a [`dispatch::Dispatch`] behind one mutex, held for a few dozen instructions and
+//! **Locks.** The state of a pool is a `Dispatch` behind one mutex, held for a few dozen instructions and
 //! never while a task, a callback or a system call runs. A worker that sleeps is parked; it takes itself for called only
 //! if the dispatch says so, under the lock. The one thing outside the lock is a flag that a lingering worker watches:
 //! missing it costs the rest of the lingering, and nothing else.

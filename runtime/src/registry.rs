@@ -41,11 +41,19 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Entries {
-    places: Vec<Option<Entry>>,
-    free: Vec<usize>,
+    places: Vec<Entry>,
+    /// How many are taken.
+    taken: usize,
+    /// The free place that is taken next; each leads to another.
+    free: Option<usize>,
 }
 
-struct Entry {
+enum Entry {
+    Free { next: Option<usize> },
+    Taken(Registered),
+}
+
+struct Registered {
     /// Rises from one registration to the next.
     number: u64,
     handle: Weak<dyn Any>,
@@ -58,18 +66,17 @@ pub(crate) type Place = usize;
 impl Registry {
     pub(crate) fn insert(&self, handle: Weak<dyn Any>, access: &'static Access) -> Place {
         let number = self.next_number();
-        let Entries { places, free } = &mut *self.entries.borrow_mut();
-        let entry = Some(Entry { number, handle, access });
-        match free.pop() {
-            Some(place) => {
-                places[place] = entry;
-                place
-            }
-            None => {
-                places.push(entry);
-                places.len() - 1
-            }
+        let entry = Entry::Taken(Registered { number, handle, access });
+        let entries = &mut *self.entries.borrow_mut();
+        entries.taken += 1;
+        let Some(place) = entries.free else {
+            entries.places.push(entry);
+            return entries.places.len() - 1;
+        };
+        if let Entry::Free { next } = std::mem::replace(&mut entries.places[place], entry) {
+            entries.free = next;
         }
+        place
     }
 
     /// The number of a handle that is made now.
@@ -80,23 +87,25 @@ impl Registry {
     }
 
     pub(crate) fn remove(&self, place: Place) {
-        let Entries { places, free } = &mut *self.entries.borrow_mut();
-        places[place] = None;
-        free.push(place);
+        let entries = &mut *self.entries.borrow_mut();
+        entries.taken -= 1;
+        entries.places[place] = Entry::Free { next: entries.free.replace(place) };
     }
 
     /// How many there are, without timers.
     pub(crate) fn len(&self) -> usize {
-        let entries = self.entries.borrow();
-        entries.places.len() - entries.free.len()
+        self.entries.borrow().taken
     }
 
     /// All there are now but timers, with their age in handles that were made since.
     fn handles(&self) -> Vec<(u64, AnyHandle)> {
         let entries = self.entries.borrow();
-        let found = entries.places.iter().flatten().filter_map(|entry| {
-            let kind = Kind::Other { handle: entry.handle.upgrade()?, access: entry.access };
-            Some((self.registrations.get() - entry.number, AnyHandle(kind)))
+        let found = entries.places.iter().filter_map(|entry| match entry {
+            Entry::Free { .. } => None,
+            Entry::Taken(entry) => {
+                let kind = Kind::Other { handle: entry.handle.upgrade()?, access: entry.access };
+                Some((self.registrations.get() - entry.number, AnyHandle(kind)))
+            }
         });
         found.collect()
     }

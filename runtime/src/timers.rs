@@ -136,7 +136,7 @@ impl Timers {
         let mut slab = self.slab.borrow_mut();
         let mut found = Vec::with_capacity(slab.not_closed() as usize);
         for slot in 0..slab.slots() {
-            if let Some(number) = slab.get_mut(slot).refer_unless_closed() {
+            if let Some(number) = slab.get_mut(slot).refer_if_known() {
                 let age = (made as u32).wrapping_sub(number);
                 found.push((age.into(), Timer::of(TimerReference { core: Rc::clone(core), slot })));
             }
@@ -248,6 +248,11 @@ impl TimerReference {
             let active_handles = &self.core.active_handles;
             active_handles.set(active_handles.get().wrapping_add_signed(change));
         }
+    }
+
+    /// Makes the timer a part of something else: it is neither met on a walk nor counted.
+    pub(crate) fn make_internal(&self) {
+        self.core.timers.slab.borrow_mut().make_internal(self.slot);
     }
 
     /// Whether the timer has a callback.

@@ -50,6 +50,7 @@ fn work_that_waits_is_cancelled() {
         )
     });
     assert_eq!(answer, TaskError::Cancelled);
+    assert_eq!(answer.code(), Some(libc::ECANCELED));
 }
 
 #[test]
@@ -89,6 +90,7 @@ fn random_bytes_that_wait_are_cancelled() {
 fn what_has_started_is_busy_and_keeps_its_result() {
     let (event_loop, gate, started) = busy_loop();
     assert_eq!(started.cancel(), Err(AlreadyStarted));
+    assert_eq!(AlreadyStarted.code(), libc::EBUSY);
     gate.open();
     event_loop.run(RunMode::Default);
     assert_eq!(started.cancel(), Err(AlreadyStarted), "ended");

@@ -307,6 +307,10 @@ fn a_sleep_that_is_dropped_does_not_keep_the_loop_alive() {
     assert!(event_loop.is_alive());
     drop(sleep);
     assert!(!event_loop.is_alive());
+    event_loop.sleep(Duration::from_secs(3600)).unreference();
+    let sleep = event_loop.sleep(Duration::from_secs(3600));
+    sleep.unreference();
+    assert!(!event_loop.is_alive());
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! A panic in a callback leaves the run, and leaves the loop sound: everything else happens in the next run.
 
 mod common;
+mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use common::{Log, MS, after, busy};
-use loopscope_runtime::{Async, Check, EventLoop, RunMode, TcpListener, TcpStream, Timer};
+use loopscope_runtime::pool::Pool;
+use loopscope_runtime::{Async, Check, EventLoop, RunMode, TaskKind, TcpListener, TcpStream, Timer};
+use support::Gate;
 
 /// Runs the loop until it ends, through all panics; gives their number.
 fn run_through(event_loop: &EventLoop) -> usize {
@@ -183,4 +186,61 @@ fn a_shutdown_behind_a_write_that_panics_still_happens() {
     .unwrap();
     assert_eq!(run_through(&event_loop), 1);
     log.expect("shutdown");
+}
+
+#[test]
+fn completions_behind_one_that_panics_call_back_in_the_next_run() {
+    let log = Log::default();
+    let pool = Pool::builder().threads(1).build().unwrap();
+    let on_one_thread = EventLoop::builder().pool(&pool).build().unwrap();
+    for name in ["a", "panics", "b", "c"] {
+        let noted = log.clone();
+        on_one_thread.queue_work(
+            TaskKind::Work,
+            || (),
+            move |_, result| {
+                result.unwrap();
+                assert_ne!(name, "panics", "on purpose");
+                noted.note(name);
+            },
+        );
+    }
+    // All have ended before the loop looks, so they come together.
+    pool.shut_down();
+    assert_eq!(run_through(&on_one_thread), 1);
+    log.expect("a b c");
+}
+
+#[test]
+fn a_loop_with_requests_tasks_and_handles_of_all_kinds_under_way_can_be_dropped() {
+    let log = Log::default();
+    let gate = Gate::default();
+    let event_loop = EventLoop::builder().build().unwrap();
+    let held = |log: &Log| NotesDrop(log.clone());
+    let (of_work, of_request, of_tick) = (gate.clone(), held(&log), held(&log));
+    event_loop.queue_work(TaskKind::Work, move || of_work.pass(), move |_, _| drop(of_request));
+    let of_task = held(&log);
+    let local = event_loop.handle();
+    event_loop.spawn_local(async move {
+        let _of_task = of_task;
+        local.work(TaskKind::Work, || ()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let of_timeout = held(&log);
+    event_loop.set_timeout(3_600_000.0, move |_, _| of_timeout.0.note("never"));
+    event_loop.run(RunMode::NoWait);
+    event_loop.next_tick(move |_| drop(of_tick));
+    let of_immediate = held(&log);
+    event_loop.set_immediate(move |_| drop(of_immediate));
+    drop(event_loop);
+    log.expect("dropped dropped dropped dropped dropped");
+    gate.open();
+}
+
+struct NotesDrop(Log);
+
+impl Drop for NotesDrop {
+    fn drop(&mut self) {
+        self.0.note("dropped");
+    }
 }

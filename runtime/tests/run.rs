@@ -221,3 +221,41 @@ fn dropping_a_loop_drops_what_it_holds_and_closes_what_outlives_it() {
         &noisy.0
     }
 }
+
+#[test]
+fn an_embedded_loop_runs_by_its_descriptor_and_its_timeout_alone() {
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let noted = log.clone();
+    let wake = Async::new(&event_loop, move |_, wake| {
+        noted.note("woken");
+        wake.close();
+    });
+    let sender = wake.sender();
+    after(&event_loop, 3 * MS, log.noting_once("timer"));
+    let noted = log.clone();
+    let done = event_loop.queue_work(
+        loopscope_runtime::TaskKind::Work,
+        || (),
+        move |_, _| {
+            noted.note("work");
+            sender.send();
+        },
+    );
+    event_loop.next_tick(log.noting_once("tick"));
+    // Somebody else's loop, in whose poll this one's descriptor is.
+    while event_loop.run(RunMode::NoWait) {
+        let mut watched = [rustix::event::PollFd::new(&event_loop, rustix::event::PollFlags::IN)];
+        let timeout = event_loop.timeout().map(|timeout| rustix::event::Timespec {
+            tv_sec: timeout.as_secs() as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        });
+        rustix::event::poll(&mut watched, timeout.as_ref()).unwrap();
+    }
+    drop(done);
+    let order = log.take();
+    assert!(order.starts_with("tick "), "{order}");
+    let mut rest: Vec<_> = order.split(' ').skip(1).collect();
+    rest.sort_unstable();
+    assert_eq!(rest, ["timer", "woken", "work"]);
+}

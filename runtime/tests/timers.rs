@@ -251,3 +251,36 @@ fn a_timer_that_outlives_its_loop_can_be_stopped() {
     timers.iter().for_each(Timer::stop);
     assert!(timers.iter().all(|timer| !timer.is_active() && timer.is_closing()));
 }
+
+#[test]
+fn starting_a_timer_twice_forgets_the_first_start() {
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let timer = Timer::new(&event_loop);
+    timer.start(MS, log.noting("first")).unwrap();
+    timer.start(2 * MS, log.noting("second")).unwrap();
+    event_loop.run(RunMode::Default);
+    log.expect("second");
+}
+
+#[test]
+fn a_huge_repetition_does_not_come_round_to_a_short_one() {
+    let event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let huge = Timer::new(&event_loop);
+    huge.start_repeating(MS, Duration::MAX, log.noting("huge")).unwrap();
+    let small = Timer::new(&event_loop);
+    let (noted, other) = (log.clone(), huge.clone());
+    let mut left = 3;
+    let repeat = move |_: &EventLoop, small: &Timer| {
+        noted.note("small");
+        left -= 1;
+        if left == 0 {
+            small.close();
+            other.close();
+        }
+    };
+    small.start_repeating(2 * MS, MS, repeat).unwrap();
+    event_loop.run(RunMode::Default);
+    log.expect("huge small small small");
+}

@@ -2,10 +2,11 @@
 
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{Core, EventLoop};
 use crate::error::Error;
-use crate::observe::LoopInstruments;
+use crate::observe::{LoopInstruments, SLOW};
 use crate::pool::Pool;
 use telemetry::publish;
 
@@ -23,11 +24,12 @@ pub struct Builder {
     instruments: bool,
     pool: Option<Pool>,
     counts_waiting: bool,
+    slow: Duration,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { name: String::new(), instruments: true, pool: None, counts_waiting: false }
+        Self { name: String::new(), instruments: true, pool: None, counts_waiting: false, slow: SLOW }
     }
 }
 
@@ -42,6 +44,12 @@ impl Builder {
     /// Whether the loop measures itself; it does unless told otherwise.
     pub fn instruments(mut self, on: bool) -> Self {
         self.instruments = on;
+        self
+    }
+
+    /// From when on an iteration is slow, so that [`EventLoop::slow_iterations`] tells of it: 10 ms unless told otherwise.
+    pub fn slow_iteration(mut self, from: Duration) -> Self {
+        self.slow = from;
         self
     }
 
@@ -65,7 +73,7 @@ impl Builder {
     /// Where the system gives no more descriptors: a loop needs two.
     pub fn build(self) -> Result<EventLoop, Error> {
         let instruments = match self.instruments {
-            true => LoopInstruments::new(publish::loop_scope(&self.name)),
+            true => LoopInstruments::new(publish::loop_scope(&self.name), self.slow),
             false => LoopInstruments::off(),
         };
         let core = Rc::new(Core::new(instruments, self.pool, self.counts_waiting)?);

@@ -21,7 +21,8 @@ use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::request::Parking;
 use crate::signals::Signals;
-use crate::ticks::{Job, JobQueue};
+use crate::ticks::{Callback, Job, JobQueue, Microtask};
+use crate::timeouts::Timeouts;
 use crate::timers::Timers;
 use telemetry::clock;
 
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) counts_waiting: bool,
 
     pub(crate) timers: Timers,
+    /// Made with the first timeout.
+    pub(crate) timeouts: RefCell<Option<Rc<Timeouts>>>,
     pub(crate) pending: RefCell<VecDeque<Rc<dyn Pending>>>,
     pub(crate) idle: WatcherList,
     pub(crate) prepare: WatcherList,
@@ -57,8 +60,8 @@ pub(crate) struct Core {
     pub(crate) check: WatcherList,
     pub(crate) immediates: Immediates,
     pub(crate) closing: Closing,
-    pub(crate) ticks: JobQueue,
-    pub(crate) microtasks: JobQueue,
+    pub(crate) ticks: JobQueue<Box<dyn Callback>>,
+    pub(crate) microtasks: JobQueue<Microtask>,
     pub(crate) executor: Executor,
 
     pub(crate) inbox: Inbox,
@@ -98,6 +101,7 @@ impl Core {
             counts: Counts::default(),
             counts_waiting,
             timers: Timers::default(),
+            timeouts: RefCell::default(),
             pending: RefCell::default(),
             idle: WatcherList::default(),
             prepare: WatcherList::default(),
@@ -142,7 +146,7 @@ impl Core {
     }
 
     /// Queues a job, unless the loop has ended: nobody would run or drop it.
-    pub(crate) fn queue_job(&self, queue: &JobQueue, job: Job) {
+    pub(crate) fn queue_job<J: Job>(&self, queue: &JobQueue<J>, job: J) {
         if !self.has_ended() {
             queue.push(job);
         }
@@ -158,6 +162,10 @@ impl Core {
     pub(super) fn tear_down(&self) {
         self.ended.set(true);
         self.instruments.loop_ended();
+        let timeouts = self.timeouts.take();
+        if let Some(timeouts) = timeouts {
+            timeouts.clear();
+        }
         self.timers.clear();
         drop(self.pending.take());
         self.idle.clear();

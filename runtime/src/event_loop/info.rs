@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::EventLoop;
+use crate::observe::SlowIteration;
 
 /// What a loop has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,28 @@ impl EventLoop {
             events: counts.events.get(),
             events_waiting: counts.events_waiting.get(),
         }
+    }
+
+    /// The last slow iterations, the oldest first, up to 32: how long each was, in which phases, and what ran in it.
+    /// [`Builder::slow_iteration`](super::Builder::slow_iteration) says what is slow. Empty of a loop without
+    /// instruments.
+    ///
+    /// They are for the program itself: the telemetry that other processes read holds distributions alone.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use loopscope_runtime::{EventLoop, RunMode};
+    ///
+    /// let event_loop = EventLoop::builder().slow_iteration(Duration::from_millis(5)).build()?;
+    /// event_loop.set_immediate(|_| std::thread::sleep(Duration::from_millis(6)));
+    /// event_loop.run(RunMode::Default);
+    /// let slow = &event_loop.slow_iterations()[0];
+    /// assert!(slow.duration >= Duration::from_millis(6) && slow.phases[0].callbacks == 1);
+    /// assert!(slow.ran[0].contains("main::{{closure}}"), "{:?}", slow.ran);
+    /// # Ok::<(), loopscope_runtime::Error>(())
+    /// ```
+    pub fn slow_iterations(&self) -> Vec<SlowIteration> {
+        self.core.instruments.slow_iterations()
     }
 
     /// How long the loop has waited in its polls since it was made. Its utilization is what is missing to the time that

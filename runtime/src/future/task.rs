@@ -6,6 +6,7 @@
 //!
 //! A task that panics is gone; the panic leaves [`EventLoop::run`] as any callback's, and whoever joins is told.
 
+use std::any::type_name;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
@@ -18,7 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::wake_up::{Scheduled, Woken};
 use crate::event_loop::{Core, EventLoop, RunMode};
 use crate::inbox::InboxSender;
-use crate::ticks::Job;
+use crate::ticks::Microtask;
 
 /// A task to be waited for, or given up. Dropping it lets the task go on.
 pub struct JoinHandle<T> {
@@ -55,6 +56,7 @@ impl<T> Outcome<T> {
 pub(crate) struct Task {
     /// `None` once it has ended, and while it runs.
     future: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+    name: &'static str,
     wake_up: Arc<WakeUp>,
     waker: Waker,
     core: Weak<Core>,
@@ -139,7 +141,7 @@ impl Executor {
 
     fn schedule(&self, core: &Core, key: Key) {
         if let Some(task) = self.find(key) {
-            core.microtasks.push(Job::Task(task));
+            core.microtasks.push(Microtask::Task(task));
         }
     }
 
@@ -192,7 +194,7 @@ impl EventLoop {
     /// event_loop.run(RunMode::Default);
     /// # Ok::<(), loopscope_runtime::Error>(())
     /// ```
-    pub fn spawn_local<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
+    pub fn spawn_local<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let outcome = Rc::new(RefCell::new(Outcome::Running(None)));
         let ending = Ending { outcome: Rc::clone(&outcome) };
         let future = async move {
@@ -207,6 +209,7 @@ impl EventLoop {
             let wake_up = Arc::new(WakeUp { scheduled, key, remote });
             Rc::new(Task {
                 future: RefCell::new(Some(Box::pin(future))),
+                name: type_name::<F>(),
                 waker: Waker::from(Arc::clone(&wake_up)),
                 wake_up,
                 core: Rc::downgrade(&self.core),
@@ -247,6 +250,11 @@ impl EventLoop {
 }
 
 impl Task {
+    /// The name of the future's type.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Goes on with the task; a microtask.
     pub(crate) fn run(self: Rc<Self>) {
         self.wake_up.scheduled.lower();

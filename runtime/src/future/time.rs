@@ -86,6 +86,12 @@ impl EventLoop {
 }
 
 impl Sleep {
+    /// Lets the loop end while this waits. A task that awaits it keeps the loop alive by itself: see
+    /// [`JoinHandle::unreference`](super::JoinHandle::unreference).
+    pub fn unreference(&self) {
+        self.timer.0.unreference();
+    }
+
     /// Begins anew: ends `duration` from now, unless it has ended already.
     pub fn reset(&self, event_loop: &EventLoop, duration: Duration) {
         let timer = &self.timer.0;

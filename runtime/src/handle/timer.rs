@@ -44,6 +44,12 @@ impl Timer {
         Self::of(TimerReference::new(event_loop))
     }
 
+    /// Makes it a part of something else: nobody meets it on a walk, and a loop is not busy for it.
+    pub(crate) fn internal(self) -> Self {
+        self.0.handle.make_internal();
+        self
+    }
+
     /// Calls back once, `timeout` from now. If the timer was started before, that is forgotten.
     ///
     /// The time is counted from this call. (libuv counts from the loop's time, so there a timer that is started after a

@@ -10,6 +10,7 @@
 //! A loop without instruments runs the same code with nothing behind it.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use model::catalogue::{
     EVENTLOOP_CALLBACKS, EVENTLOOP_HANDLES, EVENTLOOP_ITERATIONS, EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION,
@@ -19,6 +20,8 @@ use model::instrument::{LocalCounter, LocalGauge, LocalHistogram};
 use model::label::{HandleType, LabelValue, LoopState, Phase, RequestType, TaskKind};
 use model::segment::Scope;
 use model::time::Monotonic;
+
+use super::slow_iterations::{SlowIteration, SlowIterations};
 
 /// The instruments of one loop, or nothing in their place.
 pub(crate) struct LoopInstruments {
@@ -42,14 +45,15 @@ struct Recorder {
     away_since: Cell<Monotonic>,
     /// Time that ticks and microtasks took since the mark: it is theirs, not the phase's that they ran in.
     nested_ns: Cell<u64>,
+    slow_iterations: SlowIterations,
     /// `None` after the loop ended. Handles may outlive it, and its cells may then be another loop's.
     scope: RefCell<Option<Scope>>,
 }
 
 impl LoopInstruments {
     /// Instruments that live in `scope`.
-    pub(crate) fn new(scope: Scope) -> Self {
-        Self { recorder: Some(Recorder::new(scope)) }
+    pub(crate) fn new(scope: Scope, slow: Duration) -> Self {
+        Self { recorder: Some(Recorder::new(scope, slow)) }
     }
 
     /// Nothing.
@@ -88,7 +92,21 @@ impl LoopInstruments {
             let own_ns = since_mark.saturating_sub(recorder.nested_ns.take());
             recorder.phase_duration[phase as usize].record_ns(own_ns);
             recorder.callbacks[phase as usize].add(callbacks);
+            recorder.slow_iterations.phase(phase, own_ns, callbacks);
         }
+    }
+
+    /// A callback of this type, or of a handle of this type, is about to run.
+    #[inline]
+    pub(crate) fn callback_runs(&self, name: &'static str) {
+        if let Some(recorder) = &self.recorder {
+            recorder.slow_iterations.note(name);
+        }
+    }
+
+    /// The slow iterations that are kept.
+    pub(crate) fn slow_iterations(&self) -> Vec<SlowIteration> {
+        self.recorder.as_ref().map(|recorder| recorder.slow_iterations.read()).unwrap_or_default()
     }
 
     /// An iteration comes to its poll.
@@ -138,6 +156,7 @@ impl LoopInstruments {
             recorder.phase_duration[phase as usize].record_ns(ns);
             recorder.callbacks[phase as usize].add(callbacks);
             recorder.nested_ns.set(recorder.nested_ns.get() + ns);
+            recorder.slow_iterations.phase(phase, ns, callbacks);
         }
     }
 
@@ -188,13 +207,16 @@ impl Recorder {
     #[inline]
     fn end_away(&self) {
         let now = self.mark.get();
-        let away_ns = now.since_ns(self.away_since.replace(now));
+        let began = self.away_since.replace(now);
+        let away_ns = now.since_ns(began);
+        self.slow_iterations.iteration_ended(began, away_ns);
         self.lag.record_ns(away_ns);
         self.active.add(away_ns);
     }
 
-    fn new(scope: Scope) -> Self {
+    fn new(scope: Scope, slow: Duration) -> Self {
         Self {
+            slow_iterations: SlowIterations::new(slow),
             lag: scope.local_histogram(&EVENTLOOP_LAG, &[]),
             timer_lateness: scope.local_histogram(&EVENTLOOP_TIMER_LATENESS, &[]),
             phase_duration: each(Phase::ALL, |phase| {

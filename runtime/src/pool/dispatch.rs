@@ -433,5 +433,7 @@ impl<T> Lane<T> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod interleavings;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,18 @@ pub enum TaskError {
     },
 }
 
+impl TaskError {
+    /// The error number that stands for this, as libuv reports it: `ECANCELED` of a task that was cancelled, the system's
+    /// where it gave no thread. `None` of what libuv does not know.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Cancelled => Some(libc::ECANCELED),
+            Self::NoThread { code } => Some(*code),
+            Self::Panicked { .. } | Self::ShutDown => None,
+        }
+    }
+}
+
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,6 @@
 //! File-system operations, each on the thread pool with a callback on the loop.
 //!
-//! Every function takes the loop, what the operation needs, and a callback, and gives a [`PoolRequest`] by which it can
+//! Every function takes the loop, what the operation needs, and a callback, and gives a [`PoolRequest`](crate::PoolRequest) by which it can
 //! be cancelled while it waits. Operations on open files are methods of [`File`] and [`Dir`]. Paths are resolved by the
 //! thread that runs the operation, when it does.
 //!

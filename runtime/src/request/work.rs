@@ -4,6 +4,7 @@
 //! that keeps the loop alive, and only its key travels: out with the task, back with the completion. A loop that has
 //! ended drops the completion, so a task may outlive its loop.
 
+use std::any::type_name;
 use std::{error, fmt};
 
 use model::label::{Outcome, RequestType, TaskKind};
@@ -96,6 +97,13 @@ impl PoolRequest {
     /// [`AlreadyStarted`] where it is too late.
     pub fn cancel(&self) -> Result<(), AlreadyStarted> {
         if self.ticket.cancel() { Ok(()) } else { Err(AlreadyStarted) }
+    }
+}
+
+impl AlreadyStarted {
+    /// The error number that stands for this, as libuv reports it: `EBUSY`.
+    pub fn code(&self) -> i32 {
+        libc::EBUSY
     }
 }
 
@@ -208,6 +216,10 @@ where
     J: Job,
     C: FnOnce(&EventLoop, Result<J::Output, J::Error>) + 'static,
 {
+    fn name(&self) -> &'static str {
+        type_name::<C>()
+    }
+
     fn deliver(self: Box<Self>, event_loop: &EventLoop) {
         let Self { result, callback, .. } = *self;
         let (active, callback) = event_loop.core.parking.unpark(callback);

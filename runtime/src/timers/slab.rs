@@ -19,11 +19,12 @@ pub(super) const NO_TURN: u32 = u32::MAX;
 const CHUNK: usize = 256;
 
 /// The bits of a slot's state: its references from here on up, its flags below.
-const REFERENCE: u32 = 1 << 4;
+const REFERENCE: u32 = 1 << 5;
 const REFERENCED: u32 = 1 << 0;
 const STARTED: u32 = 1 << 1;
 const CLOSING: u32 = 1 << 2;
 const CLOSED: u32 = 1 << 3;
+const INTERNAL: u32 = 1 << 4;
 
 /// Whether a timer is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,7 @@ pub(super) struct Slab {
     /// Slots that were ever used.
     slots: u32,
     used: u32,
+    /// Those that are not closed, without internal ones.
     not_closed: u32,
     first_free: Option<u32>,
     seldom: Vec<Seldom>,
@@ -166,11 +168,20 @@ impl Slab {
 
     /// A timer is closed from now on.
     pub(super) fn end_close(&mut self, slot: u32) -> (Option<CloseCallback>, Option<Unused>) {
-        self.not_closed -= 1;
+        self.not_closed -= u32::from(!self.get(slot).is_internal());
         let on_close = self.take_seldom(slot).on_close;
         let closed = self.get_mut(slot);
         closed.state = closed.state & !CLOSING | CLOSED;
         (on_close, self.free_if_unused(slot))
+    }
+
+    /// A timer is a part of something else: it is neither met on a walk nor counted.
+    pub(super) fn make_internal(&mut self, slot: u32) {
+        let slot = self.get_mut(slot);
+        if !slot.is_internal() && slot.life() != Life::Closed {
+            slot.state |= INTERNAL;
+            self.not_closed -= 1;
+        }
     }
 
     /// A reference to a timer is gone.
@@ -231,11 +242,12 @@ impl Slab {
             return None;
         }
         let open_handles = if slot.life() == Life::Open { 1 } else { 0 };
+        let counted = open_handles as u32 * u32::from(!slot.is_internal());
         let unused = Unused { open_handles, _callback: slot.callback.take() };
         slot.state = CLOSED;
         // What is left there is a number: only a timer that is being closed has a callback for that.
         self.take_seldom(number);
-        self.not_closed -= open_handles as u32;
+        self.not_closed -= counted;
         self.used -= 1;
         if self.used == 0 {
             *self = Self::default();
@@ -261,6 +273,10 @@ impl Slot {
         (self.turn != NO_TURN).then_some(self.due)
     }
 
+    fn is_internal(&self) -> bool {
+        self.state & INTERNAL != 0
+    }
+
     pub(super) fn is_referenced(&self) -> bool {
         self.state & REFERENCED != 0
     }
@@ -271,7 +287,7 @@ impl Slot {
 
     /// One more refers to the timer.
     pub(super) fn refer(&mut self) {
-        self.state = self.state.checked_add(REFERENCE).expect("fewer than 2^28 references to one timer");
+        self.state = self.state.checked_add(REFERENCE).expect("fewer than 2^27 references to one timer");
     }
 
     /// Gives by how much this changes the number of handles that keep the loop alive, if the timer waits.
@@ -298,9 +314,9 @@ impl Slot {
         self.callback.take()
     }
 
-    /// One more refers to the timer, unless it is closed. Gives its number.
-    pub(super) fn refer_unless_closed(&mut self) -> Option<u32> {
-        (self.life() != Life::Closed).then(|| {
+    /// One more refers to the timer, unless it is closed or internal. Gives its number.
+    pub(super) fn refer_if_known(&mut self) -> Option<u32> {
+        (self.life() != Life::Closed && !self.is_internal()).then(|| {
             self.refer();
             self.number
         })

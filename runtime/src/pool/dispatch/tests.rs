@@ -181,7 +181,9 @@ fn in_the_fair_order_one_thread_is_free_for_files() {
 #[test]
 fn a_pool_that_grows_calls_workers_for_what_waits() {
     let mut dispatch = dispatch(1);
-    (1..=3).for_each(|task| drop(submit(&mut dispatch, Work, task, 0)));
+    for task in 1..=3 {
+        submit(&mut dispatch, Work, task, 0);
+    }
     assert_eq!(dispatch.resize(2), [Call::Start]);
     assert_eq!(dispatch.resize(8), [Call::Start]);
     assert_eq!(dispatch.next(&1, From::Called), Next::Run(1));
@@ -192,8 +194,12 @@ fn a_pool_that_grows_calls_workers_for_what_waits() {
 #[test]
 fn a_pool_that_shrinks_ends_its_workers_and_loses_no_task() {
     let mut dispatch = dispatch(3);
-    (1..=3).for_each(|task| drop(submit(&mut dispatch, Work, task, 0)));
-    [1, 2, 3].iter().for_each(|worker| drop(dispatch.next(worker, From::Called)));
+    for task in 1..=3 {
+        submit(&mut dispatch, Work, task, 0);
+    }
+    for worker in [1, 2, 3] {
+        dispatch.next(&worker, From::Called);
+    }
     assert_eq!(dispatch.next(&3, From::Task(Work, at(1))), Next::Sleep);
     assert_eq!(dispatch.resize(1), [Call::Wake(3)], "who sleeps is woken to end");
     submit(&mut dispatch, Work, 4, 0);
@@ -426,6 +432,7 @@ impl Model {
 
 proptest! {
     #[test]
+    #[cfg_attr(miri, ignore = "hundreds of cases take an interpreter too long; the steps one by one are above")]
     fn whatever_happens_no_task_is_lost_or_late(
         size in 1..6usize,
         fair: bool,

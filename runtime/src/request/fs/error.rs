@@ -122,7 +122,17 @@ impl fmt::Display for FsError {
             write!(f, " to {}", destination.display())?;
         }
         match &self.cause {
-            FsErrorCause::System { code } => write!(f, ": {}", io::Error::from_raw_os_error(*code)),
+            FsErrorCause::System { code } => {
+                write!(f, ": {}", io::Error::from_raw_os_error(*code))?;
+                match *code {
+                    libc::EMFILE => f.write_str("; raise the process's limit of open files (ulimit -n)"),
+                    libc::ENFILE => {
+                        f.write_str("; raise the system's limit of open files (sysctl fs.file-max)")
+                    }
+                    libc::EDQUOT => f.write_str("; the user's quota is used up"),
+                    _ => Ok(()),
+                }
+            }
             FsErrorCause::Invalid { reason } => write!(f, ": {reason}"),
             FsErrorCause::Task(reason) => write!(f, ": {reason}"),
         }

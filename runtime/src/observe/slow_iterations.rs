@@ -1,0 +1,180 @@
+//! The slow iterations, one by one: how long, in which phases, and what ran in them.
+//!
+//! Distributions tell how often an iteration is slow; this tells which. While an iteration runs, what each phase took and
+//! the names of what ran gather in one place; where the iteration was slow, that is copied into a ring, in memory that is
+//! there from the beginning. Names are those of the types of callbacks, which the compiler knows: noting one compares and
+//! stores an address.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use model::label::Phase;
+use model::time::Monotonic;
+
+/// How many slow iterations are kept; the oldest goes first.
+const KEPT: usize = 32;
+
+/// How many different names are kept of one iteration.
+const NAMES: usize = 8;
+
+const PHASES: usize = Phase::ALL.len();
+
+/// From when on an iteration is slow, unless a program says otherwise.
+pub(crate) const SLOW: Duration = Duration::from_millis(10);
+
+/// An iteration that kept the loop away from its poll for long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlowIteration {
+    /// When it left the poll.
+    pub began: Monotonic,
+    /// How long it was away from the poll: what an event that came meanwhile had to wait at most.
+    pub duration: Duration,
+    /// The phases that ran something, in their order. Ticks and microtasks are not counted in the phases that they ran in.
+    pub phases: Vec<PhaseShare>,
+    /// What ran, each once, in the order in which it ran first: the type of the callback where a program gave one to the
+    /// queues, to a request, or as a task (`my_program::serve::{{closure}}`), and the type of the handle elsewhere. At
+    /// most 8.
+    pub ran: Vec<&'static str>,
+}
+
+/// A phase's share of an iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PhaseShare {
+    /// The phase.
+    pub phase: Phase,
+    /// What it took.
+    pub duration: Duration,
+    /// The callbacks that ran in it.
+    pub callbacks: u64,
+}
+
+/// What gathers during an iteration.
+#[derive(Clone, Copy)]
+struct Gathered {
+    began: Monotonic,
+    duration_ns: u64,
+    phase_ns: [u64; PHASES],
+    callbacks: [u64; PHASES],
+    names: [&'static str; NAMES],
+    name_count: usize,
+}
+
+const NOTHING: Gathered = Gathered {
+    began: Monotonic::from_ns(0),
+    duration_ns: 0,
+    phase_ns: [0; PHASES],
+    callbacks: [0; PHASES],
+    names: [""; NAMES],
+    name_count: 0,
+};
+
+/// The slow iterations of one loop.
+pub(crate) struct SlowIterations {
+    slow_ns: u64,
+    current: RefCell<Gathered>,
+    /// The name that was noted last: most callbacks follow one of their own kind.
+    last_name: Cell<*const u8>,
+    /// The phases that ran something, a bit for each by its position.
+    ran: Cell<u16>,
+    kept: RefCell<VecDeque<Gathered>>,
+}
+
+impl SlowIterations {
+    pub(crate) fn new(slow: Duration) -> Self {
+        Self {
+            slow_ns: u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
+            current: RefCell::new(NOTHING),
+            last_name: Cell::new(std::ptr::null()),
+            ran: Cell::default(),
+            kept: RefCell::new(VecDeque::with_capacity(KEPT)),
+        }
+    }
+
+    /// A callback of this type is about to run.
+    #[inline]
+    pub(crate) fn note(&self, name: &'static str) {
+        if self.last_name.replace(name.as_ptr()) != name.as_ptr() {
+            self.note_new(name);
+        }
+    }
+
+    fn note_new(&self, name: &'static str) {
+        let Gathered { names, name_count, .. } = &mut *self.current.borrow_mut();
+        // By address: one type has one name. (Where the compiler made several of it, it is told several times.)
+        let known = |noted: &&'static str| std::ptr::addr_eq(noted.as_ptr(), name.as_ptr());
+        if *name_count < NAMES && !names[..*name_count].iter().any(known) {
+            names[*name_count] = name;
+            *name_count += 1;
+        }
+    }
+
+    /// A phase ended.
+    #[inline]
+    pub(crate) fn phase(&self, phase: Phase, ns: u64, callbacks: u64) {
+        let mut current = self.current.borrow_mut();
+        current.phase_ns[phase as usize] += ns;
+        current.callbacks[phase as usize] += callbacks;
+        self.ran.set(self.ran.get() | 1 << phase as usize);
+    }
+
+    /// The loop comes back to its poll.
+    #[inline]
+    pub(crate) fn iteration_ended(&self, began: Monotonic, duration_ns: u64) {
+        if duration_ns >= self.slow_ns {
+            self.keep(began, duration_ns);
+        }
+        let mut ran = self.ran.take();
+        if ran == 0 {
+            return;
+        }
+        let mut current = self.current.borrow_mut();
+        while ran != 0 {
+            let phase = ran.trailing_zeros() as usize;
+            (current.phase_ns[phase], current.callbacks[phase]) = (0, 0);
+            ran &= ran - 1;
+        }
+        // The last name is noted anew by whatever follows, or it would be missing there.
+        current.name_count = 0;
+        self.last_name.set(std::ptr::null());
+    }
+
+    #[cold]
+    fn keep(&self, began: Monotonic, duration_ns: u64) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(Gathered { began, duration_ns, ..*self.current.borrow() });
+    }
+
+    /// Those that are kept, the oldest first.
+    pub(crate) fn read(&self) -> Vec<SlowIteration> {
+        self.kept.borrow().iter().map(Gathered::told).collect()
+    }
+}
+
+impl Gathered {
+    fn told(&self) -> SlowIteration {
+        let share = |&phase: &Phase| PhaseShare {
+            phase,
+            duration: Duration::from_nanos(self.phase_ns[phase as usize]),
+            callbacks: self.callbacks[phase as usize],
+        };
+        let ran = |share: &PhaseShare| share.callbacks > 0;
+        SlowIteration {
+            began: self.began,
+            duration: Duration::from_nanos(self.duration_ns),
+            phases: Phase::ALL.iter().map(share).filter(ran).collect(),
+            ran: self.names[..self.name_count].iter().map(|name| readable(name)).collect(),
+        }
+    }
+}
+
+/// Of the runtime's own types, which call back for handles, the handle's module alone.
+fn readable(name: &'static str) -> &'static str {
+    let own = name.trim_start_matches('<').strip_prefix(concat!(env!("CARGO_CRATE_NAME"), "::handle::"));
+    own.map_or(name, |inner| inner.split("::").next().unwrap_or(inner))
+}

@@ -1,0 +1,93 @@
+//! The slow iterations that a loop keeps: which, how long, in which phases, and what ran.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{MS, after, busy};
+use loopscope_runtime::{Async, Check, EventLoop, RunMode, TaskKind};
+use model::label::Phase;
+
+const SLOW: Duration = Duration::from_millis(4);
+
+fn setup() -> EventLoop {
+    EventLoop::builder().slow_iteration(SLOW).build().unwrap()
+}
+
+fn compute(_: &EventLoop) {
+    busy(6 * MS);
+}
+
+#[test]
+fn a_slow_iteration_is_kept_with_its_phases_and_what_ran() {
+    let event_loop = setup();
+    after(&event_loop, MS, |event_loop| {
+        busy(5 * MS);
+        event_loop.next_tick(compute);
+    });
+    event_loop.set_immediate(|_| busy(5 * MS));
+    event_loop.run(RunMode::Default);
+    let slow = event_loop.slow_iterations();
+    let total: Duration = slow.iter().map(|iteration| iteration.duration).sum();
+    assert!(total >= 16 * MS, "{slow:?}");
+    let shares = slow.iter().flat_map(|iteration| &iteration.phases);
+    let of = |phase| shares.clone().filter(|share| share.phase == phase).collect::<Vec<_>>();
+    for (phase, at_least) in [(Phase::Timers, 5 * MS), (Phase::Check, 5 * MS), (Phase::Ticks, 6 * MS)] {
+        let [share] = of(phase)[..] else { panic!("once in {phase:?}: {slow:?}") };
+        assert!(share.duration >= at_least && share.callbacks == 1, "{slow:?}");
+    }
+    let ran: Vec<_> = slow.iter().flat_map(|iteration| iteration.ran.clone()).collect();
+    assert!(ran.contains(&"timer"), "{ran:?}");
+    assert!(ran.contains(&"slow_iterations::compute"), "{ran:?}");
+    let closure = "slow_iterations::a_slow_iteration_is_kept_with_its_phases_and_what_ran::{{closure}}";
+    assert!(ran.contains(&closure), "{ran:?}");
+}
+
+#[test]
+fn what_a_task_a_request_and_handles_do_is_named() {
+    let event_loop = setup();
+    event_loop.spawn_local(async { busy(5 * MS) });
+    event_loop.run(RunMode::Default);
+    event_loop.queue_work(TaskKind::Work, || (), |_, _| busy(5 * MS));
+    event_loop.run(RunMode::Default);
+    let wake = Async::new(&event_loop, |_, wake| {
+        busy(5 * MS);
+        wake.close();
+    });
+    wake.sender().send();
+    let check = Check::new(&event_loop);
+    check.start(|_, check| check.close()).unwrap();
+    event_loop.run(RunMode::Default);
+    let slow = event_loop.slow_iterations();
+    let ran: Vec<_> = slow.iter().flat_map(|iteration| iteration.ran.clone()).collect();
+    let test = "slow_iterations::what_a_task_a_request_and_handles_do_is_named::{{closure}}";
+    assert!(ran.iter().filter(|name| **name == test).count() >= 1, "{ran:?}");
+    assert!(ran.contains(&"async_handle") && ran.contains(&"watcher"), "{ran:?}");
+}
+
+#[test]
+fn quick_iterations_are_not_kept_and_of_slow_ones_the_last() {
+    let event_loop = EventLoop::builder().slow_iteration(Duration::from_secs(60)).build().unwrap();
+    after(&event_loop, MS, |_| {});
+    event_loop.run(RunMode::Default);
+    assert_eq!(event_loop.slow_iterations(), []);
+
+    let event_loop = EventLoop::builder().slow_iteration(Duration::from_micros(50)).build().unwrap();
+    for number in 1..=40u64 {
+        event_loop.set_immediate(move |_| busy(Duration::from_micros(50 * number)));
+        event_loop.run(RunMode::Default);
+    }
+    let kept = event_loop.slow_iterations();
+    assert_eq!(kept.len(), 32);
+    assert!(kept.is_sorted_by_key(|iteration| iteration.began));
+    assert!(kept.last().unwrap().duration >= Duration::from_micros(2000));
+    assert!(kept.iter().all(|iteration| iteration.ran.len() == 1 && iteration.phases.len() == 1), "{kept:?}");
+}
+
+#[test]
+fn a_loop_without_instruments_keeps_none() {
+    let event_loop = EventLoop::builder().instruments(false).slow_iteration(SLOW).build().unwrap();
+    event_loop.set_immediate(|_| busy(5 * MS));
+    event_loop.run(RunMode::Default);
+    assert_eq!(event_loop.slow_iterations(), []);
+}
