@@ -174,7 +174,7 @@ fn fire(event_loop: &EventLoop, entry: Entry) {
         instruments.timer_starts(entry.due, event_loop.callback_start());
     }
     let mut running = Running { timer: &timer, callback: Some(callback) };
-    event_loop.call(|event_loop| running.call(event_loop));
+    event_loop.call_named("timer", |event_loop| running.call(event_loop));
 }
 
 /// A callback while it runs. Goes back to its timer when it is dropped, by a panic too, unless the timer has another one
