@@ -42,6 +42,8 @@ pub(crate) struct ListenerState {
     callback: RefCell<Option<ConnectionCallback>>,
     /// Ends a pause. Made by the first one.
     pause: OnceCell<Timer>,
+    /// The last iteration in which connections were accepted, and how many at most.
+    accepted: Cell<(u64, usize)>,
     refuses: Cell<bool>,
     /// Given up for a moment to refuse a connection.
     reserve: RefCell<Option<OwnedFd>>,
@@ -62,6 +64,7 @@ impl ListenerState {
             registration: Registration::default(),
             callback: RefCell::default(),
             pause: OnceCell::new(),
+            accepted: Cell::default(),
             refuses: Cell::default(),
             reserve: RefCell::default(),
         })
@@ -103,6 +106,16 @@ impl ListenerState {
         let callback = self.callback.borrow().clone();
         let Some(callback) = callback else { return };
         event_loop.call(|event_loop| callback.borrow_mut()(event_loop, self, result));
+    }
+
+    /// How many connections to accept: one, since asking in vain whether there is a second costs as much as the next poll's
+    /// answer; twice as many each time that the poll has that answer at once.
+    fn accept_rounds(&self, event_loop: &EventLoop) -> usize {
+        let iteration = event_loop.core.counts.iterations.get();
+        let (last, rounds) = self.accepted.get();
+        let rounds = if iteration == last + 1 { (2 * rounds).clamp(1, ACCEPT_ROUNDS) } else { 1 };
+        self.accepted.set((iteration, rounds));
+        rounds
     }
 
     /// Takes and drops what waits, in the place of the descriptor that is kept for this. Gives whether it could.
@@ -171,7 +184,7 @@ impl Drop for ListenerState {
 
 impl Watcher for ListenerState {
     fn ready(self: Rc<Self>, event_loop: &EventLoop, _: Event) {
-        for _ in 0..ACCEPT_ROUNDS {
+        for _ in 0..self.accept_rounds(event_loop) {
             let Ok(socket) = self.socket() else { return };
             match socket::accept(&*socket) {
                 Ok(connection) => self.call_back(event_loop, Ok(connection)),
