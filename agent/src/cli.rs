@@ -17,6 +17,7 @@ use crate::config;
 use crate::demo::DemoOptions;
 use crate::profile::ProfileOptions;
 use crate::top::TopOptions;
+use crate::upload::UploadOptions;
 
 /// The exit statuses, as the help tells them.
 pub(crate) const EXIT_STATUS: &str = "\
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Agent(AgentOptions),
     Demo(DemoOptions),
     Inspect(InspectOptions),
+    Upload(UploadOptions),
     /// Print the completions for a shell
     #[command(
         after_help = "Example:\n  loopscope completions bash > ~/.local/share/bash-completion/completions/loopscope"

@@ -34,6 +34,12 @@ const BUDGET: f64 = 0.01;
 /// What Node.js's users call a blocked loop.
 const SLOW: Duration = Duration::from_millis(50);
 
+/// Somebody who looks on does not want to wait.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
+const SHOWN_HZ: u32 = 97;
+/// Who asked for the end waits for it.
+const SHOWN_FLUSH: Duration = Duration::from_secs(2);
+
 /// Nobody else reaches it there.
 fn default_address() -> Address {
     Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)))
@@ -118,6 +124,33 @@ impl Settings {
     /// Whether a process is looked at.
     pub(crate) fn is_wanted(&self, pid: Pid) -> bool {
         self.only.is_empty() || self.only.contains(&pid)
+    }
+
+    /// Some processes, measured and profiled for whoever takes OTLP at this address: often, for somebody who looks on. Nothing of the
+    /// environment counts.
+    ///
+    /// # Errors
+    /// None that an address could make.
+    pub(crate) fn shown_to(receiver: SocketAddr, only: BTreeSet<Pid>) -> Result<Self, Error> {
+        let of_signal = |signal| {
+            let (option, file) = (format!("http://{receiver}"), export::Written::default());
+            let given = export::Given { option: Some(&option), environment: &|_| None, file: &file, signal };
+            let shown = |export| Export { interval: SHOWN_EVERY, flush: SHOWN_FLUSH, gzip: false, ..export };
+            Ok::<_, Error>(Export::new(given)?.map(shown))
+        };
+        let given = profiling::Given {
+            frequency_hz: Some(SHOWN_HZ),
+            interval: Some(SHOWN_EVERY),
+            pyroscope: None,
+            folder: Path::new(""),
+        };
+        let profiling =
+            Profiling::new(&given, &profiling::Written::default(), || of_signal(Signal::Profiles))?;
+        let mut settings = Self::with_tiers(None, only);
+        settings.rules.profile_unless_told(true);
+        settings.export = of_signal(Signal::Metrics)?;
+        settings.profiling = Some(profiling);
+        Ok(settings)
     }
 
     /// The settings that the options and the file that they name make.

@@ -23,8 +23,14 @@ pub(crate) enum Error {
     Process(ProcessError),
     /// The event loop of the demo failed.
     Runtime(runtime::Error),
+    /// There is no collector to start; `beside` is where this program lies.
+    NoCollector { beside: PathBuf },
+    /// The collector that was started does not serve.
+    Collector { program: PathBuf, message: String },
     /// A file cannot be written.
     Output { path: PathBuf, source: io::Error },
+    /// A profile was not sent.
+    Upload { path: PathBuf, message: String },
     /// The name of the output tells no format, and none was given.
     UnknownFormat { path: PathBuf },
     /// A frequency was given for what has none.
@@ -93,6 +99,13 @@ impl fmt::Display for Error {
             }
             Self::Config { path, message } => write!(f, "{}: {}", path.display(), message.trim_end()),
             Self::Export { of, message } => write!(f, "{of}: {message}"),
+            Self::NoCollector { beside } => write!(
+                f,
+                "there is no loopscope-collector in {} or on the path; in a clone `cargo build --release --bin loopscope-collector` builds it, and `cargo install --path collector` installs it",
+                beside.display()
+            ),
+            Self::Collector { program, message } => write!(f, "{}: {message}", program.display()),
+            Self::Upload { path, message } => write!(f, "{}: {message}", path.display()),
             Self::Probes(error) => error.fmt(f),
             Self::NoLibuv { pid } => write!(
                 f,
@@ -127,7 +140,10 @@ impl std::error::Error for Error {
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
             Self::Probes(error) => Some(error),
-            Self::NoLibuv { .. } => None,
+            Self::NoLibuv { .. }
+            | Self::Upload { .. }
+            | Self::NoCollector { .. }
+            | Self::Collector { .. } => None,
             Self::UnknownFormat { .. }
             | Self::FrequencyOffCpu
             | Self::Config { .. }

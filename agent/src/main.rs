@@ -1,7 +1,7 @@
 //! `loopscope`: shows what event loops are doing.
 //!
 //! Read in this order: [`cli`] (what can be asked for), then one module a command: [`top`] shows a live table,
-//! [`agent`] serves metrics (by the rules of [`web`], with the rights that [`privileges`] leaves), [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured.
+//! [`agent`] serves metrics (by the rules of [`web`], with the rights that [`privileges`] leaves), [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured, [`upload`] sends profiles to a collector.
 
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod manual;
 mod privileges;
 mod profile;
 mod top;
+mod upload;
 mod web;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Profile(options) => profile::run(&options),
         Command::Agent(options) => agent::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+        Command::Upload(options) => upload::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Inspect(options) => inspect::run(options.pid).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => manual::completions(shell).map(|()| ExitCode::SUCCESS),
         Command::Man { directory } => manual::pages(&directory).map(|()| ExitCode::SUCCESS),

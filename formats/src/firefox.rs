@@ -7,7 +7,10 @@
 //! Frames go without their addresses: the profiler wants them relative to the file's image, which a profile does not
 //! tell, and needs them only for symbols, which we already have.
 
+mod decode;
 mod tables;
+
+pub use decode::decode;
 
 use std::io;
 

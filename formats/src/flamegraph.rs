@@ -29,11 +29,17 @@ use model::profile::Profile;
 
 use document::Document;
 
+/// The function `fit(name, cells)` of JavaScript: as much of a function's name as so many cells of a monospaced font hold,
+/// or nothing. For pages that draw flamegraphs of their own.
+pub const FIT_SCRIPT: &str = include_str!("flamegraph/script/label.js");
+
 /// How a flamegraph looks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The heading; without one, what the profile says of itself.
     pub title: Option<String>,
+    /// What was recorded, in one line; without one, what the profile says of itself.
+    pub subtitle: Option<String>,
     /// The width of the static drawing in CSS pixels, at least 200. In a browser with scripts, the window's counts.
     pub width: u32,
     /// Frames that would be narrower than this in the static drawing, in CSS pixels, are left out of the file, with all
@@ -47,7 +53,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { title: None, width: 1200, min_width: 0.1, inverted: false, count_name: "samples".to_owned() }
+        Self {
+            title: None,
+            subtitle: None,
+            width: 1200,
+            min_width: 0.1,
+            inverted: false,
+            count_name: "samples".to_owned(),
+        }
     }
 }
 

@@ -7,6 +7,10 @@
 //! The format knows no escapes. A `;` within a name becomes `:`, and a line break or another control character becomes
 //! a space; a space needs no care, because the weight is what follows the last one.
 
+mod decode;
+
+pub use decode::decode;
+
 use std::io;
 
 use model::profile::Profile;

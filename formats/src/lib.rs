@@ -1,4 +1,5 @@
-//! How measurements are written down: pure encoders from [`model`] to the formats that other programs read.
+//! How measurements are written down: pure encoders from [`model`] to the formats that other programs read, and [decoders](decode)
+//! of the profiles that other programs write.
 //!
 //! A metrics format takes a [`model::snapshot::Snapshot`], a profile format a [`model::profile::Profile`]; each writes
 //! bytes to an [`std::io::Write`] and does nothing else. Files, sockets and clocks are the caller's.
@@ -8,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod decode;
 pub mod firefox;
 pub mod flamegraph;
 pub mod folded;
@@ -15,6 +17,7 @@ pub mod otlp;
 pub mod pprof;
 pub mod prometheus;
 pub mod pyroscope;
+pub mod pyroscope_server;
 pub mod speedscope;
 
 mod extra_strings;

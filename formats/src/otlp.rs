@@ -1,5 +1,5 @@
 //! OTLP: metrics, [profiles] and spans for OpenTelemetry's collectors and backends, as the protocol-buffer messages of
-//! `opentelemetry.proto.collector`.
+//! `opentelemetry.proto.collector`; and, for the collector, [reading](distributions()) the distributions of one metric.
 //!
 //! Specification: <https://github.com/open-telemetry/opentelemetry-proto>. A [`ResourceMetrics`] holds what is measured of one
 //! process; several of them, [encoded](ResourceMetrics::encode) one behind the other, are one `ExportMetricsServiceRequest`.
@@ -11,12 +11,14 @@
 //! for some sixty lines that the specification has frozen.
 
 pub mod answer;
+mod distributions;
 pub mod profiles;
 mod request;
 mod spans;
 mod stream;
 mod wire;
 
+pub use distributions::{Distribution, Distributions, distributions};
 pub use profiles::Profiles;
 pub use request::{Attribute, Number, Point, ResourceMetrics, Temporality};
 pub use spans::{Span, encode_spans};

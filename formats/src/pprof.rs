@@ -8,8 +8,13 @@
 //!
 //! A sample has two values: how many there were, and the CPU time, time off the CPU, or bytes.
 
+mod decode;
 mod locations;
+mod totals;
 mod wire;
+
+pub use decode::decode;
+pub use totals::{Totals, encode_totals, totals_message};
 
 use std::io;
 

@@ -47,6 +47,8 @@ pub enum Scope {
     Runtime,
     /// The agent itself.
     Agent,
+    /// The collector itself.
+    Collector,
 }
 
 /// One metric: what it is called, what it means and in which shape it comes.
@@ -300,6 +302,30 @@ catalogue! {
         "Descriptors that are registered with the runtime's I/O driver."
     220 TOKIO_IO_READY "tokio_io_ready_events_total" Counter Count Runtime [] "tokio.io.ready_events"
         "Readiness events that the I/O driver processed."
+
+    // The collector on itself: 256 to 319.
+    256 LOOPSCOPE_COLLECTOR_REQUESTS "loopscope_collector_ingest_requests_total" Counter Count Collector [INGEST_OUTCOME] "loopscope.collector.ingest.requests"
+        "Requests that brought profiles or metrics, by what came of them."
+    257 LOOPSCOPE_COLLECTOR_INGEST_DURATION "loopscope_collector_ingest_duration_seconds" Histogram Seconds Collector [] "loopscope.collector.ingest.duration"
+        "Time from a request's body to its place on the disk, of those that were stored."
+    258 LOOPSCOPE_COLLECTOR_ROWS "loopscope_collector_rows_total" Counter Count Collector [] "loopscope.collector.rows"
+        "Rows that were stored: stacks of profiles with what was spent in them."
+    259 LOOPSCOPE_COLLECTOR_QUERY_DURATION "loopscope_collector_query_duration_seconds" Histogram Seconds Collector [] "loopscope.collector.query.duration"
+        "Time that a query took, without the wait for its turn."
+    260 LOOPSCOPE_COLLECTOR_BLOCKS "loopscope_collector_blocks" Gauge Count Collector [] "loopscope.collector.blocks"
+        "Blocks in the store."
+    261 LOOPSCOPE_COLLECTOR_BLOCK_BYTES "loopscope_collector_block_bytes" Gauge Bytes Collector [] "loopscope.collector.block.size"
+        "Disk that blocks take."
+    262 LOOPSCOPE_COLLECTOR_LOG_BYTES "loopscope_collector_log_bytes" Gauge Bytes Collector [] "loopscope.collector.log.size"
+        "Disk that the log takes: profiles that are not in blocks yet."
+    263 LOOPSCOPE_COLLECTOR_HEAD_BYTES "loopscope_collector_head_bytes" Gauge Bytes Collector [] "loopscope.collector.head.size"
+        "Estimate: memory that profiles take which are not in blocks yet."
+    264 LOOPSCOPE_COLLECTOR_HEAD_SERIES "loopscope_collector_head_series" Gauge Count Collector [] "loopscope.collector.head.series"
+        "Series of profiles that are not in blocks yet."
+    265 LOOPSCOPE_COLLECTOR_CORRUPTED_BLOCKS "loopscope_collector_corrupted_blocks_total" Counter Count Collector [] "loopscope.collector.corrupted_blocks"
+        "Blocks that could not be read and were set aside."
+    266 LOOPSCOPE_COLLECTOR_POINTS "loopscope_collector_points_total" Counter Count Collector [POINT_OUTCOME] "loopscope.collector.points"
+        "Points of metrics that came by OTLP: those of event loops' lag are kept, all others are left out."
 }
 
 #[cfg(test)]

@@ -258,6 +258,28 @@ closed_labels! {
         /// The receiver refused it for good.
         Refused = "refused",
     }
+    /// What came of a request that brought something to keep.
+    IngestOutcome INGEST_OUTCOME "outcome" {
+        /// It was stored.
+        Stored = "stored",
+        /// It could not be read.
+        Malformed = "malformed",
+        /// It was too large, or had too much of something.
+        Limited = "limited",
+        /// Too much was under way; the sender may try again.
+        Busy = "busy",
+        /// The disk had no room.
+        Full = "full",
+        /// The disk, or the collector, failed.
+        Failed = "failed",
+    }
+    /// What came of a point that a collector got.
+    PointOutcome POINT_OUTCOME "outcome" {
+        /// It was kept.
+        Kept = "kept",
+        /// It is of a metric that a collector does not keep.
+        LeftOut = "left_out",
+    }
     /// Why points were not exported.
     ExportLoss EXPORT_LOSS "cause" {
         /// The queue was full, so the oldest batch made room.

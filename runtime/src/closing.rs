@@ -11,6 +11,9 @@ use crate::handle::HandleState;
 
 pub(crate) type CloseCallback = Box<dyn FnOnce(&EventLoop)>;
 
+/// For how many handles room is kept.
+const ROOM_KEPT: usize = 1024;
+
 /// A handle that can be closed.
 pub(crate) trait Close {
     fn handle(&self) -> &HandleState;
@@ -19,17 +22,31 @@ pub(crate) trait Close {
     fn cancel_requests(self: Rc<Self>, _event_loop: &EventLoop) {}
 }
 
+/// A handle that is being closed.
+#[derive(Clone)]
+pub(crate) enum Closable {
+    Handle(Rc<dyn Close>),
+    /// A timer, by its slot.
+    Timer(u32),
+}
+
+impl<H: Close + 'static> From<Rc<H>> for Closable {
+    fn from(handle: Rc<H>) -> Self {
+        Self::Handle(handle)
+    }
+}
+
 /// The handles that are being closed.
 #[derive(Default)]
 pub(crate) struct Closing {
-    closing: RefCell<Vec<Rc<dyn Close>>>,
+    closing: RefCell<Vec<Closable>>,
     /// Those whose turn it is. Outlives the phase only if a callback panics.
-    current: RefCell<Vec<Rc<dyn Close>>>,
+    current: RefCell<Vec<Closable>>,
 }
 
 impl Closing {
-    pub(crate) fn push(core: &Core, handle: Rc<dyn Close>) {
-        core.closing.closing.borrow_mut().push(handle);
+    pub(crate) fn push(core: &Core, handle: impl Into<Closable>) {
+        core.closing.closing.borrow_mut().push(handle.into());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -42,10 +59,15 @@ impl Closing {
         }
         loop {
             let last = self.current.borrow().last().cloned();
-            let Some(handle) = last else { break };
-            Rc::clone(&handle).cancel_requests(event_loop);
+            let Some(closable) = last else { break self.current.borrow_mut().shrink_to(ROOM_KEPT) };
+            if let Closable::Handle(handle) = &closable {
+                Rc::clone(handle).cancel_requests(event_loop);
+            }
             self.current.borrow_mut().pop();
-            let callback = handle.handle().end_close();
+            let callback = match &closable {
+                Closable::Handle(handle) => handle.handle().end_close(),
+                Closable::Timer(slot) => event_loop.core.timers.end_close(&event_loop.core, *slot),
+            };
             event_loop.call_named("close", |event_loop| {
                 if let Some(callback) = callback {
                     callback(event_loop);

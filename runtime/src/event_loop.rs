@@ -175,7 +175,8 @@ impl EventLoop {
         self.core.instruments.iteration_polls();
         let events = self.wait_for_events(wait);
         let mut more = events == EVENTS_MAX;
-        if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() {
+        if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() || self.core.inbox.has_news()
+        {
             // After signals the loop goes on to its other phases first.
             more &= !phases::poll_callbacks(self, refused);
         }
@@ -193,14 +194,14 @@ impl EventLoop {
     fn wait_for_events(&self, mut wait: Wait) -> usize {
         if self.core.counts_waiting && wait != Wait::No {
             let waiting = self.wait_for_events(Wait::No);
-            if waiting > 0 {
+            if waiting > 0 || self.core.inbox.has_news() {
                 return waiting;
             }
         }
         let waits = wait != Wait::No;
         let begin = self.core.now.get();
         let deadline = match wait {
-            Wait::Ns(ns) => Some(self.core.now.get().plus_ns(ns)),
+            Wait::Ns(ns) => Some(begin.plus_ns(ns)),
             Wait::No | Wait::Forever => None,
         };
         loop {
@@ -210,12 +211,17 @@ impl EventLoop {
                 self.core.read_clock();
             }
             let interrupted = result == Err(Errno::INTR);
+            let news = self.core.inbox.has_news();
             match deadline {
-                Some(deadline) if events == 0 && self.core.now.get() < deadline => {
+                Some(deadline) if events == 0 && !news && self.core.now.get() < deadline => {
                     wait = Wait::Ns(deadline.since_ns(self.core.now.get()));
                 }
-                None if interrupted => {}
+                None if interrupted && !news => {}
                 _ => {
+                    self.core.counts.waited.set(waits);
+                    if waits {
+                        self.core.lingering.slept(self.core.now.get().since_ns(begin), news);
+                    }
                     if waits || events > 0 {
                         self.count_poll(waits, events as u64, begin);
                     }
@@ -228,12 +234,10 @@ impl EventLoop {
     /// Notes what a poll that waited, or returned something, has done.
     fn count_poll(&self, waited: bool, events: u64, begin: Monotonic) {
         let (counts, now) = (&self.core.counts, self.core.now.get());
-        add(&counts.events, events);
-        counts.waited.set(waited);
-        add(
-            if waited { &counts.idle_ns } else { &counts.events_waiting },
-            if waited { now.since_ns(begin) } else { events },
-        );
+        counts.add_events(events);
+        if waited {
+            add(&counts.idle_ns, now.since_ns(begin));
+        }
         self.core.instruments.poll_ended(waited, now);
     }
 
@@ -316,12 +320,8 @@ impl EventLoop {
         core.inbox_left_over.set(true);
         core.inbox.acknowledge();
         core.inbox.take_completions(&mut core.arrived.borrow_mut());
-        // The wake-up itself was counted as one event.
-        let more = (core.arrived.borrow().len() as u64).saturating_sub(1);
-        add(&core.counts.events, more);
-        if !core.counts.waited.get() {
-            add(&core.counts.events_waiting, more);
-        }
+        // One event each; a signal, or several, is one as well.
+        core.counts.add_events((core.arrived.borrow().len() as u64).max(1));
         loop {
             let next = core.arrived.borrow_mut().pop_front();
             let Some(completion) = next else { break };

@@ -42,6 +42,8 @@ pub(crate) type Callback<H> = Rc<RefCell<dyn FnMut(&EventLoop, &H)>>;
 /// What all handles can do.
 macro_rules! handle_methods {
     ($handle:ident) => {
+        $crate::handle::handle_methods! { $handle, which its loop knows by itself }
+
         impl $handle {
             /// Makes the handle known to its loop: the last step of making one.
             fn registered(self) -> Self {
@@ -59,7 +61,10 @@ macro_rules! handle_methods {
                 self.0.handle.register(known, ACCESS);
                 self
             }
-
+        }
+    };
+    ($handle:ident, which its loop knows by itself) => {
+        impl $handle {
             /// Whether the handle will call back: a timer was started, a stream reads, a listener listens. Active handles keep
             /// the loop alive, unless they are unreferenced.
             pub fn is_active(&self) -> bool {
@@ -108,6 +113,11 @@ macro_rules! handle_methods {
 }
 pub(crate) use handle_methods;
 
+/// What a handle of a known type refers to. The function is never called: it tells the type.
+pub(crate) fn content_of<H, T: 'static>(handle: &dyn Any, _: fn(H) -> Rc<T>) -> Option<&T> {
+    handle.downcast_ref()
+}
+
 /// What all handles of sockets can do; they have a method `descriptor`.
 macro_rules! socket_methods {
     ($handle:ident) => {
@@ -151,8 +161,3 @@ macro_rules! socket_methods {
     };
 }
 pub(crate) use socket_methods;
-
-/// What a handle of a known type refers to. The function is never called: it tells the type.
-pub(crate) fn content_of<H, T: 'static>(handle: &dyn Any, _: fn(H) -> Rc<T>) -> Option<&T> {
-    handle.downcast_ref()
-}

@@ -6,7 +6,7 @@
 //! **Threads.** The loop owns an [`Inbox`]; other threads hold [`InboxSender`]s. Completions go through a mutex that is
 //! held for a push or a swap only. A signal is a flag, so that sending it neither locks nor allocates and may be done in
 //! a signal handler; [`crate::notify`] has the flags, and the argument why nothing that was put in is left behind. Whoever
-//! raises the notification writes to the wake descriptor.
+//! raises the notification of a loop that sleeps writes to the wake descriptor; one that is awake looks by itself.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -89,6 +89,31 @@ impl Inbox {
         // What is in the old one is the parent's, and nobody here may lock it to drop it.
         std::mem::forget(self.shared.replace(Shared::new(&self.wake)));
         Ok(())
+    }
+
+    /// Whether something was put in since the last [`Inbox::acknowledge`].
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.wake.notification.is_raised()
+    }
+
+    /// The loop is about to wait: from now on it is to be woken. Gives whether it may; otherwise there is news already.
+    #[inline]
+    pub(crate) fn begin_wait(&self) -> bool {
+        !self.wake.notification.fall_asleep()
+    }
+
+    /// The loop looks by itself from now on, before it waits.
+    #[inline]
+    pub(crate) fn end_wait(&self) {
+        self.wake.notification.wake_up();
+    }
+
+    /// The loop rests until it is run again. Who waits for its descriptor in its place learns of what it leaves.
+    pub(crate) fn rest(&self) {
+        if self.wake.notification.fall_asleep() {
+            self.wake.descriptor.wake();
+        }
     }
 
     /// Gets ready for the next notification. What was put in before this call is there to be taken after it.

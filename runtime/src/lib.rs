@@ -209,6 +209,7 @@ pub mod future;
 mod handle;
 mod immediates;
 mod inbox;
+mod lingering;
 mod notify;
 pub mod observe;
 mod poller;

@@ -1,7 +1,8 @@
 //! How threads tell a loop that there is something to look at, without a lock: the flags, and in which order they change.
 //!
-//! A [`Notification`] belongs to a loop: raised by whoever put something in, cleared by the loop *before* it looks. Only
-//! the one who finds it cleared needs to wake the loop.
+//! A [`Notification`] belongs to a loop: raised by whoever put something in, cleared by the loop *before* it looks. It also
+//! tells whether the loop sleeps, or may: only the one who raises it meanwhile needs to wake the loop, for one that is awake
+//! looks at it before it falls asleep.
 //!
 //! A [`Flag`] belongs to an async handle and makes its signals coalesce; its bit in [`Bits`], which up to 64 handles
 //! share, spares the loop looking at every handle. A sender raises its flag and, if that was down, sets its bit and
@@ -15,28 +16,47 @@
 #[cfg(loom)]
 use loom::sync::Arc;
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 #[cfg(not(loom))]
 use std::sync::Arc;
 #[cfg(not(loom))]
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-/// Whether a loop was told that there is something to look at.
-pub(crate) struct Notification(AtomicBool);
+/// Whether a loop was told that there is something to look at, and whether it sleeps.
+pub(crate) struct Notification(AtomicU8);
+
+const RAISED: u8 = 1;
+const ASLEEP: u8 = 2;
 
 impl Notification {
+    /// That of a loop which does not run: it counts as asleep.
     pub(crate) fn new() -> Self {
-        Self(AtomicBool::new(false))
+        Self(AtomicU8::new(ASLEEP))
     }
 
     /// Gives whether the loop must be woken.
     pub(crate) fn raise(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+        self.0.fetch_or(RAISED, Ordering::AcqRel) == ASLEEP
+    }
+
+    #[inline]
+    pub(crate) fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Acquire) & RAISED != 0
     }
 
     /// What was put in before this call is there to be found after it.
     pub(crate) fn clear(&self) {
-        self.0.swap(false, Ordering::AcqRel);
+        self.0.fetch_and(!RAISED, Ordering::AcqRel);
+    }
+
+    /// The loop is about to sleep. Gives whether it was told something while it was awake: nobody has woken it for that.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.0.fetch_or(ASLEEP, Ordering::AcqRel) == RAISED
+    }
+
+    /// The loop is awake.
+    pub(crate) fn wake_up(&self) {
+        self.0.fetch_and(!ASLEEP, Ordering::AcqRel);
     }
 }
 
@@ -119,9 +139,16 @@ mod tests {
             }
         }
 
-        /// What a loop does when it is woken; gives the data that callbacks saw.
+        /// What a loop does in an iteration that may sleep: it polls, and looks if it is told to; gives the data that
+        /// callbacks saw.
         fn look(&self, flags: &[Arc<Flag>]) -> u64 {
-            if !self.woken.swap(false, Ordering::AcqRel) {
+            let may_sleep = !self.notification.fall_asleep();
+            if may_sleep && !self.woken.swap(false, Ordering::AcqRel) {
+                // It sleeps until it is woken.
+                return 0;
+            }
+            self.notification.wake_up();
+            if !self.notification.is_raised() {
                 return 0;
             }
             self.notification.clear();

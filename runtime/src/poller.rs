@@ -195,12 +195,6 @@ impl Poller {
         }
     }
 
-    /// Whether the events of the last wait include a wake-up from another thread.
-    pub(crate) fn was_woken(&self) -> bool {
-        let events = self.events.borrow();
-        (0..events.len()).any(|index| events.get(index).is_some_and(|(token, _)| token == WAKE))
-    }
-
     /// Lets go of all watchers: the loop ends.
     pub(crate) fn clear(&self) {
         let slots = self.slots.take();

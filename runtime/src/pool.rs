@@ -36,6 +36,8 @@ use crate::sys;
 
 const DEFAULTS: Settings = Settings { threads: size::DEFAULT, order: Order::Submission, instruments: true };
 
+static SHARED: OnceLock<Pool> = OnceLock::new();
+
 /// A pool of threads. Copies are the same pool.
 ///
 /// When the last copy and the last loop built with it are gone, tasks that were submitted still run, then the threads
@@ -128,7 +130,6 @@ impl Pool {
     /// gives its number of threads when it is first used, read as libuv reads it: 4 where it is not set, at least 1, at
     /// most 1024, and 1 where it is no number.
     pub fn shared() -> &'static Pool {
-        static SHARED: OnceLock<Pool> = OnceLock::new();
         SHARED.get_or_init(|| Pool::with(Settings { threads: size::from_environment(), ..DEFAULTS }))
     }
 
@@ -192,6 +193,18 @@ impl Pool {
     pub fn shut_down(&self) {
         self.shared_state().close();
         self.shared_state().join();
+    }
+
+    /// The shared pool, if it was made.
+    #[inline]
+    pub(crate) fn shared_if_made() -> Option<&'static Pool> {
+        SHARED.get()
+    }
+
+    /// Calls the workers that were not called yet for what was submitted: before a loop waits.
+    #[inline]
+    pub(crate) fn call_deferred(&self) {
+        worker::call_deferred(self.shared_state());
     }
 
     /// Submits a task. If it cannot run, it ends with the reason.

@@ -2,9 +2,11 @@
 //!
 //! The registry refers to handles weakly: one that nobody needs ends as if there were no registry. It knows them as
 //! values of any type, with two functions of their type; [`handle_methods`](crate::handle::handle_methods) makes these.
+//! Timers, of which there may be millions, it leaves to the [timers](crate::timers), which know all of them.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::fmt;
 use std::rc::{Rc, Weak};
 
@@ -12,12 +14,16 @@ use model::label::HandleType;
 
 use crate::event_loop::EventLoop;
 use crate::handle::HandleState;
+use crate::handle::timer::Timer;
 
 /// A handle of any type, met on a [walk](EventLoop::walk).
 #[derive(Clone)]
-pub struct AnyHandle {
-    handle: Rc<dyn Any>,
-    access: &'static Access,
+pub struct AnyHandle(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Timer(Timer),
+    Other { handle: Rc<dyn Any>, access: &'static Access },
 }
 
 /// What can be done with a handle whose type was forgotten.
@@ -59,8 +65,7 @@ pub(crate) type Place = usize;
 
 impl Registry {
     pub(crate) fn insert(&self, handle: Weak<dyn Any>, access: &'static Access) -> Place {
-        let number = self.registrations.get();
-        self.registrations.set(number + 1);
+        let number = self.next_number();
         let entry = Entry::Taken(Registered { number, handle, access });
         let entries = &mut *self.entries.borrow_mut();
         entries.taken += 1;
@@ -74,29 +79,35 @@ impl Registry {
         place
     }
 
+    /// The number of a handle that is made now.
+    pub(crate) fn next_number(&self) -> u64 {
+        let number = self.registrations.get();
+        self.registrations.set(number + 1);
+        number
+    }
+
     pub(crate) fn remove(&self, place: Place) {
         let entries = &mut *self.entries.borrow_mut();
         entries.taken -= 1;
         entries.places[place] = Entry::Free { next: entries.free.replace(place) };
     }
 
-    /// How many there are.
+    /// How many there are, without timers.
     pub(crate) fn len(&self) -> usize {
         self.entries.borrow().taken
     }
 
-    /// All there are now, the oldest first.
-    fn handles(&self) -> Vec<AnyHandle> {
-        let mut found: Vec<_> = {
-            let entries = self.entries.borrow();
-            let live = entries.places.iter().filter_map(|entry| match entry {
-                Entry::Free { .. } => None,
-                Entry::Taken(entry) => Some((entry.number, entry.handle.upgrade()?, entry.access)),
-            });
-            live.collect()
-        };
-        found.sort_by_key(|(number, ..)| *number);
-        found.into_iter().map(|(_, handle, access)| AnyHandle { handle, access }).collect()
+    /// All there are now but timers, with their age in handles that were made since.
+    fn handles(&self) -> Vec<(u64, AnyHandle)> {
+        let entries = self.entries.borrow();
+        let found = entries.places.iter().filter_map(|entry| match entry {
+            Entry::Free { .. } => None,
+            Entry::Taken(entry) => {
+                let kind = Kind::Other { handle: entry.handle.upgrade()?, access: entry.access };
+                Some((self.registrations.get() - entry.number, AnyHandle(kind)))
+            }
+        });
+        found.collect()
     }
 }
 
@@ -117,49 +128,75 @@ impl EventLoop {
     /// # Ok::<(), loopscope_runtime::Error>(())
     /// ```
     pub fn walk(&self, visit: impl FnMut(&AnyHandle)) {
-        let handles = self.core.registry.handles();
-        handles.iter().for_each(visit);
+        let mut handles = self.core.registry.handles();
+        let timers = self.core.timers.all(&self.core, self.core.registry.registrations.get());
+        handles.extend(timers.into_iter().map(|(age, timer)| (age, AnyHandle(Kind::Timer(timer)))));
+        handles.sort_by_key(|(age, _)| Reverse(*age));
+        handles.iter().map(|(_, handle)| handle).for_each(visit);
     }
 }
 
-impl AnyHandle {
-    fn state(&self) -> &HandleState {
-        (self.access.state)(&*self.handle).expect("a handle is registered with the functions of its own type")
-    }
+/// The common part of a handle that is no timer.
+fn state<'a>(handle: &'a dyn Any, access: &Access) -> &'a HandleState {
+    (access.state)(handle).expect("a handle is registered with the functions of its own type")
+}
 
+impl AnyHandle {
     /// What it is.
     pub fn handle_type(&self) -> HandleType {
-        self.state().handle_type()
+        match &self.0 {
+            Kind::Timer(_) => HandleType::Timer,
+            Kind::Other { handle, access } => state(&**handle, access).handle_type(),
+        }
     }
 
     /// Whether it will call back.
     pub fn is_active(&self) -> bool {
-        self.state().is_active()
+        match &self.0 {
+            Kind::Timer(timer) => timer.is_active(),
+            Kind::Other { handle, access } => state(&**handle, access).is_active(),
+        }
     }
 
     /// Whether it is closed or being closed.
     pub fn is_closing(&self) -> bool {
-        self.state().is_closing()
+        match &self.0 {
+            Kind::Timer(timer) => timer.is_closing(),
+            Kind::Other { handle, access } => state(&**handle, access).is_closing(),
+        }
     }
 
     /// Whether it keeps the loop alive while it is active.
     pub fn has_ref(&self) -> bool {
-        self.state().has_ref()
+        match &self.0 {
+            Kind::Timer(timer) => timer.has_ref(),
+            Kind::Other { handle, access } => state(&**handle, access).has_ref(),
+        }
     }
 
     /// Lets it keep the loop alive while it is active.
     pub fn reference(&self) {
-        self.state().set_referenced(true);
+        self.set_referenced(true);
     }
 
     /// Lets the loop end while it is active.
     pub fn unreference(&self) {
-        self.state().set_referenced(false);
+        self.set_referenced(false);
+    }
+
+    fn set_referenced(&self, referenced: bool) {
+        match &self.0 {
+            Kind::Timer(timer) => timer.handle().set_referenced(referenced),
+            Kind::Other { handle, access } => state(&**handle, access).set_referenced(referenced),
+        }
     }
 
     /// Ends it. Does nothing if it is closed or being closed.
     pub fn close(&self) {
-        (self.access.close)(Rc::clone(&self.handle));
+        match &self.0 {
+            Kind::Timer(timer) => timer.close(),
+            Kind::Other { handle, access } => (access.close)(Rc::clone(handle)),
+        }
     }
 }
 

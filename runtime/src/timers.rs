@@ -1,165 +1,354 @@
-//! The timers of a loop: which is due next, and running those that are due.
+//! The timers of a loop: what each is, which is due next, and running those that are due.
 //!
-//! Timers wait in a heap, ordered by due time and, among equals, by when they were started. All that are due when the
-//! phase begins move to a queue first, so that what a callback starts never runs in the same phase, however short
-//! its timeout; a callback may still stop a timer that waits in the queue.
+//! Timers call back in the order in which they are due and, among equals, in which they were started. What a callback
+//! starts never runs in the same phase, however short its timeout: it is made due after the time that the phase runs for.
 //!
-//! The heap is four-ary and its entries hold the key, so that sifting touches few cache lines; each timer knows its place,
-//! so that stopping needs no search.
+//! A timer is a slot of a [`slab`], and what waits for its time is an entry of a [`queue`], which holds no more than
+//! time, turn and slot. Stopping a timer forgets its turn and leaves the entry behind, to be passed over: a timeout that is
+//! put off with every message, as those of connections are, costs no search and no sifting.
+
+mod queue;
+mod slab;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 
+use model::label::HandleType;
 use model::time::Monotonic;
 
-use crate::event_loop::EventLoop;
-use crate::handle::timer::TimerState;
+use self::queue::{Entry, Queue};
+use self::slab::{Life, NO_TURN, Slab};
+use crate::closing::CloseCallback;
+use crate::error::Error;
+use crate::event_loop::{Core, EventLoop};
+use crate::handle::timer::{Timer, TimerCallback};
 
-const ARITY: usize = 4;
-
-/// Where a timer waits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// It was not started, was stopped, or has run.
-    #[default]
-    Nowhere,
-    /// In the heap, at this index.
-    Heap(usize),
-    /// In the queue of those that are due, under this number.
-    Due(u64),
-}
-
-/// The timers of one loop that were started.
-#[derive(Default)]
+/// The timers of one loop.
 pub(crate) struct Timers {
-    heap: RefCell<Vec<Entry>>,
-    due: RefCell<VecDeque<(u64, Rc<TimerState>)>>,
-    starts: Cell<u64>,
+    slab: RefCell<Slab>,
+    queue: RefCell<Queue>,
+    /// When the first timer is due; the end of time if none waits.
+    next_due: Cell<Monotonic>,
+    /// The time that the last phase ran for.
+    ran_until: Cell<Monotonic>,
+    next_turn: Cell<u32>,
 }
 
-struct Entry {
-    due: Monotonic,
-    start: u64,
-    timer: Rc<TimerState>,
+/// A reference to a timer. The timer's slot is free again when nothing refers to it, neither a reference nor the loop.
+pub(crate) struct TimerReference {
+    core: Rc<Core>,
+    slot: u32,
 }
 
-impl Entry {
-    fn key(&self) -> (Monotonic, u64) {
-        (self.due, self.start)
+/// The end of time: nothing is due then.
+const NEVER: Monotonic = Monotonic::from_ns(u64::MAX);
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            slab: RefCell::default(),
+            queue: RefCell::default(),
+            next_due: Cell::new(NEVER),
+            ran_until: Cell::default(),
+            next_turn: Cell::default(),
+        }
     }
 }
 
 impl Timers {
-    /// Puts in a timer that waits nowhere.
-    pub(crate) fn insert(&self, timer: Rc<TimerState>, due: Monotonic) {
-        let start = self.starts.get();
-        self.starts.set(start + 1);
-        let mut heap = self.heap.borrow_mut();
-        heap.push(Entry { due, start, timer });
-        let last = heap.len() - 1;
-        sift_up(&mut heap, last);
-    }
-
-    /// Takes out a timer; does nothing if it waits nowhere.
-    pub(crate) fn remove(&self, timer: &TimerState) {
-        match timer.place.take() {
-            Place::Heap(index) => {
-                // What is dropped may be the program's, so nothing may be borrowed meanwhile.
-                let removed = remove_at(&mut self.heap.borrow_mut(), index);
-                drop(removed);
-            }
-            // Its entry in the queue no longer agrees with its place, and is passed over.
-            Place::Due(_) | Place::Nowhere => {}
-        }
-    }
-
-    /// When the first timer is due. One that waits for its callback is due at once.
+    /// When the first timer is due.
+    #[inline]
     pub(crate) fn next_due(&self) -> Option<Monotonic> {
-        if !self.due.borrow().is_empty() {
-            return Some(Monotonic::default());
-        }
-        self.heap.borrow().first().map(|entry| entry.due)
+        Some(self.next_due.get()).filter(|due| *due != NEVER)
     }
 
     #[inline]
     pub(crate) fn any_due(&self, now: Monotonic) -> bool {
-        self.next_due().is_some_and(|due| due <= now)
+        self.next_due.get() <= now
     }
 
     /// Calls back for all timers that are due at the loop's time.
     pub(crate) fn run_due(&self, event_loop: &EventLoop) {
-        self.collect_due(event_loop.now());
-        loop {
-            let next = self.due.borrow_mut().pop_front();
-            let Some((number, timer)) = next else { return };
-            if timer.place.get() == Place::Due(number) {
-                timer.place.set(Place::Nowhere);
-                timer.fire(event_loop);
+        let now = event_loop.now();
+        self.ran_until.set(now);
+        while let Some(entry) = self.take_due(now) {
+            fire(event_loop, entry);
+        }
+    }
+
+    fn take_due(&self, now: Monotonic) -> Option<Entry> {
+        if !self.any_due(now) {
+            return None;
+        }
+        let (slab, mut queue) = (self.slab.borrow(), self.queue.borrow_mut());
+        let entry = queue.pop_first();
+        self.next_due.set(queue.settle(|entry| slab.is_live(entry)).unwrap_or(NEVER));
+        entry
+    }
+
+    /// Gives a timer that waits nowhere its turn. Gives whether it keeps the loop alive.
+    fn insert(&self, slot: u32, due: Monotonic) -> bool {
+        let due = due.max(self.ran_until.get().plus_ns(1));
+        if self.next_turn.get() == NO_TURN {
+            self.renumber();
+        }
+        let turn = self.next_turn.get();
+        self.next_turn.set(turn + 1);
+        self.queue.borrow_mut().push(Entry { due, turn, slot });
+        self.next_due.set(self.next_due.get().min(due));
+        self.slab.borrow_mut().wait(slot, due, turn)
+    }
+
+    /// A timer that waited does no longer: its entry is to be passed over.
+    fn forget_entry(&self, due: Monotonic) {
+        let (slab, mut queue) = (self.slab.borrow(), self.queue.borrow_mut());
+        queue.forgot_one(|entry| slab.is_live(entry));
+        if due == self.next_due.get() {
+            self.next_due.set(queue.settle(|entry| slab.is_live(entry)).unwrap_or(NEVER));
+        }
+    }
+
+    /// All turns are used up: those who wait get new ones, in the same order.
+    fn renumber(&self) {
+        let (mut slab, mut queue) = (self.slab.borrow_mut(), self.queue.borrow_mut());
+        let next_turn = queue.renumber(|entry| slab.is_live(entry));
+        for entry in queue.entries() {
+            slab.wait(entry.slot, entry.due, entry.turn);
+        }
+        self.next_turn.set(next_turn);
+    }
+
+    /// A timer's close callback is next. The timer is closed from now on.
+    pub(crate) fn end_close(&self, core: &Core, slot: u32) -> Option<CloseCallback> {
+        let (on_close, unused) = self.slab.borrow_mut().end_close(slot);
+        core.instruments.handles_changed(HandleType::Timer, -1);
+        drop(unused);
+        on_close
+    }
+
+    /// How many there are that are not closed.
+    pub(crate) fn len(&self) -> usize {
+        self.slab.borrow().not_closed() as usize
+    }
+
+    /// All that are not closed, each with how many handles were made since: of all `made` ones.
+    pub(crate) fn all(&self, core: &Rc<Core>, made: u64) -> Vec<(u64, Timer)> {
+        let mut slab = self.slab.borrow_mut();
+        let mut found = Vec::with_capacity(slab.not_closed() as usize);
+        for slot in 0..slab.slots() {
+            if let Some(number) = slab.get_mut(slot).refer_if_known() {
+                let age = (made as u32).wrapping_sub(number);
+                found.push((age.into(), Timer::of(TimerReference { core: Rc::clone(core), slot })));
             }
         }
+        found
     }
 
-    fn collect_due(&self, now: Monotonic) {
-        let mut heap = self.heap.borrow_mut();
-        let mut due = self.due.borrow_mut();
-        while heap.first().is_some_and(|first| first.due <= now) {
-            let entry = remove_at(&mut heap, 0);
-            entry.timer.place.set(Place::Due(entry.start));
-            due.push_back((entry.start, entry.timer));
-        }
-    }
-
-    /// Drops all without calling back.
+    /// Drops all callbacks without calling back.
     pub(crate) fn clear(&self) {
-        let waiting = self.heap.take().into_iter().map(|entry| entry.timer);
-        let due = self.due.take().into_iter().map(|(_, timer)| timer);
-        // Who still refers to one may stop it, and finds that it waits nowhere.
-        waiting.chain(due).for_each(|timer| {
-            timer.place.set(Place::Nowhere);
-            timer.abandon();
-        });
-    }
-}
-
-fn remove_at(heap: &mut Vec<Entry>, index: usize) -> Entry {
-    let removed = heap.swap_remove(index);
-    if index < heap.len() {
-        // What came from the end may belong further down, or, if it came from another branch, further up.
-        sift_down(heap, index);
-        sift_up(heap, index);
-    }
-    removed
-}
-
-fn sift_up(heap: &mut [Entry], mut index: usize) {
-    while index > 0 {
-        let parent = (index - 1) / ARITY;
-        if heap[parent].key() <= heap[index].key() {
-            break;
+        self.next_due.set(NEVER);
+        self.queue.take();
+        let slots = self.slab.borrow().slots();
+        for slot in 0..slots {
+            // One at a time, since what is dropped may be references to timers.
+            let (callback, unused) = self.slab.borrow_mut().abandon(slot);
+            drop((callback, unused));
         }
-        heap.swap(parent, index);
-        note_place(heap, index);
-        index = parent;
     }
-    note_place(heap, index);
 }
 
-fn sift_down(heap: &mut [Entry], mut index: usize) {
-    loop {
-        let first_child = index * ARITY + 1;
-        let children = first_child..heap.len().min(first_child + ARITY);
-        let Some(smallest) = children.min_by_key(|&child| heap[child].key()) else { break };
-        if heap[index].key() <= heap[smallest].key() {
-            break;
+/// Calls back: the timer was due.
+fn fire(event_loop: &EventLoop, entry: Entry) {
+    let core = &event_loop.core;
+    let begun = core.timers.slab.borrow_mut().begin_call(entry.slot);
+    if begun.counted {
+        core.active_handles.set(core.active_handles.get() - 1);
+    }
+    let timer = Timer::of(TimerReference { core: Rc::clone(core), slot: entry.slot });
+    if begun.repeat_ns > 0 {
+        timer.handle().start_at(core.now.get().plus_ns(begun.repeat_ns));
+    }
+    let Some(callback) = begun.callback else { return };
+    let instruments = &core.instruments;
+    if instruments.are_on() {
+        instruments.timer_starts(entry.due, event_loop.callback_start());
+    }
+    let mut running = Running { timer: &timer, callback: Some(callback) };
+    event_loop.call_named("timer", |event_loop| running.call(event_loop));
+}
+
+/// A callback while it runs. Goes back to its timer when it is dropped, by a panic too, unless the timer has another one
+/// by then or is closed.
+struct Running<'a> {
+    timer: &'a Timer,
+    callback: Option<TimerCallback>,
+}
+
+impl Running<'_> {
+    fn call(&mut self, event_loop: &EventLoop) {
+        if let Some(callback) = &mut self.callback {
+            callback(event_loop, self.timer);
         }
-        heap.swap(index, smallest);
-        note_place(heap, index);
-        index = smallest;
     }
-    note_place(heap, index);
 }
 
-fn note_place(heap: &[Entry], index: usize) {
-    heap[index].timer.place.set(Place::Heap(index));
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let TimerReference { core, slot } = self.timer.handle();
+        let left = core.timers.slab.borrow_mut().end_call(*slot, self.callback.take());
+        drop(left);
+    }
+}
+
+impl TimerReference {
+    pub(crate) fn new(event_loop: &EventLoop) -> Self {
+        let core = Rc::clone(&event_loop.core);
+        core.instruments.handles_changed(HandleType::Timer, 1);
+        // It orders handles by age, for which a part of it does as long as none has seen four billions after it.
+        let number = core.registry.next_number() as u32;
+        let slot = core.timers.slab.borrow_mut().claim(number);
+        Self { core, slot }
+    }
+
+    #[inline]
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// # Errors
+    /// [`Error::Closed`] unless the timer is open.
+    pub(crate) fn expect_open(&self) -> Result<(), Error> {
+        if self.is_closing() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.core.has_ended() || self.core.timers.slab.borrow().get(self.slot).life() != Life::Open
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.due().is_some()
+    }
+
+    /// When the timer is due, if it waits.
+    pub(crate) fn due(&self) -> Option<Monotonic> {
+        self.core.timers.slab.borrow().get(self.slot).due()
+    }
+
+    pub(crate) fn has_ref(&self) -> bool {
+        self.core.timers.slab.borrow().get(self.slot).is_referenced()
+    }
+
+    pub(crate) fn set_referenced(&self, referenced: bool) {
+        let active = self.core.timers.slab.borrow_mut().get_mut(self.slot).set_referenced(referenced);
+        if let Some(change) = active {
+            let active_handles = &self.core.active_handles;
+            active_handles.set(active_handles.get().wrapping_add_signed(change));
+        }
+    }
+
+    /// Makes the timer a part of something else: it is neither met on a walk nor counted.
+    pub(crate) fn make_internal(&self) {
+        self.core.timers.slab.borrow_mut().make_internal(self.slot);
+    }
+
+    /// Whether the timer has a callback.
+    pub(crate) fn was_started(&self) -> bool {
+        self.core.timers.slab.borrow().get(self.slot).was_started()
+    }
+
+    pub(crate) fn repeat_ns(&self) -> u64 {
+        self.core.timers.slab.borrow().repeat_ns(self.slot)
+    }
+
+    pub(crate) fn set_repeat_ns(&self, repeat_ns: u64) {
+        self.core.timers.slab.borrow_mut().set_repeat_ns(self.slot, repeat_ns);
+    }
+
+    /// Gives the timer its callback.
+    pub(crate) fn set_callback(&self, callback: TimerCallback) {
+        let replaced = self.core.timers.slab.borrow_mut().get_mut(self.slot).set_callback(callback);
+        drop(replaced);
+    }
+
+    /// Starts the timer, which waits nowhere.
+    pub(crate) fn start_at(&self, due: Monotonic) {
+        if self.core.timers.insert(self.slot, due) {
+            self.core.active_handles.set(self.core.active_handles.get() + 1);
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        let waited = self.core.timers.slab.borrow_mut().get_mut(self.slot).stop();
+        let Some((due, counted)) = waited else { return };
+        if counted {
+            self.core.active_handles.set(self.core.active_handles.get() - 1);
+        }
+        self.core.timers.forget_entry(due);
+    }
+
+    /// Lets go of the callback: the timer will not call back any more.
+    pub(crate) fn abandon(&self) {
+        let callback = self.core.timers.slab.borrow_mut().get_mut(self.slot).abandon();
+        drop(callback);
+    }
+
+    /// Gives whether the timer was open.
+    pub(crate) fn begin_close(&self, callback: Option<CloseCallback>) -> bool {
+        let open = !self.is_closing();
+        if open {
+            self.core.timers.slab.borrow_mut().begin_close(self.slot, callback);
+        }
+        open
+    }
+}
+
+impl Clone for TimerReference {
+    fn clone(&self) -> Self {
+        self.core.timers.slab.borrow_mut().get_mut(self.slot).refer();
+        Self { core: Rc::clone(&self.core), slot: self.slot }
+    }
+}
+
+impl Drop for TimerReference {
+    fn drop(&mut self) {
+        let unused = self.core.timers.slab.borrow_mut().release(self.slot);
+        if let Some(unused) = unused {
+            self.core.instruments.handles_changed(HandleType::Timer, -unused.open_handles);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::NO_TURN;
+    use crate::event_loop::{EventLoop, RunMode};
+    use crate::handle::timer::Timer;
+
+    #[test]
+    fn timers_keep_their_order_when_turns_begin_anew() {
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.core.timers.next_turn.set(NO_TURN - 3);
+        let called: Rc<RefCell<Vec<usize>>> = Rc::default();
+        let timers: Vec<_> = (0..8).map(|_| Timer::new(&event_loop)).collect();
+        let due = event_loop.now().plus_ns(1_000_000);
+        for (number, timer) in timers.iter().enumerate() {
+            let called = Rc::clone(&called);
+            timer.start(Duration::from_secs(60), move |_, _| called.borrow_mut().push(number)).unwrap();
+            // All due at the same time, so that nothing but their turns orders them.
+            timer.handle().stop();
+            timer.handle().start_at(due);
+        }
+        assert!(event_loop.core.timers.next_turn.get() < 16, "turns began anew");
+        timers[2].stop();
+        event_loop.run(RunMode::Default);
+        assert_eq!(*called.borrow(), [0, 1, 3, 4, 5, 6, 7]);
+    }
 }

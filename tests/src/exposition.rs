@@ -113,7 +113,7 @@ fn gauge(metric: &Metric) -> f64 {
 /// The labels of each series of a metric.
 fn all_labels(metric: &Metric) -> Vec<String> {
     let of_target = match metric.scope {
-        Scope::Agent => "",
+        Scope::Agent | Scope::Collector => "",
         Scope::Process => r#"service="all",pid="1""#,
         Scope::Loop => r#"service="all",pid="1",loop="main""#,
         Scope::Runtime => r#"service="all",pid="1",runtime="main""#,

@@ -50,6 +50,21 @@ pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> io::Res
     connection.get(path, &headers)
 }
 
+/// Sends a `POST` request with this body on a connection of its own.
+///
+/// # Errors
+/// If there is no connection, or no HTTP comes back within half a minute.
+pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> io::Result<Response> {
+    let mut connection = Connection::open(address)?;
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    connection.0.get_mut().write_all(head.as_bytes())?;
+    connection.0.get_mut().write_all(body)?;
+    connection.response()
+}
+
 /// Clients that send requests one after the other, as fast as they are answered, until dropped.
 #[derive(Debug)]
 pub struct Load {

@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 pub mod aliases;
+pub mod browser;
+pub mod collector;
 pub mod comparison;
 pub mod dashboards;
 pub mod deadline;

@@ -185,8 +185,8 @@ fn serve(command: &mut Command) -> (Guarded, SocketAddr) {
     (process, address)
 }
 
-/// The address in `http://ADDRESS/…`, or `https`.
-fn address_in(text: &str) -> Option<SocketAddr> {
+/// The address in the first line with `http://ADDRESS/…`, or `https`.
+pub(crate) fn address_in(text: &str) -> Option<SocketAddr> {
     // A line without an end may not be all there yet.
     let line = text.split_inclusive('\n').find(|line| line.contains(" http") && line.ends_with('\n'))?;
     let (_, address) = line.split_once("://")?;
@@ -223,6 +223,14 @@ pub fn as_nobody(capabilities: &str) -> Option<Command> {
     Some(command)
 }
 
+/// Where the collector lies: beside our program.
+///
+/// # Panics
+/// If it does not compile.
+pub fn collector_program() -> PathBuf {
+    program().with_file_name("loopscope-collector")
+}
+
 /// Where our program lies. `LOOPSCOPE` names one that is already built; else it is built beside the tests.
 ///
 /// # Panics
@@ -235,7 +243,8 @@ pub fn program() -> &'static PathBuf {
         }
         let folder = target_profile();
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--package", "loopscope", "--bin", "loopscope"]);
+        // Together, for then they share what both are made of.
+        cargo.args(["build", "--quiet", "--bin", "loopscope", "--bin", "loopscope-collector"]);
         if folder.ends_with("release") {
             cargo.arg("--release");
         }

@@ -339,6 +339,12 @@ fn provisioning_leads_to_the_dashboards_and_the_data_source() {
     assert!(prometheus.contains(&Value::from(format!("--web.listen-address={address}"))));
     let scraped = &read("prometheus/prometheus.yml")["scrape_configs"][0]["static_configs"][0]["targets"][0];
     assert!(list(&compose["services"]["agent"]["command"]).contains(scraped));
+    let profiles = &read("provisioning/datasources/pyroscope.yaml")["datasources"][0];
+    assert_eq!(profiles["type"], "grafana-pyroscope-datasource");
+    let kept = text_of(&profiles["url"]);
+    assert!(list(&compose["services"]["agent"]["command"]).contains(&Value::from(kept)));
+    let kept = kept.strip_prefix("http://").expect("an address");
+    assert!(list(&compose["services"]["collector"]["command"]).contains(&Value::from(kept)));
     // Pinned, and on the loopback address alone.
     for (name, service) in compose["services"].as_object().expect("services") {
         if let Some(image) = service["image"].as_str() {
@@ -350,7 +356,7 @@ fn provisioning_leads_to_the_dashboards_and_the_data_source() {
     }
     let grafana = &compose["services"]["grafana"]["environment"];
     assert_eq!(grafana["GF_SERVER_HTTP_ADDR"], "127.0.0.1");
-    assert!([text_of(scraped), address].iter().all(|address| address.starts_with("127.0.0.1:")));
+    assert!([text_of(scraped), address, kept].iter().all(|address| address.starts_with("127.0.0.1:")));
 }
 
 #[test]

@@ -44,12 +44,26 @@ fn expect_all_tiers(agent: &Agent, target: &Guarded) {
 }
 
 #[test]
-fn systemd_understands_the_unit_and_finds_it_hardened() {
-    let Some(analyze) = requirement::program("systemd-analyze") else { return };
-    let folder = Folder::new("unit");
-    let unit = folder.file("loopscope-agent.service");
+fn systemd_understands_the_agents_unit_and_finds_it_hardened() {
     // It asks for the program at its place.
     let text = Unit::read().with_program(loopscope::program().to_str().expect("a path of ours"));
+    expect_hardened("loopscope-agent.service", &text, EXPOSURE_MAX);
+}
+
+#[test]
+fn systemd_understands_the_collectors_unit_and_finds_it_to_have_no_rights() {
+    let text = packaging::text("systemd/loopscope-collector.service");
+    let program = loopscope::collector_program();
+    let text = text.replace("/usr/bin/loopscope-collector", program.to_str().expect("a path of ours"));
+    expect_hardened("loopscope-collector.service", &text, "15");
+}
+
+/// Of 100.
+#[track_caller]
+fn expect_hardened(name: &str, text: &str, exposure_max: &str) {
+    let Some(analyze) = requirement::program("systemd-analyze") else { return };
+    let folder = Folder::new("unit");
+    let unit = folder.file(name);
     fs::write(&unit, text).expect("our own file");
     let verified =
         Command::new(&analyze).args(["verify", "--man=no"]).arg(&unit).output().expect("it starts");
@@ -58,7 +72,7 @@ fn systemd_understands_the_unit_and_finds_it_hardened() {
     let of_ours: Vec<_> = told.lines().filter(|line| line.contains("loopscope")).collect();
     assert!(of_ours.is_empty(), "{told}");
     let mut judge = Command::new(&analyze);
-    judge.args(["security", "--no-pager", "--offline=true", "--threshold", EXPOSURE_MAX]).arg(&unit);
+    judge.args(["security", "--no-pager", "--offline=true", "--threshold", exposure_max]).arg(&unit);
     let judged = judge.output().expect("it starts");
     assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout));
 }

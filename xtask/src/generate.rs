@@ -61,6 +61,7 @@ fn metrics_page() -> String {
             "One series a runtime of [tokio](tokio.md), with the label `runtime`: its name.",
         ),
         ("Agent", Scope::Agent, "The agent on itself, without the labels of a target."),
+        ("Collector", Scope::Collector, "[The collector](collector.md) on itself."),
     ];
     for (title, scope, note) in sections {
         write!(page, "\n## {title}\n\n{note}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n")

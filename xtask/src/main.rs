@@ -11,6 +11,7 @@ mod fuzz;
 mod generate;
 mod nodes;
 mod packages;
+mod start;
 mod test;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
+  loopscope [ARG]…         builds and runs `loopscope` as users get it; what it starts is built, too
   test [CARGO-TEST-ARG]…   installs what the tests need, then checks format and lints and runs every test;
                            with arguments, only `cargo test` with them
   fuzz [SECONDS] [TARGET]… runs the fuzz targets in fuzz/, each for 10 seconds if not told otherwise
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("test") => test::run_all(&args.collect::<Vec<_>>()),
+        Some("loopscope") => start::loopscope(&args.collect::<Vec<_>>()),
         Some("fuzz") => fuzz::run_targets(&args.collect::<Vec<_>>()),
         Some("dist") => dist::run_all(&args.collect::<Vec<_>>()),
         Some("generate") => generate::run(),

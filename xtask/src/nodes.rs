@@ -15,6 +15,9 @@ const VERSIONS: &[&str] = &["18.20.8", "20.20.2", "22.23.3", "24.21.0", "26.12.1
 
 const UVLOOP: &str = "0.23.0";
 
+/// The version of Pyroscope's SDK for Node.js.
+const PYROSCOPE: &str = "0.6.4";
+
 /// The version of opentelemetry-proto, by which the folder is called, and what it is used with.
 const OPENTELEMETRY: (&str, &[&str]) = (
     "1.45.2",
@@ -96,6 +99,18 @@ pub(crate) fn provide_grafana(tools: &Path) -> Result<PathBuf, Error> {
             fs::remove_file(&archive).map_err(|error| failed(&archive, error))?;
         }
         Ok(())
+    })?;
+    Ok(home)
+}
+
+/// Fetches Pyroscope's SDK for Node.js if it is missing; gives the folder that has it in its `node_modules`.
+pub(crate) fn provide_pyroscope(tools: &Path) -> Result<PathBuf, Error> {
+    let home = tools.join("pyroscope").join(PYROSCOPE);
+    provide_whole(&home, "Pyroscope's SDK for Node.js, which sends to the collector", |half| {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(half);
+        npm.arg(format!("@pyroscope/nodejs@{PYROSCOPE}"));
+        run(npm.stdin(Stdio::null()).stdout(Stdio::null()))
     })?;
     Ok(home)
 }

@@ -22,9 +22,11 @@ pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
     let uvloop = nodes::provide_uvloop(&target.join("tools"))?;
     let opentelemetry = nodes::provide_opentelemetry(&target.join("tools"))?;
     let grafana = nodes::provide_grafana(&target.join("tools"))?;
+    let pyroscope = nodes::provide_pyroscope(&target.join("tools"))?;
     let mut tests = cargo();
     tests.arg("test").env("PATH", path).env("LOOPSCOPE_NODES", nodes).env("LOOPSCOPE_UVLOOP", uvloop);
     tests.env("LOOPSCOPE_OPENTELEMETRY", opentelemetry).env("LOOPSCOPE_GRAFANA", grafana);
+    tests.env("LOOPSCOPE_PYROSCOPE", pyroscope);
     if !chosen.is_empty() {
         return run(tests.args(chosen));
     }

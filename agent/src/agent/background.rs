@@ -20,13 +20,18 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Starts an agent, and waits until it listens.
-    pub(crate) fn start(listen: Address) -> Result<Self, Error> {
+    /// Starts an agent, and waits until it listens. `ended` is called when it has ended, however it did.
+    pub(crate) fn start(
+        listen: Address,
+        settings: Settings,
+        ended: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, Error> {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = channel();
         let thread = std::thread::Builder::new()
             .name("agent".into())
             .spawn(move || {
+                let _ended = OnDrop(Some(ended));
                 let listening = tell.clone();
                 let served = super::listen(listen).and_then(|listener| {
                     super::event_loop()?.block_on(async {
@@ -34,7 +39,7 @@ impl Background {
                         let stop = async { drop(stopped.await) };
                         super::serve(
                             listener,
-                            Settings::default(),
+                            settings,
                             Ready::default(),
                             None,
                             OwnMetrics::new(),
@@ -65,6 +70,17 @@ impl Background {
         let _ = self.stop.send(());
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Calls it at the end, even at that of a panic.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call();
         }
     }
 }

@@ -46,6 +46,7 @@ pub(super) use outbox::{Delivery, Outbox};
 use queue::Queue;
 pub(super) use resource::Resources;
 use sender::Sender;
+pub(crate) use tls::config as tls_config;
 
 /// An exporter that runs.
 pub(super) struct Exporter {

@@ -1,5 +1,6 @@
 //! What can be asked of `loopscope demo`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +9,7 @@ use crate::cli::{Address, duration};
 
 const EXAMPLES: &str = "\
 Examples:
+  loopscope demo --all                               (agent, collector and page beside it)
   loopscope demo --agent
   loopscope demo --rate 1000 --block 200ms --duration 1m
   loopscope demo --rate 0 --listen 127.0.0.1:8080    (no load: send your own)
@@ -22,7 +24,17 @@ GET /truth tells what the service counted so far, as JSON: what its metrics have
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoOptions {
-    /// The address to serve on; port 0 takes a free one
+    /// Start the whole of Loopscope: an agent, and a collector whose page shows profiles and lag
+    ///
+    /// loopscope-collector has to lie beside this program, or on the path. Without root it works, too: a process may measure itself.
+    #[arg(long)]
+    pub(super) all: bool,
+
+    /// With --all: keep what the collector gets there; else it goes away with the demo
+    #[arg(long, value_name = "DIR", requires = "all")]
+    pub(super) data: Option<PathBuf>,
+
+    /// The address to serve on, with --all that of the page; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(super) listen: Address,
 

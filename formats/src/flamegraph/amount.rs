@@ -14,6 +14,8 @@ impl Amounts {
     /// The weight in all units that it has.
     pub(super) fn describe(&self, weight: u64) -> String {
         match self.weight {
+            // Things that take no time.
+            Weight::CpuSamples { period_ns: 0 } => counted(weight, &self.count_name),
             Weight::CpuSamples { period_ns } => {
                 let time = time(weight.saturating_mul(period_ns));
                 format!("{}, {time}", counted(weight, &self.count_name))

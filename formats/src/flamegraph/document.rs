@@ -9,14 +9,14 @@ use super::drawing::Drawing;
 use super::legend::{self, Entry};
 use super::picture::Picture;
 use super::text::{CHARACTER_WIDTH, Xml, cut, legible};
-use super::{Options, data, subtitle};
+use super::{FIT_SCRIPT, Options, data, subtitle};
 use crate::aggregate::by_stack;
 
 const STYLE: &str = include_str!("flamegraph.css");
 /// In the order in which they build on each other.
 const SCRIPTS: [&str; 5] = [
     include_str!("script/profile.js"),
-    include_str!("script/label.js"),
+    FIT_SCRIPT,
     include_str!("script/stacks.js"),
     include_str!("script/search.js"),
     include_str!("script/page.js"),
@@ -46,7 +46,7 @@ impl<'a> Document<'a> {
         let min_share = options.min_width.max(0.0) / (f64::from(width) - 2.0 * MARGIN);
         let picture = Picture::new(profile, &totals, min_share);
         Self {
-            subtitles: subtitle::lines(profile, &amounts, &picture, options.min_width),
+            subtitles: subtitle::lines(profile, &amounts, &picture, options),
             legend: legend::entries(profile, &totals),
             title: legible(options.title.as_deref().unwrap_or(&profile.recording.title)),
             picture,

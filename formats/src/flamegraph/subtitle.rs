@@ -3,6 +3,7 @@
 use model::label::LabelValue;
 use model::profile::{Profile, Weight};
 
+use super::Options;
 use super::amount::{Amounts, counted, grouped, share, time};
 use super::picture::Picture;
 
@@ -11,13 +12,15 @@ pub(super) fn lines(
     profile: &Profile,
     amounts: &Amounts,
     picture: &Picture<'_>,
-    min_width: f64,
+    options: &Options,
 ) -> Vec<String> {
-    let mut lines = vec![recorded(profile, amounts, picture.total())];
-    let missing: Vec<_> = [lost(profile, picture.total()), cut_off(profile), left_out(picture, min_width)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let told = options.subtitle.clone();
+    let mut lines = vec![told.unwrap_or_else(|| recorded(profile, amounts, picture.total()))];
+    let missing: Vec<_> =
+        [lost(profile, picture.total()), cut_off(profile), left_out(picture, options.min_width)]
+            .into_iter()
+            .flatten()
+            .collect();
     if !missing.is_empty() {
         lines.push(missing.join(" · "));
     }

@@ -8,8 +8,12 @@
 //! sample are `thread.name`, `thread.id` and, of a loop's thread, `loop` and `phase`; the phase is a frame of its own at the
 //! root, too. `pid` and service are attributes of the resource.
 
+mod bounds;
+mod decode;
 mod dictionary;
 mod wire;
+
+pub use decode::{ResourceProfile, decode};
 
 use std::collections::HashMap;
 

@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use loopscope_formats::flamegraph::{Options, encode};
+use loopscope_tests::browser::{Browser, key};
 use model::profile::Profile;
 use serde_json::json;
 
-use crate::browser::{Browser, key};
 use crate::node_server;
 use crate::synthetic::Builder;
 
@@ -293,9 +293,10 @@ fn show(profile: &Profile, width: u32, height: u32) -> Option<Browser> {
 }
 
 fn resize(browser: &Browser, width: u32, height: u32) {
-    let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-    browser.developer_tools("Emulation.setDeviceMetricsOverride", size);
+    browser.resize(width, height);
     browser.wait_until(&format!("document.querySelector('.stacks').clientWidth < {width}"));
+    // The script hears of it with the next picture.
+    browser.run("return new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))");
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Every format, through the crate's public interface. One program, so that it is linked once.
 
-mod browser;
 mod call_tree;
+mod decoders;
 mod extremes;
 mod firefox;
 mod flamegraph;

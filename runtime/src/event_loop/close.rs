@@ -34,7 +34,8 @@ impl EventLoop {
     /// # Errors
     /// [`Busy`], with the loop.
     pub fn close(self) -> Result<(), Busy> {
-        let (handles, requests) = (self.core.registry.len(), self.core.active_requests.get());
+        let handles = self.core.registry.len() + self.core.timers.len();
+        let requests = self.core.active_requests.get();
         if handles > 0 || requests > 0 {
             return Err(Busy { event_loop: self, handles, requests });
         }

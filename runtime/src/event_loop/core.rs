@@ -17,6 +17,7 @@ use crate::handle::fs_event::Inotify;
 use crate::handle::watcher::WatcherList;
 use crate::immediates::Immediates;
 use crate::inbox::{Completion, Inbox};
+use crate::lingering::Lingering;
 use crate::observe::LoopInstruments;
 use crate::poller::Poller;
 use crate::pool::Pool;
@@ -67,6 +68,7 @@ pub(crate) struct Core {
     pub(crate) executor: Executor,
 
     pub(crate) inbox: Inbox,
+    pub(crate) lingering: Lingering,
     pub(crate) wake_ups: WakeUps,
     pub(crate) caught: Caught,
     pub(crate) children: Children,
@@ -118,6 +120,7 @@ impl Core {
             microtasks: JobQueue::default(),
             executor: Executor::new(inbox.sender()),
             inbox,
+            lingering: Lingering::default(),
             wake_ups: WakeUps::default(),
             caught: Caught::default(),
             children: Children::default(),
@@ -143,6 +146,7 @@ impl Core {
             !self.running.replace(true),
             "the loop is running already: a callback cannot run its own loop"
         );
+        self.inbox.end_wait();
         Running(self)
     }
 
@@ -194,5 +198,6 @@ impl Core {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.set(false);
+        self.0.inbox.rest();
     }
 }

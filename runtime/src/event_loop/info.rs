@@ -27,12 +27,27 @@ pub(crate) struct Counts {
     pub(crate) events: Cell<u64>,
     pub(crate) events_waiting: Cell<u64>,
     pub(crate) idle_ns: Cell<u64>,
-    /// Whether the last poll that gave something had waited for it.
+    /// Whether the last poll waited.
     pub(crate) waited: Cell<bool>,
 }
 
+impl Counts {
+    /// Events that the last poll gave.
+    pub(crate) fn add_events(&self, more: u64) {
+        add(&self.events, more);
+        if !self.waited.get() {
+            add(&self.events_waiting, more);
+        }
+    }
+
+    /// The poll told that the loop was woken: the inbox tells by itself what that counts for.
+    pub(crate) fn wake_up_is_no_event(&self) {
+        self.add_events(1_u64.wrapping_neg());
+    }
+}
+
 pub(crate) fn add(counter: &Cell<u64>, more: u64) {
-    counter.set(counter.get() + more);
+    counter.set(counter.get().wrapping_add(more));
 }
 
 impl EventLoop {

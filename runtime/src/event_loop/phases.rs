@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::EventLoop;
 use crate::poller::{Event, Watcher};
+use crate::pool::Pool;
 use crate::sys::epoll::{self, Readiness, Wait};
 use telemetry::clock;
 
@@ -55,7 +56,16 @@ pub(super) fn prepare(event_loop: &EventLoop) {
 /// The kernel's poll.
 #[inline(never)]
 pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Errno> {
-    match event_loop.core.poller.wait(wait) {
+    let waits = wait != Wait::No;
+    if !waits {
+        call_workers(event_loop);
+    }
+    let wait = if waits { begin_wait(event_loop, wait) } else { wait };
+    let result = event_loop.core.poller.wait(wait);
+    if waits {
+        event_loop.core.inbox.end_wait();
+    }
+    match result {
         Err(errno) if errno != Errno::INTR => {
             unreachable!("the kernel refuses to poll a descriptor that the loop owns: {errno}")
         }
@@ -63,30 +73,60 @@ pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Err
     }
 }
 
+/// Gives how long the poll may wait, after what was spent staying awake: not at all if another thread has sent something.
+#[inline(always)]
+fn begin_wait(event_loop: &EventLoop, wait: Wait) -> Wait {
+    let (inbox, lingering) = (&event_loop.core.inbox, &event_loop.core.lingering);
+    let lingered = match wait {
+        Wait::Ns(ns) => lingering.linger(inbox, ns),
+        Wait::No | Wait::Forever => lingering.linger(inbox, u64::MAX),
+    };
+    if !inbox.has_news() {
+        call_workers(event_loop);
+    }
+    match wait {
+        _ if lingered.news || !inbox.begin_wait() => Wait::No,
+        Wait::Ns(ns) => Wait::Ns(ns.saturating_sub(lingered.ns)),
+        wait => wait,
+    }
+}
+
+/// What was submitted to the pool must not wait for a loop that waits.
+#[inline(always)]
+fn call_workers(event_loop: &EventLoop) {
+    match &event_loop.core.pool {
+        Some(pool) => pool.call_deferred(),
+        None => {
+            if let Some(pool) = Pool::shared_if_made() {
+                pool.call_deferred();
+            }
+        }
+    }
+}
+
 /// Callbacks of the events that the poll returned; those for processes that ended and for signals come last. `refused`
 /// are watchers to be called as if they were ready. Gives whether there were signals.
 #[inline(never)]
 pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<(Rc<dyn Watcher>, Readiness)>) -> bool {
-    let wake_up = WakeUp { event_loop };
     for (watcher, wanted) in refused {
         watcher.ready(event_loop, epoll::Event::look(wanted));
     }
-    let mut woken = event_loop.core.inbox_left_over.get();
-    if woken {
+    let wake_up = WakeUp {
+        event_loop,
+        woken: event_loop.core.inbox_left_over.get() || event_loop.core.inbox.has_news(),
+    };
+    if wake_up.woken {
         event_loop.open_inbox();
     }
     for index in 0..event_loop.core.poller.event_count() {
         match event_loop.core.poller.event(index) {
-            Event::Wake => {
-                woken = true;
-                event_loop.open_inbox();
-            }
+            Event::Wake => event_loop.core.counts.wake_up_is_no_event(),
             Event::Ready(watcher, event) => watcher.ready(event_loop, event),
             Event::Stale => {}
         }
     }
     event_loop.core.children.deliver(event_loop);
-    let signals = woken && event_loop.core.caught.deliver(event_loop);
+    let signals = wake_up.woken && event_loop.core.caught.deliver(event_loop);
     std::mem::forget(wake_up);
     ended(event_loop, Phase::PollCallbacks);
     signals
@@ -142,14 +182,15 @@ fn drained(event_loop: &EventLoop, phase: Phase, drain: impl FnOnce(&EventLoop) 
     event_loop.core.instruments.drained(phase, jobs, start, clock::monotonic());
 }
 
-/// Dropped by a panic in a callback: the kernel tells of a wake-up once only, so the loop must remember it.
+/// Dropped by a panic in a callback: what a wake-up told of was taken from the inbox, and signals may be left.
 struct WakeUp<'a> {
     event_loop: &'a EventLoop,
+    woken: bool,
 }
 
 impl Drop for WakeUp<'_> {
     fn drop(&mut self) {
-        if self.event_loop.core.poller.was_woken() {
+        if self.woken {
             self.event_loop.core.inbox_left_over.set(true);
         }
     }

@@ -18,9 +18,8 @@ pub(crate) struct HandleState {
     active: Cell<bool>,
     referenced: Cell<bool>,
     life: Cell<Life>,
-    /// `None` before it is registered, once it is closed, and of one that is internal.
+    /// `None` before it is registered, and once it is closed.
     place: Cell<Option<Place>>,
-    internal: Cell<bool>,
     on_close: RefCell<Option<CloseCallback>>,
 }
 
@@ -41,7 +40,6 @@ impl HandleState {
             referenced: Cell::new(true),
             life: Cell::new(Life::Open),
             place: Cell::default(),
-            internal: Cell::default(),
             on_close: RefCell::default(),
         }
     }
@@ -49,14 +47,6 @@ impl HandleState {
     /// Makes the handle known to its loop.
     pub(crate) fn register(&self, handle: Weak<dyn Any>, access: &'static Access) {
         self.place.set(Some(self.core.registry.insert(handle, access)));
-    }
-
-    /// Takes a handle that is a part of something else out of its loop's registry.
-    pub(crate) fn make_internal(&self) {
-        self.internal.set(true);
-        if let Some(place) = self.place.take() {
-            self.core.registry.remove(place);
-        }
     }
 
     pub(crate) fn handle_type(&self) -> HandleType {
@@ -122,10 +112,7 @@ impl HandleState {
         if self.life.replace(Life::Closed) != Life::Closed {
             self.core.instruments.handles_changed(self.handle_type, -1);
             let place = self.place.take();
-            debug_assert!(
-                place.is_some() || self.internal.get(),
-                "a handle's constructor ends with `registered`"
-            );
+            debug_assert!(place.is_some(), "a handle's constructor ends with `registered`");
             if let Some(place) = place {
                 self.core.registry.remove(place);
             }

@@ -1,17 +1,12 @@
 //! Timers.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::time::Duration;
 
-use model::label::HandleType;
-use model::time::Monotonic;
-
-use super::{Callback, HandleState, handle_methods};
-use crate::closing::Close;
+use super::handle_methods;
+use crate::closing::Closable;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::timers::Place;
+use crate::timers::TimerReference;
 
 /// Calls back once after a time, or again and again.
 ///
@@ -30,29 +25,23 @@ use crate::timers::Place;
 /// # Ok::<(), loopscope_runtime::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Timer(Rc<TimerState>);
+pub struct Timer(TimerState);
 
-pub(crate) struct TimerState {
-    handle: HandleState,
-    callback: RefCell<Option<Callback<Timer>>>,
-    due: Cell<Monotonic>,
-    repeat_ns: Cell<u64>,
-    pub(crate) place: Cell<Place>,
+/// A callback that may be called again. A function, or a closure that captures nothing, takes no memory.
+pub(crate) type TimerCallback = Box<dyn FnMut(&EventLoop, &Timer)>;
+
+/// What a timer is lies with the loop's [timers](crate::timers).
+#[derive(Clone)]
+struct TimerState {
+    handle: TimerReference,
 }
 
-handle_methods!(Timer);
+handle_methods!(Timer, which its loop knows by itself);
 
 impl Timer {
     /// A timer that was not started yet.
     pub fn new(event_loop: &EventLoop) -> Self {
-        Self(Rc::new(TimerState {
-            handle: HandleState::new(event_loop, HandleType::Timer),
-            callback: RefCell::default(),
-            due: Cell::default(),
-            repeat_ns: Cell::default(),
-            place: Cell::default(),
-        }))
-        .registered()
+        Self::of(TimerReference::new(event_loop))
     }
 
     /// Makes it a part of something else: nobody meets it on a walk, and a loop is not busy for it.
@@ -90,22 +79,22 @@ impl Timer {
         callback: impl FnMut(&EventLoop, &Timer) + 'static,
     ) -> Result<(), Error> {
         self.0.handle.expect_open()?;
-        self.stop();
-        let replaced = self.0.callback.replace(Some(Rc::new(RefCell::new(callback))));
-        self.0.repeat_ns.set(whole_ns(repeat));
-        self.0.start_at(self.0.handle.core().read_clock().plus_ns(whole_ns(timeout)));
-        drop(replaced);
+        let timer = &self.0.handle;
+        timer.stop();
+        timer.set_repeat_ns(whole_ns(repeat));
+        timer.start_at(timer.core().read_clock().plus_ns(whole_ns(timeout)));
+        timer.set_callback(Box::new(callback));
         Ok(())
     }
 
     /// Stops the timer; it will not call back, even if it was due.
     pub fn stop(&self) {
-        self.0.stop();
+        self.0.handle.stop();
     }
 
     /// Lets go of the callback of a timer that is stopped, or that has called back: it may hold what holds the timer.
     pub(crate) fn forget_callback(&self) {
-        self.0.abandon();
+        self.0.handle.abandon();
     }
 
     /// If the timer repeats, starts it anew: it calls back one repetition from now. If it does not, does nothing.
@@ -113,81 +102,55 @@ impl Timer {
     /// # Errors
     /// [`Error::Closed`] if the timer is closed, [`Error::NotStarted`] if it never was.
     pub fn again(&self) -> Result<(), Error> {
-        self.0.handle.expect_open()?;
-        if self.0.callback.borrow().is_none() {
+        let timer = &self.0.handle;
+        timer.expect_open()?;
+        if !timer.was_started() {
             return Err(Error::NotStarted);
         }
-        self.0.handle.core().read_clock();
-        self.0.again();
+        let repeat_ns = timer.repeat_ns();
+        if repeat_ns > 0 {
+            timer.stop();
+            timer.start_at(timer.core().read_clock().plus_ns(repeat_ns));
+        }
         Ok(())
     }
 
     /// Changes the time between repetitions from the next one on; zero lets the timer call back once more at most.
     pub fn set_repeat(&self, repeat: Duration) {
-        self.0.repeat_ns.set(whole_ns(repeat));
+        self.0.handle.set_repeat_ns(whole_ns(repeat));
     }
 
     /// The time between repetitions; zero if the timer does not repeat.
     pub fn repeat(&self) -> Duration {
-        Duration::from_nanos(self.0.repeat_ns.get())
+        Duration::from_nanos(self.0.handle.repeat_ns())
     }
 
     /// How long, by the loop's time, until the timer is due; zero if it is due, `None` if it is not active.
     pub fn due_in(&self) -> Option<Duration> {
         let now = self.0.handle.core().now.get();
-        self.is_active().then(|| Duration::from_nanos(self.0.due.get().since_ns(now)))
+        self.0.handle.due().map(|due| Duration::from_nanos(due.since_ns(now)))
+    }
+
+    pub(crate) fn of(handle: TimerReference) -> Self {
+        Self(TimerState { handle })
+    }
+
+    pub(crate) fn handle(&self) -> &TimerReference {
+        &self.0.handle
     }
 }
 
 impl TimerState {
-    /// Calls back: the timer was due.
-    pub(crate) fn fire(self: Rc<Self>, event_loop: &EventLoop) {
-        self.handle.set_active(false);
-        let due = self.due.get();
-        self.again();
-        let callback = self.callback.borrow().clone();
-        let Some(callback) = callback else { return };
-        let instruments = &event_loop.core.instruments;
-        if instruments.are_on() {
-            instruments.timer_starts(due, event_loop.callback_start());
-        }
-        let timer = Timer(self);
-        event_loop.call(|event_loop| callback.borrow_mut()(event_loop, &timer));
-    }
-
-    fn start_at(self: &Rc<Self>, due: Monotonic) {
-        self.due.set(due);
-        self.handle.core().timers.insert(Rc::clone(self), due);
-        self.handle.set_active(true);
-    }
-
-    fn again(self: &Rc<Self>) {
-        let repeat_ns = self.repeat_ns.get();
-        if repeat_ns > 0 {
-            self.stop();
-            self.start_at(self.handle.core().now.get().plus_ns(repeat_ns));
-        }
-    }
-
-    fn stop(&self) {
-        self.handle.core().timers.remove(self);
-        self.handle.set_active(false);
-    }
-
     fn stop_for_good(&self) {
-        self.stop();
-        self.abandon();
-    }
-
-    /// Lets go of the callback: the timer will not call back any more.
-    pub(crate) fn abandon(&self) {
-        drop(self.callback.take());
+        self.handle.stop();
+        self.handle.abandon();
     }
 }
 
-impl Close for TimerState {
-    fn handle(&self) -> &HandleState {
-        &self.handle
+/// While a timer is being closed the loop holds on to it.
+impl From<TimerState> for Closable {
+    fn from(timer: TimerState) -> Self {
+        Self::Timer(timer.handle.slot())
     }
 }
 

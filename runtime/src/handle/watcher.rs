@@ -39,8 +39,14 @@ impl WatcherList {
     pub(crate) fn run(&self, event_loop: &EventLoop) {
         let mut from = self.last_key.get();
         loop {
-            let next =
-                self.active.borrow().range(from..).next().map(|(key, watcher)| (*key, Rc::clone(watcher)));
+            let next = {
+                let active = self.active.borrow();
+                // Most passes are over one handle: the tree need not be searched for it, nor for what is behind it.
+                let first = active.first_key_value().filter(|(key, _)| **key >= from);
+                let is_over = || active.last_key_value().is_none_or(|(last, _)| *last < from);
+                let next = first.or_else(|| if is_over() { None } else { active.range(from..).next() });
+                next.map(|(key, watcher)| (*key, Rc::clone(watcher)))
+            };
             let Some((key, watcher)) = next else { return };
             from = key + 1;
             watcher.call_back(event_loop);

@@ -9,9 +9,14 @@
 //! have nothing to do at once, and others as soon as they have ended their task.
 //!
 //! **Wake-ups.** A worker is *searching* from when it is called, or has ended a task, until it takes a task or goes to
-//! sleep. As long as there are workers to be called, no fewer are searching than tasks could start. Only a submission can
+//! sleep. As long as there are workers to be called, no fewer are searching than tasks could start (but see below). Only a submission can
 //! upset that, and then calls one: who takes a task lowers both numbers, and who ends a slow one, so that another may
 //! start, searches. So each wake-up has a task for it, and no task waits for a worker that sleeps.
+//!
+//! **Deferred calls.** Being woken takes longer than most file operations, and waking longer than some. So while file
+//! operations are short on average, one that finds a worker awake, searching or running another one, calls nobody, up to a
+//! few a worker. Whoever submits from a loop calls a worker for what is left before the loop waits, who calls the next if he
+//! still finds more than one task. A task of another kind, when it comes or starts, calls all.
 //!
 //! **Lingering.** Sleeping and being woken takes longer than most file-system calls. So one worker at a time, having
 //! found nothing, stays awake a little, but only if the last time the pool ran dry the next task came within that little:
@@ -24,6 +29,15 @@ use model::time::Monotonic;
 
 /// The longest that a worker stays awake with nothing to do.
 pub(super) const LINGER_NS: u64 = 50_000;
+
+/// So many file operations may wait for each worker that is awake.
+const DEFERRED_MAX: usize = 8;
+
+/// File operations that take longer are worth a wake-up each.
+const SHORT_NS: u64 = 10_000;
+
+/// What counts of one that took long: the thread may have lost its processor.
+const RUN_NS_MAX: u64 = 4 * SHORT_NS;
 
 const KINDS: usize = TaskKind::ALL.len();
 
@@ -51,6 +65,11 @@ pub(super) struct Dispatch<T, W> {
     slow_running: usize,
     /// Tasks that are not file operations.
     others_running: usize,
+    files_running: usize,
+    /// Whether tasks wait for which calls were deferred.
+    deferring: bool,
+    /// How long file operations take, the last ones counting most.
+    file_run_ns: u64,
     next_number: u64,
     size: usize,
     may_linger: bool,
@@ -108,6 +127,9 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
             turn: 0,
             slow_running: 0,
             others_running: 0,
+            files_running: 0,
+            deferring: false,
+            file_run_ns: SHORT_NS,
             next_number: 0,
             size,
             may_linger,
@@ -137,7 +159,58 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
         let number = TaskNumber(self.next_number);
         self.next_number += 1;
         self.lanes[kind as usize].push(number, task);
-        Ok((number, self.call_if_needed()))
+        Ok((number, if self.defers(kind) { None } else { self.call_if_needed() }))
+    }
+
+    /// Whether calling a worker for a task that was just queued is left for later.
+    fn defers(&mut self, kind: TaskKind) -> bool {
+        if is_other(kind) || !self.may_linger || self.file_run_ns >= SHORT_NS {
+            return false;
+        }
+        let (awake, startable) = (self.searching + self.files_running, self.startable());
+        if startable <= self.searching {
+            return false;
+        }
+        let defers = startable <= DEFERRED_MAX * awake;
+        self.deferring |= defers;
+        defers
+    }
+
+    /// Whether tasks wait for which calls were deferred.
+    pub(super) fn is_deferring(&self) -> bool {
+        self.deferring
+    }
+
+    /// Calls one of the workers that were not called when tasks were submitted.
+    pub(super) fn call_deferred(&mut self) -> Option<Call<W>> {
+        let call = self.call_if_needed();
+        self.deferring = call.is_some() && self.startable() > self.searching;
+        call
+    }
+
+    /// Calls all of them.
+    pub(super) fn call_all_deferred(&mut self) -> Vec<Call<W>> {
+        self.deferring = false;
+        self.calls().collect()
+    }
+
+    /// A task has run for so long.
+    pub(super) fn ran(&mut self, kind: TaskKind, run_ns: u64) {
+        if !is_other(kind) {
+            self.file_run_ns = (7 * self.file_run_ns + run_ns.min(RUN_NS_MAX)) / 8;
+        }
+    }
+
+    /// A worker, which comes from there, has taken a task. Gives the workers to call in spite of deferring.
+    pub(super) fn after_take(&mut self, from: From, kind: TaskKind) -> Vec<Call<W>> {
+        if is_other(kind) || self.file_run_ns >= SHORT_NS {
+            return self.call_all_deferred();
+        }
+        self.deferring = self.startable() > self.searching;
+        match from {
+            From::Called if self.deferring => self.call_deferred().into_iter().collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes a task back that has not started.
@@ -162,6 +235,7 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
                 self.searching += 1;
                 self.slow_running -= usize::from(is_slow(kind));
                 self.others_running -= usize::from(is_other(kind));
+                self.files_running -= usize::from(!is_other(kind));
             }
             From::Lingering => self.lingering = false,
         }
@@ -266,6 +340,7 @@ impl<T, W: Clone + PartialEq> Dispatch<T, W> {
         self.turn = (at + 1) % KINDS;
         self.slow_running += usize::from(is_slow(kind));
         self.others_running += usize::from(is_other(kind));
+        self.files_running += usize::from(!is_other(kind));
         self.lanes[at].pop()
     }
 

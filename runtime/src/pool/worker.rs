@@ -1,6 +1,7 @@
 //! The threads of a pool: a driver around [`Dispatch`], which decides everything.
 
 use std::any::Any;
+use std::hint;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,11 +19,19 @@ use telemetry::clock;
 /// As tools show it, which cut names off at 15 bytes.
 const THREAD_NAME: &str = "loopscope-pool";
 
+/// How long a worker that lingers does not give way.
+const SPIN_NS: u64 = 1_000;
+
+/// How often it looks before it reads the clock.
+const LOOKS: usize = 24;
+
 /// What the threads of a pool and its users share.
 pub(super) struct Shared {
     dispatch: Mutex<Dispatch<Queued, Worker>>,
     /// Set, under the lock, when there is something new for a lingering worker.
     news: AtomicBool,
+    /// Whether calls of workers were deferred. Changes under the lock.
+    deferring: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     instruments: Option<&'static Instruments>,
     settings: Mutex<Settings>,
@@ -62,17 +71,48 @@ pub(super) fn submit(shared: &Arc<Shared>, kind: TaskKind, task: Box<dyn Task>) 
     let submitted = {
         let mut dispatch = shared.lock();
         shared.news.store(true, Ordering::Relaxed);
-        dispatch.submit(kind, Queued { kind, submitted: now, task }, now)
+        let submitted = dispatch.submit(kind, Queued { kind, submitted: now, task }, now);
+        shared.deferring.store(dispatch.is_deferring(), Ordering::Relaxed);
+        submitted
     };
     match submitted {
         Ok((number, call)) => {
             follow(shared, call);
+            if kind != TaskKind::Fs {
+                call_all_deferred(shared);
+            }
             Some(number)
         }
         Err(queued) => {
             shared.give_up(queued, TaskError::ShutDown);
             None
         }
+    }
+}
+
+/// Calls one of the workers that were not called when tasks were submitted.
+#[inline]
+pub(super) fn call_deferred(shared: &Arc<Shared>) {
+    if shared.deferring.load(Ordering::Relaxed) {
+        let call = {
+            let mut dispatch = shared.lock();
+            let call = dispatch.call_deferred();
+            shared.deferring.store(dispatch.is_deferring(), Ordering::Relaxed);
+            call
+        };
+        follow(shared, call);
+    }
+}
+
+/// Calls all of them.
+fn call_all_deferred(shared: &Arc<Shared>) {
+    if shared.deferring.load(Ordering::Relaxed) {
+        let calls = {
+            let mut dispatch = shared.lock();
+            shared.deferring.store(false, Ordering::Relaxed);
+            dispatch.call_all_deferred()
+        };
+        calls.into_iter().for_each(|call| follow(shared, Some(call)));
     }
 }
 
@@ -132,7 +172,8 @@ fn work(shared: &Arc<Shared>) {
     let mut ended: Option<Ended> = None;
     let mut from = From::Called;
     loop {
-        let next = shared.next(&me, from);
+        let (next, calls) = shared.next(&me, from, ended.as_ref());
+        calls.into_iter().for_each(|call| follow(shared, Some(call)));
         let to = if matches!(next, Next::Run(..)) { ThreadState::Busy } else { ThreadState::Idle };
         if let Some(instruments) = shared.instruments.filter(|_| state != to) {
             instruments.thread_changed(to);
@@ -171,28 +212,28 @@ fn work(shared: &Arc<Shared>) {
 struct Ended {
     task: Box<dyn Task>,
     how: Result<(), Box<dyn Any + Send>>,
+    started: Monotonic,
     at: Monotonic,
 }
 
 fn run(instruments: Option<&Instruments>, queued: Queued) -> Ended {
     let Queued { kind, submitted, mut task } = queued;
-    let started = instruments.map(|instruments| {
-        let now = clock::monotonic();
-        instruments.task_started(kind, submitted, now);
-        (instruments, now)
-    });
+    let started = clock::monotonic();
+    if let Some(instruments) = instruments {
+        instruments.task_started(kind, submitted, started);
+    }
     let result = catch_unwind(AssertUnwindSafe(|| task.run()));
     let at = clock::monotonic();
-    if let Some((instruments, started)) = started {
+    if let Some(instruments) = instruments {
         instruments.task_ended(kind, *result.as_ref().unwrap_or(&Outcome::Failed), started, at);
     }
-    Ended { task, how: result.map(drop), at }
+    Ended { task, how: result.map(drop), started, at }
 }
 
 impl Ended {
     /// What is dropped here is the program's, and may panic as well: that must not cost the pool its thread.
     fn tell(self) {
-        let Self { task, how, at } = self;
+        let Self { task, how, at, .. } = self;
         let _ = catch_unwind(AssertUnwindSafe(|| task.end(how.map_err(panicked), at)));
     }
 }
@@ -206,12 +247,24 @@ fn panicked(payload: Box<dyn Any + Send>) -> TaskError {
     TaskError::Panicked { message }
 }
 
-/// Looks for news, for a while. Gives way at every look: on a busy machine it may be the submitter who waits for this
+/// Looks for news, for a while. Soon gives way at every look: on a busy machine it may be the submitter who waits for this
 /// processor.
 fn linger(news: &AtomicBool) {
     let begin = clock::monotonic();
-    while !news.load(Ordering::Relaxed) && clock::monotonic().since_ns(begin) < LINGER_NS {
-        thread::yield_now();
+    loop {
+        for _ in 0..LOOKS {
+            if news.load(Ordering::Relaxed) {
+                return;
+            }
+            hint::spin_loop();
+        }
+        let ns = clock::monotonic().since_ns(begin);
+        if ns >= LINGER_NS {
+            return;
+        }
+        if ns >= SPIN_NS {
+            thread::yield_now();
+        }
     }
 }
 
@@ -222,19 +275,30 @@ impl Shared {
         Self {
             dispatch: Mutex::new(Dispatch::new(settings.threads, settings.order, may_linger)),
             news: AtomicBool::new(false),
+            deferring: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             instruments: settings.instruments.then(Instruments::of_process),
             settings: Mutex::new(settings),
         }
     }
 
-    fn next(&self, me: &Worker, from: From) -> Next<Queued> {
+    /// What a worker does next, and whom it calls.
+    fn next(&self, me: &Worker, from: From, ended: Option<&Ended>) -> (Next<Queued>, Vec<Call<Worker>>) {
         let mut dispatch = self.lock();
-        let next = dispatch.next(me, from);
-        if matches!(next, Next::Linger) {
-            self.news.store(false, Ordering::Relaxed);
+        if let (From::Task(kind, at), Some(ended)) = (from, ended) {
+            dispatch.ran(kind, at.since_ns(ended.started));
         }
-        next
+        let next = dispatch.next(me, from);
+        let mut calls = Vec::new();
+        match &next {
+            Next::Run(queued) if dispatch.is_deferring() => {
+                calls = dispatch.after_take(from, queued.kind);
+                self.deferring.store(dispatch.is_deferring(), Ordering::Relaxed);
+            }
+            Next::Linger => self.news.store(false, Ordering::Relaxed),
+            _ => {}
+        }
+        (next, calls)
     }
 
     pub(super) fn settings(&self) -> Settings {

@@ -88,7 +88,8 @@ impl Asker {
 
     fn named(&self, metric: &Metric, suffix: &str, own: &[Own]) -> String {
         let scope = match metric.scope {
-            Scope::Agent => self.agent,
+            // Without labels of a process, too; whose it is, the job tells.
+            Scope::Agent | Scope::Collector => self.agent,
             Scope::Process => self.process,
             Scope::Loop => self.event_loop,
             Scope::Runtime => self.runtime,

@@ -14,7 +14,7 @@ use crate::config::{Protocol, TlsFiles};
 ///
 /// # Errors
 /// What is wrong with the files, and what to do.
-pub(super) fn config(files: &TlsFiles, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn config(files: &TlsFiles, protocol: Protocol) -> Result<Arc<ClientConfig>, String> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

@@ -210,6 +210,36 @@ fn a_pool_that_shrinks_ends_its_workers_and_loses_no_task() {
     assert_eq!(dispatch.next(&2, From::Task(Work, at(3))), Next::Run(4));
 }
 
+#[test]
+fn short_file_operations_wait_for_a_worker_that_is_awake() {
+    let mut dispatch = dispatch(4);
+    dispatch.ran(Fs, 0);
+    assert_eq!(submit(&mut dispatch, Fs, 1, 0), Some(Call::Start));
+    for task in 2..=5 {
+        assert_eq!(submit(&mut dispatch, Fs, task, 0), None);
+    }
+    assert_eq!(dispatch.next(&1, From::Called), Next::Run(1));
+    assert_eq!(dispatch.call_deferred(), Some(Call::Start), "before whoever submitted waits");
+    assert_eq!(dispatch.next(&2, From::Called), Next::Run(2));
+    assert_eq!(dispatch.after_take(From::Called, Fs), [Call::Start], "more than it can take is left");
+    assert_eq!(dispatch.next(&1, From::Task(Fs, at(1))), Next::Run(3));
+    assert_eq!(dispatch.after_take(From::Task(Fs, at(1)), Fs), [], "it comes back soon");
+}
+
+#[test]
+fn nothing_is_deferred_for_long_file_operations_or_behind_other_tasks() {
+    let mut dispatch = dispatch(4);
+    submit(&mut dispatch, Fs, 1, 0);
+    assert_eq!(submit(&mut dispatch, Fs, 2, 0), Some(Call::Start), "nothing is known yet");
+    (0..50).for_each(|_| dispatch.ran(Fs, 0));
+    assert_eq!(submit(&mut dispatch, Fs, 3, 0), None);
+    submit(&mut dispatch, Work, 4, 0);
+    assert_eq!(dispatch.call_all_deferred(), [Call::Start], "the second of what may start beside it");
+    (0..50).for_each(|_| dispatch.ran(Fs, 1_000_000));
+    assert_eq!(submit(&mut dispatch, Fs, 5, 0), None, "there is no fifth thread");
+    assert!(!dispatch.is_deferring());
+}
+
 /// What a step of the model does; the numbers choose among what is possible.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -218,6 +248,7 @@ enum Step {
     Move(usize),
     Resize(usize),
     Order(Order),
+    Wait,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -226,6 +257,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(Step::Withdraw),
         24 => any::<usize>().prop_map(Step::Move),
         1 => (1..6usize).prop_map(Step::Resize),
+        3 => Just(Step::Wait),
         1 => prop_oneof![Just(Order::Submission), Just(Order::Fair)].prop_map(Step::Order),
     ]
 }
@@ -252,6 +284,8 @@ struct Model {
     running: Vec<TaskKind>,
     next_task: u32,
     ns: u64,
+    /// How long file operations take.
+    file_run_ns: u64,
 }
 
 impl Model {
@@ -279,6 +313,16 @@ impl Model {
         self.next_task += 1;
         let (number, call) = self.dispatch.submit(kind, task, at(self.ns)).expect("the pool is open");
         self.waiting.push((task, kind, number));
+        self.follow(call);
+        if kind != Fs {
+            self.dispatch.call_all_deferred().into_iter().for_each(|call| self.follow(Some(call)));
+            assert!(!self.dispatch.is_deferring());
+        }
+    }
+
+    /// Whoever submitted waits from now on.
+    fn wait(&mut self) {
+        let call = self.dispatch.call_deferred();
         self.follow(call);
     }
 
@@ -310,6 +354,7 @@ impl Model {
         let worker = awake[choice % awake.len()];
         let from = match self.workers[worker] {
             Worker::Awake(From::Task(kind, _)) => {
+                self.dispatch.ran(kind, self.file_run_ns);
                 let at_index = self.running.iter().position(|running| *running == kind);
                 self.running.swap_remove(at_index.expect("it runs"));
                 From::Task(kind, at(self.ns))
@@ -324,6 +369,8 @@ impl Model {
                 assert_eq!(task, expected, "the one whose turn it is");
                 self.turn = (kind as usize + 1) % TaskKind::ALL.len();
                 self.running.push(kind);
+                let calls = self.dispatch.after_take(from, kind);
+                calls.into_iter().for_each(|call| self.follow(Some(call)));
                 Worker::Awake(From::Task(kind, at(0)))
             }
             Next::Linger => Worker::Awake(From::Lingering),
@@ -364,7 +411,8 @@ impl Model {
         candidates.min_by_key(|(at, (_, kind, _))| (distance(*kind), *at)).map(|(at, _)| at)
     }
 
-    /// A worker is on its way to each task that may start, as far as there are any to be called.
+    /// A worker is on its way to each task that may start, as far as there are any to be called; but if calls are deferred one
+    /// that is awake will do.
     fn check(&self) {
         let waiting =
             |kinds: &[TaskKind]| self.waiting.iter().filter(|(_, kind, _)| kinds.contains(kind)).count();
@@ -373,7 +421,12 @@ impl Model {
         let searching = |worker: &&Worker| matches!(worker, Worker::Awake(From::Called | From::Lingering));
         let searching = self.workers.iter().filter(searching).count();
         let all_called = self.alive() >= self.size && !self.workers.contains(&Worker::Asleep);
-        assert!(searching >= startable || all_called, "{searching} on their way to {startable} tasks");
+        let comes = |worker: &Worker| matches!(worker, Worker::Awake(from) if !matches!(from, From::Task(kind, _) if *kind != Fs));
+        let deferred = self.dispatch.is_deferring() && self.workers.iter().any(comes);
+        assert!(
+            searching >= startable || all_called || deferred,
+            "{searching} on their way to {startable} tasks"
+        );
     }
 }
 
@@ -383,6 +436,7 @@ proptest! {
     fn whatever_happens_no_task_is_lost_or_late(
         size in 1..6usize,
         fair: bool,
+        file_run_ns in 0..2 * SHORT_NS,
         steps in prop::collection::vec((step(), 0..2 * LINGER_NS), 1..300),
     ) {
         let order = if fair { Order::Fair } else { Order::Submission };
@@ -396,7 +450,9 @@ proptest! {
             running: Vec::new(),
             next_task: 0,
             ns: 0,
+            file_run_ns,
         };
+        model.dispatch.ran(Fs, file_run_ns);
         for (step, passes_ns) in steps {
             model.ns += passes_ns;
             match step {
@@ -405,6 +461,7 @@ proptest! {
                 Step::Move(choice) => drop(model.advance(choice)),
                 Step::Resize(size) => model.resize(size),
                 Step::Order(order) => model.set_order(order),
+                Step::Wait => model.wait(),
             }
             model.check();
         }

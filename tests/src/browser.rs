@@ -3,51 +3,79 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::outside;
-
-/// How long a condition may take to become true on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::deadline::{SOON, wait_for};
+use crate::folder::Folder;
+use crate::requirement;
 
 /// Keys as WebDriver writes them.
-pub(crate) mod key {
-    pub(crate) const CONTROL: &str = "\u{e009}";
-    pub(crate) const SHIFT: &str = "\u{e008}";
-    pub(crate) const ENTER: &str = "\u{e007}";
-    pub(crate) const ESCAPE: &str = "\u{e00c}";
-    pub(crate) const LEFT: &str = "\u{e012}";
-    pub(crate) const UP: &str = "\u{e013}";
-    pub(crate) const RIGHT: &str = "\u{e014}";
-    pub(crate) const DOWN: &str = "\u{e015}";
-    pub(crate) const F3: &str = "\u{e033}";
-    pub(crate) const TAB: &str = "\u{e004}";
+pub mod key {
+    #![expect(missing_docs, reason = "keys are called what is written on them")]
+
+    pub const CONTROL: &str = "\u{e009}";
+    pub const SHIFT: &str = "\u{e008}";
+    pub const ENTER: &str = "\u{e007}";
+    pub const ESCAPE: &str = "\u{e00c}";
+    pub const LEFT: &str = "\u{e012}";
+    pub const UP: &str = "\u{e013}";
+    pub const RIGHT: &str = "\u{e014}";
+    pub const DOWN: &str = "\u{e015}";
+    pub const F3: &str = "\u{e033}";
+    pub const TAB: &str = "\u{e004}";
 }
 
-/// A browser that shows one file.
-pub(crate) struct Browser {
+/// A browser that shows one page.
+#[derive(Debug)]
+pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
-    folder: PathBuf,
+    folder: Folder,
+    address: String,
 }
 
 impl Browser {
-    /// Shows an SVG in a window of this size; `None` where there is no Chromium.
-    pub(crate) fn show(svg: &str, width: u32, height: u32) -> Option<Self> {
-        let chromium = outside::program("chromium", "Debian's package `chromium`")?;
-        let driver = outside::program("chromedriver", "Debian's package `chromium-driver`")?;
-        let folder = new_folder();
-        std::fs::write(folder.join("picture.svg"), svg).unwrap();
-        let mut driver = Command::new(driver).arg("--port=0").stdout(Stdio::piped()).spawn().unwrap();
+    /// Shows an SVG in a window of this size; `None`, after saying that the story is skipped, where there is no Chromium.
+    ///
+    /// # Panics
+    /// If the browser does not start.
+    #[track_caller]
+    pub fn show(svg: &str, width: u32, height: u32) -> Option<Self> {
+        let mut browser = Self::start(width, height)?;
+        let file = browser.folder.file("picture.svg");
+        std::fs::write(&file, svg).expect("the folder is ours");
+        browser.address = format!("file://{}", file.display());
+        browser.open("");
+        Some(browser)
+    }
+
+    /// Visits an address with a window of this size; `None`, after saying that the story is skipped, where there is no
+    /// Chromium.
+    ///
+    /// # Panics
+    /// If the browser does not start.
+    #[track_caller]
+    pub fn visit(address: &str, width: u32, height: u32) -> Option<Self> {
+        let mut browser = Self::start(width, height)?;
+        address.clone_into(&mut browser.address);
+        browser.open("");
+        Some(browser)
+    }
+
+    #[track_caller]
+    fn start(width: u32, height: u32) -> Option<Self> {
+        let chromium = requirement::program("chromium")?;
+        let driver = requirement::program("chromedriver")?;
+        let folder = Folder::new("browser");
+        let mut driver =
+            Command::new(driver).arg("--port=0").stdout(Stdio::piped()).spawn().expect("it is a program");
         let port = port_of(&mut driver);
-        let mut browser = Self { driver, port, session: String::new(), folder };
-        let profile = format!("--user-data-dir={}", browser.folder.join("profile").display());
+        let mut browser = Self { driver, port, session: String::new(), folder, address: String::new() };
+        let profile = format!("--user-data-dir={}", browser.folder.file("profile").display());
         let size = format!("--window-size={width},{height}");
         // Containers give no sandbox; the rest keeps the browser from calling home.
         let arguments = [
@@ -65,66 +93,99 @@ impl Browser {
             &size,
         ];
         let options = json!({ "binary": chromium, "args": arguments });
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
+        let wanted = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
+        let wanted = json!({ "capabilities": { "alwaysMatch": wanted } });
         let session = browser.request("POST", "/session", &wanted);
         browser.session = session["sessionId"].as_str().expect("a session").to_owned();
-        browser.developer_tools(
-            "Emulation.setDeviceMetricsOverride",
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false }),
-        );
+        browser.resize(width, height);
         browser.prefer("reduced-motion", "reduce");
-        browser.open("");
         Some(browser)
     }
 
-    /// Loads the file with this fragment.
-    pub(crate) fn open(&self, fragment: &str) {
+    /// Loads the page with this behind its address: a query, a fragment.
+    pub fn open(&self, behind: &str) {
         // From elsewhere, for a change of the fragment alone loads nothing.
         self.post("/url", json!({ "url": "about:blank" }));
-        let file = self.folder.join("picture.svg");
-        self.post("/url", json!({ "url": format!("file://{}{fragment}", file.display()) }));
+        self.post("/url", json!({ "url": format!("{}{behind}", self.address) }));
+    }
+
+    /// Gives the window this size.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.developer_tools("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// What the browser has complained of on its console since it was last asked: errors of scripts, breaches of a
+    /// content-security policy, what could not be loaded.
+    pub fn complaints(&self) -> Vec<String> {
+        let entries = self.post("/se/log", json!({ "type": "browser" }));
+        let complaints = entries.as_array().into_iter().flatten().filter(|entry| entry["level"] != "INFO");
+        complaints.filter_map(|entry| entry["message"].as_str().map(str::to_owned)).collect()
     }
 
     /// Pretends that the user prefers something, such as `color-scheme` `dark`.
-    pub(crate) fn prefer(&self, what: &str, value: &str) {
+    pub fn prefer(&self, what: &str, value: &str) {
         let feature = json!({ "name": format!("prefers-{what}"), "value": value });
         self.developer_tools("Emulation.setEmulatedMedia", json!({ "features": [feature] }));
     }
 
     /// Sends a command of the Chrome DevTools Protocol.
-    pub(crate) fn developer_tools(&self, command: &str, parameters: Value) -> Value {
+    pub fn developer_tools(&self, command: &str, parameters: Value) -> Value {
         self.post("/goog/cdp/execute", json!({ "cmd": command, "params": parameters }))
     }
 
     /// Runs a function's body in the page; what it returns.
-    pub(crate) fn run(&self, script: &str) -> Value {
+    pub fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", json!({ "script": script, "args": [] }))
     }
 
     /// Waits until an expression is true in the page.
-    pub(crate) fn wait_until(&self, condition: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.run(&format!("return !!({condition})")) != true {
-            assert!(Instant::now() < deadline, "{condition} does not become true");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+    ///
+    /// # Panics
+    /// If it does not become true.
+    #[track_caller]
+    pub fn wait_until(&self, condition: &str) {
+        wait_for(condition, SOON, || (self.run(&format!("return !!({condition})")) == true).then_some(()));
     }
 
     /// The text of the first element that matches a selector, as it is in the document.
-    pub(crate) fn text(&self, selector: &str) -> String {
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn text(&self, selector: &str) -> String {
         let script = format!("return document.querySelector({}).textContent", Value::from(selector));
         self.run(&script).as_str().unwrap().to_owned()
     }
 
     /// Moves a pointer of this type (`mouse`, `touch`) to a point of the window and, if wanted, clicks there.
-    pub(crate) fn point(&self, pointer: &str, (x, y): (f64, f64), click: bool) {
-        let mut actions = vec![
-            json!({ "type": "pointerMove", "duration": 0, "x": x.round() as i64, "y": y.round() as i64 }),
-        ];
+    pub fn point(&self, pointer: &str, (x, y): (f64, f64), click: bool) {
+        let mut actions = vec![moved_to((x, y), 0)];
         if click {
             actions.push(json!({ "type": "pointerDown", "button": 0 }));
             actions.push(json!({ "type": "pointerUp", "button": 0 }));
         }
+        self.act(pointer, &actions);
+    }
+
+    /// Presses a pointer of this type at a point of the window, moves it to another and lets it go.
+    pub fn drag(&self, pointer: &str, from: (f64, f64), to: (f64, f64)) {
+        let (down, up) =
+            (json!({ "type": "pointerDown", "button": 0 }), json!({ "type": "pointerUp", "button": 0 }));
+        self.act(pointer, &[moved_to(from, 0), down, moved_to(to, 50), up]);
+    }
+
+    /// Puts two fingers on a line of the window, this far left and right of a point, and moves them to another distance.
+    pub fn pinch(&self, (x, y): (f64, f64), from: f64, to: f64) {
+        let finger = |id: &str, side: f64| {
+            let (down, up) =
+                (json!({ "type": "pointerDown", "button": 0 }), json!({ "type": "pointerUp", "button": 0 }));
+            let actions = [moved_to((x + side * from, y), 0), down, moved_to((x + side * to, y), 100), up];
+            json!({ "type": "pointer", "id": id, "parameters": { "pointerType": "touch" }, "actions": actions })
+        };
+        self.post("/actions", json!({ "actions": [finger("left", -1.0), finger("right", 1.0)] }));
+    }
+
+    fn act(&self, pointer: &str, actions: &[Value]) {
         let source = json!({
             "type": "pointer", "id": pointer, "parameters": { "pointerType": pointer }, "actions": actions,
         });
@@ -132,7 +193,7 @@ impl Browser {
     }
 
     /// Presses keys one after the other; those after [`key::CONTROL`] or [`key::SHIFT`] together with it.
-    pub(crate) fn press(&self, keys: &[&str]) {
+    pub fn press(&self, keys: &[&str]) {
         let mut actions = Vec::new();
         let mut held = Vec::new();
         for key in keys.iter().flat_map(|keys| keys.split_inclusive(|_| true)) {
@@ -151,12 +212,16 @@ impl Browser {
     }
 
     /// Writes what the window shows into a PNG file.
-    pub(crate) fn screenshot(&self, file: &Path) {
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn screenshot(&self, file: &Path) {
         let shot = self.developer_tools("Page.captureScreenshot", json!({ "format": "png" }));
         std::fs::write(file, decode_base64(shot["data"].as_str().unwrap())).unwrap();
     }
 
-    pub(crate) fn back(&self) {
+    /// Goes back in the history.
+    pub fn back(&self) {
         self.post("/back", json!({}));
     }
 
@@ -179,13 +244,13 @@ impl Drop for Browser {
         _ = exchange(self.port, "DELETE", &format!("/session/{}", self.session), "");
         _ = self.driver.kill();
         _ = self.driver.wait();
-        _ = std::fs::remove_dir_all(&self.folder);
+        _ = std::fs::remove_dir_all(self.folder.path());
     }
 }
 
 fn exchange(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<Value> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(2 * PATIENCE))?;
+    stream.set_read_timeout(Some(2 * SOON))?;
     let length = body.len();
     let head =
         format!("{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: {length}\r\n\r\n");
@@ -214,13 +279,8 @@ fn port_of(driver: &mut Child) -> u16 {
     port
 }
 
-fn new_folder() -> PathBuf {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("browser-{}-{number}", std::process::id());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
+fn moved_to((x, y): (f64, f64), duration_ms: u32) -> Value {
+    json!({ "type": "pointerMove", "duration": duration_ms, "x": x.round() as i64, "y": y.round() as i64 })
 }
 
 fn decode_base64(text: &str) -> Vec<u8> {

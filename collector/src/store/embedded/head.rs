@@ -1,0 +1,108 @@
+//! What came lately, in memory: the rows of each series, with one dictionary for all.
+
+use std::mem::size_of;
+
+use formats::decode::Symbols;
+use model::profile::StackId;
+use rustc_hash::FxHashMap;
+
+use super::super::merged::Interned;
+use super::super::{Batch, Detail, Dictionary};
+use super::row::Row;
+use crate::labels::Labels;
+
+/// What a table's row takes beside what it holds: its place in an index, and room to grow.
+const ENTRY_BYTES: usize = 48;
+
+/// Profiles that are in the log and not yet in blocks.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) symbols: Symbols,
+    pub(super) series: Vec<HeadSeries>,
+    by_labels: FxHashMap<Labels, u32>,
+    bytes: usize,
+}
+
+/// A series and its rows, as they came.
+#[derive(Debug)]
+pub(super) struct HeadSeries {
+    pub(super) labels: Labels,
+    pub(super) rows: Vec<Row>,
+    pub(super) first_s: u32,
+    pub(super) last_s: u32,
+}
+
+impl Head {
+    /// Adds a batch.
+    pub(super) fn add(&mut self, batch: &Batch) {
+        let (strings, frames) = (self.symbols.strings.iter().len(), self.symbols.frame_count());
+        let stacks_before = self.symbols.stack_count();
+        let mut interned = Interned::new(&batch.symbols, Detail::Lines);
+        let mut stacks: Vec<StackId> = Vec::with_capacity(batch.symbols.stack_count());
+        for stack in 0..batch.symbols.stack_count() as u32 {
+            let (caller, frame) = batch.symbols.stack(stack);
+            let frame = interned.frame(&mut self.symbols, frame);
+            let caller = caller.map(|caller| stacks[caller as usize]);
+            stacks.push(self.symbols.stacks.push(caller, frame));
+        }
+        for series in &batch.series {
+            let time_s = seconds(series.time_ms);
+            let position = self.position(&series.labels, time_s);
+            let own = &mut self.series[position];
+            own.first_s = own.first_s.min(time_s);
+            own.last_s = own.last_s.max(time_s);
+            let rows = series.rows.iter().map(|&(stack, value)| Row {
+                stack: stacks[stack.0 as usize].0,
+                time_s,
+                value,
+            });
+            own.rows.extend(rows);
+            self.bytes += series.rows.len() * size_of::<Row>() * 3 / 2;
+        }
+        let texts = self.symbols.strings.iter().skip(strings).map(|text| text.len() + ENTRY_BYTES);
+        self.bytes += texts.sum::<usize>();
+        let new = self.symbols.frame_count() - frames + self.symbols.stack_count() - stacks_before;
+        self.bytes += new * ENTRY_BYTES;
+    }
+
+    fn position(&mut self, labels: &Labels, time_s: u32) -> usize {
+        if let Some(position) = self.by_labels.get(labels) {
+            return *position as usize;
+        }
+        let position = self.series.len();
+        self.by_labels.insert(labels.clone(), position as u32);
+        self.bytes += labels.size_bytes() + 4 * ENTRY_BYTES;
+        let (labels, rows) = (labels.clone(), Vec::new());
+        self.series.push(HeadSeries { labels, rows, first_s: time_s, last_s: time_s });
+        position
+    }
+
+    /// How many of a batch's series are new.
+    pub(super) fn new_series(&self, batch: &Batch) -> usize {
+        batch.series.iter().filter(|series| !self.by_labels.contains_key(&series.labels)).count()
+    }
+
+    /// How much memory it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing came.
+    pub(super) fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+}
+
+/// How much memory a batch takes, at most, when nothing of it is known yet.
+pub(super) fn bytes_of(batch: &Batch) -> usize {
+    let symbols = &batch.symbols;
+    let texts: usize = symbols.strings.iter().map(|text| text.len() + ENTRY_BYTES).sum();
+    let labels: usize = batch.series.iter().map(|series| series.labels.size_bytes() + 4 * ENTRY_BYTES).sum();
+    let tables = (symbols.frame_count() + symbols.stack_count()) * ENTRY_BYTES;
+    texts + labels + tables + batch.rows() * size_of::<Row>() * 3 / 2
+}
+
+/// The whole second that a time falls in. What does not fit was refused before.
+fn seconds(time_ms: i64) -> u32 {
+    u32::try_from(time_ms.div_euclid(1000)).unwrap_or(0)
+}

@@ -1,0 +1,224 @@
+//! Adding up: what a query does with each part of the store, be it a head or a block.
+
+use std::collections::BTreeMap;
+
+use super::row::Row;
+use crate::labels::Labels;
+use crate::store::{Detail, Dictionary, Group, Line, Merged, Query, SeriesSpan, Steps, StoreError};
+use crate::times::Range;
+
+/// Groups that one answer may have.
+const GROUPS_MAX: usize = 10_000;
+/// Points of all time series together.
+const POINTS_MAX: usize = 2_000_000;
+
+/// Series of one part of the store that a query wants, and their rows.
+pub(super) trait Part {
+    /// An error of reading.
+    type Error: From<StoreError>;
+    /// What rows refer to.
+    type Dictionary: Dictionary;
+
+    /// Every series.
+    fn spans(&self) -> impl Iterator<Item = (&Labels, i64, i64)>;
+    /// The stacks.
+    fn dictionary(&self) -> Result<impl AsRef<Self::Dictionary>, Self::Error>;
+    /// The rows of the series at these positions, each with its series' position in the list.
+    fn rows(&self, wanted: &[usize], each: &mut dyn FnMut(usize, Row)) -> Result<(), Self::Error>;
+}
+
+/// The positions of the series that match and have a profile in the range.
+fn wanted(part: &impl Part, query: &Query, range: Range) -> (Vec<usize>, Vec<Labels>) {
+    let mut positions = Vec::new();
+    let mut groups = Vec::new();
+    for (position, (labels, first_ms, last_ms)) in part.spans().enumerate() {
+        if range.overlaps(first_ms, last_ms) && query.selector.matches(labels) {
+            positions.push(position);
+            groups.push(labels.only(&query.by));
+        }
+    }
+    (positions, groups)
+}
+
+fn add(sum: &mut i64, value: i64) {
+    *sum = sum.saturating_add(value);
+}
+
+/// Gives each row with its group, its time and its stack's innermost frame: for what is kept as rows and is no profile.
+pub(super) fn each_row<P: Part>(
+    part: &P,
+    query: &Query,
+    each: &mut dyn FnMut(&Labels, i64, (&str, u32), i64),
+) -> Result<(), P::Error> {
+    let (positions, groups) = wanted(part, query, query.range);
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let dictionary = part.dictionary()?;
+    let dictionary = dictionary.as_ref();
+    part.rows(&positions, &mut |position, row| {
+        if query.range.contains(row.time_ms()) && (row.stack as usize) < dictionary.stack_count() {
+            let (function, _, line) = dictionary.place(dictionary.stack(row.stack).1);
+            each(&groups[position], row.time_ms(), (function, line), row.value);
+        }
+    })
+}
+
+/// Series, found in several parts.
+#[derive(Debug, Default)]
+pub(super) struct Spans(BTreeMap<Labels, (i64, i64)>);
+
+impl Spans {
+    pub(super) fn add(&mut self, part: &impl Part, matches: impl Fn(&Labels) -> bool, range: Range) {
+        for (labels, first_ms, last_ms) in part.spans() {
+            if !range.overlaps(first_ms, last_ms) || !matches(labels) {
+                continue;
+            }
+            match self.0.get_mut(labels) {
+                Some((first, last)) => {
+                    *first = (*first).min(first_ms);
+                    *last = (*last).max(last_ms);
+                }
+                None => drop(self.0.insert(labels.clone(), (first_ms, last_ms))),
+            }
+        }
+    }
+
+    pub(super) fn finish(self) -> Vec<SeriesSpan> {
+        let span = |(labels, (first_ms, last_ms))| SeriesSpan { labels, first_ms, last_ms };
+        self.0.into_iter().map(span).collect()
+    }
+}
+
+/// Stacks, added up over several parts.
+pub(super) struct Merging<'a> {
+    query: &'a Query,
+    range: Range,
+    detail: Detail,
+    groups: BTreeMap<Labels, Merged>,
+}
+
+impl<'a> Merging<'a> {
+    pub(super) fn new(query: &'a Query, range: Range, detail: Detail) -> Self {
+        Self { query, range, detail, groups: BTreeMap::new() }
+    }
+
+    pub(super) fn add<P: Part>(&mut self, part: &P) -> Result<(), P::Error> {
+        let (positions, groups) = wanted(part, self.query, self.range);
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let dictionary = part.dictionary()?;
+        let dictionary = dictionary.as_ref();
+        let mut numbers: BTreeMap<&Labels, usize> = BTreeMap::new();
+        for group in &groups {
+            let next = numbers.len();
+            numbers.entry(group).or_insert(next);
+        }
+        let group_of: Vec<usize> = groups.iter().map(|group| numbers[group]).collect();
+        let mut rows: Vec<Vec<(u32, i64)>> = vec![Vec::new(); numbers.len()];
+        let mut sums = vec![0_i64; dictionary.stack_count()];
+        let (range, is_one) = (self.range, numbers.len() == 1);
+        part.rows(&positions, &mut |position, row| {
+            if range.contains(row.time_ms()) && (row.stack as usize) < sums.len() {
+                match is_one {
+                    true => add(&mut sums[row.stack as usize], row.value),
+                    false => rows[group_of[position]].push((row.stack, row.value)),
+                }
+            }
+        })?;
+        // One column of sums is enough for all groups.
+        for (group, number) in numbers {
+            for (stack, value) in &rows[number] {
+                add(&mut sums[*stack as usize], *value);
+            }
+            if !self.groups.contains_key(group) && self.groups.len() == GROUPS_MAX {
+                return Err(StoreError::TooMuch { what: "groups", limit: GROUPS_MAX }.into());
+            }
+            self.groups.entry(group.clone()).or_default().add(dictionary, &sums, self.detail)?;
+            for (stack, _) in rows[number].drain(..) {
+                sums[stack as usize] = 0;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Vec<Group> {
+        self.groups.into_iter().map(|(labels, merged)| Group { labels, merged }).collect()
+    }
+}
+
+/// Time series, added up over several parts.
+pub(super) struct Timelines<'a> {
+    query: &'a Query,
+    steps: Steps,
+    function: Option<&'a str>,
+    lines: BTreeMap<Labels, Line>,
+}
+
+impl<'a> Timelines<'a> {
+    pub(super) fn new(query: &'a Query, steps: Steps, function: Option<&'a str>) -> Self {
+        Self { query, steps, function, lines: BTreeMap::new() }
+    }
+
+    pub(super) fn add<P: Part>(&mut self, part: &P) -> Result<(), P::Error> {
+        let (positions, groups) = wanted(part, self.query, self.steps.range());
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let with_function = match self.function {
+            None => Vec::new(),
+            Some(function) => part.dictionary()?.as_ref().stacks_with(function),
+        };
+        let steps = self.steps;
+        let mut own: BTreeMap<&Labels, usize> = BTreeMap::new();
+        let mut lines: Vec<Line> = Vec::new();
+        let mut line_of = Vec::with_capacity(groups.len());
+        for group in &groups {
+            line_of.push(*own.entry(group).or_insert_with(|| {
+                let (totals, in_function) = (vec![None; steps.count], vec![0; steps.count]);
+                lines.push(Line { labels: group.clone(), totals, in_function });
+                lines.len() - 1
+            }));
+            if own.len() * steps.count > POINTS_MAX {
+                return Err(StoreError::TooMuch { what: "points", limit: POINTS_MAX }.into());
+            }
+        }
+        part.rows(&positions, &mut |position, row| {
+            let Some(step) = steps.position(row.time_ms()) else { return };
+            let line = &mut lines[line_of[position]];
+            let total = line.totals[step].get_or_insert(0);
+            *total = total.saturating_add(row.value);
+            if with_function.get(row.stack as usize).is_some_and(|with| *with) {
+                line.in_function[step] = line.in_function[step].saturating_add(row.value);
+            }
+        })?;
+        for line in lines {
+            self.take(line)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, line: Line) -> Result<(), StoreError> {
+        let Some(known) = self.lines.get_mut(&line.labels) else {
+            if (self.lines.len() + 1) * self.steps.count > POINTS_MAX {
+                return Err(StoreError::TooMuch { what: "points", limit: POINTS_MAX });
+            }
+            self.lines.insert(line.labels.clone(), line);
+            return Ok(());
+        };
+        for (known, more) in known.totals.iter_mut().zip(line.totals) {
+            if let Some(more) = more {
+                *known = Some(known.unwrap_or(0).saturating_add(more));
+            }
+        }
+        for (known, more) in known.in_function.iter_mut().zip(line.in_function) {
+            *known = known.saturating_add(more);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Vec<Line> {
+        self.lines.into_values().filter(|line| line.totals.iter().any(Option::is_some)).collect()
+    }
+}

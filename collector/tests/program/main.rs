@@ -1,0 +1,9 @@
+//! The program as its users meet it: the real binary, its answers over HTTP, and what it survives.
+
+mod client;
+mod crash;
+mod http;
+mod otlp;
+mod pyroscope;
+mod server;
+mod upload;
