@@ -234,7 +234,9 @@ impl EventLoop {
     /// Notes what a poll that waited, or returned something, has done.
     fn count_poll(&self, waited: bool, events: u64, begin: Monotonic) {
         let (counts, now) = (&self.core.counts, self.core.now.get());
-        counts.add_events(events);
+        // That the loop was woken is no event: the inbox tells by itself what that counts for.
+        let woken = events > 0 && self.core.poller.was_woken();
+        counts.add_events(events - u64::from(woken));
         if waited {
             add(&counts.idle_ns, now.since_ns(begin));
         }

@@ -195,6 +195,12 @@ impl Poller {
         }
     }
 
+    /// Whether one of the events that the last wait gave is that the loop was woken.
+    pub(crate) fn was_woken(&self) -> bool {
+        let events = self.events.borrow();
+        (0..events.len()).any(|index| events.get(index).is_some_and(|(token, _)| token == WAKE))
+    }
+
     /// Lets go of all watchers: the loop ends.
     pub(crate) fn clear(&self) {
         let slots = self.slots.take();

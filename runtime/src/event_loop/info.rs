@@ -39,15 +39,10 @@ impl Counts {
             add(&self.events_waiting, more);
         }
     }
-
-    /// The poll told that the loop was woken: the inbox tells by itself what that counts for.
-    pub(crate) fn wake_up_is_no_event(&self) {
-        self.add_events(1_u64.wrapping_neg());
-    }
 }
 
 pub(crate) fn add(counter: &Cell<u64>, more: u64) {
-    counter.set(counter.get().wrapping_add(more));
+    counter.set(counter.get() + more);
 }
 
 impl EventLoop {

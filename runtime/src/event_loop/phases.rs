@@ -120,9 +120,8 @@ pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<(Rc<dyn Watche
     }
     for index in 0..event_loop.core.poller.event_count() {
         match event_loop.core.poller.event(index) {
-            Event::Wake => event_loop.core.counts.wake_up_is_no_event(),
             Event::Ready(watcher, event) => watcher.ready(event_loop, event),
-            Event::Stale => {}
+            Event::Wake | Event::Stale => {}
         }
     }
     event_loop.core.children.deliver(event_loop);
