@@ -31,9 +31,11 @@ impl Spikes {
             .args(["--perf-basic-prof", "--always-sparkplug"])
             .arg(fixture::path("node/spikes.js"))
             .arg(format!("story-{story}"));
+        let folder = Folder::new("profiling");
+        // It leaves a log beside itself.
+        command.current_dir(folder.path());
         let mut node = Guarded::start(&mut command);
         node.line("its start", SOON, |line| (line.trim() == "ready").then_some(()));
-        let folder = Folder::new("profiling");
         let rules =
             format!("[[rule]]\ncommand = '*story-{story}*'\nrename = 'shop'\n[[rule]]\ninclude = false\n");
         fs::write(folder.file("agent.toml"), rules).expect("a scratch file");
