@@ -7,6 +7,7 @@
 //! need locks around the targets and as many times the memory.
 
 mod background;
+mod body;
 mod exports;
 mod names;
 mod otlp;

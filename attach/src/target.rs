@@ -27,6 +27,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -34,6 +35,9 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 /// More than any of the small files in `/proc/PID` holds.
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// More than the line of `/proc/PID/stat` can have: a name, and fifty numbers of at most twenty digits.
+const STAT_BYTES_MAX: usize = 2048;
 
 /// A process's id, in the pid namespace that this program runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,8 +78,12 @@ impl FromStr for Pid {
 pub struct Process {
     pid: Pid,
     directory: OwnedFd,
+    /// Its `stat`, which is read more often than anything else; opened when that is first asked for.
+    stat: OnceLock<File>,
     /// When it started, as it was first reckoned: a clock that is set must not make it look like another process.
     started_unix_ns: OnceLock<Option<u64>>,
+    /// Its limits, as they were.
+    limits: figures::Limits,
 }
 
 impl Process {
@@ -88,7 +96,8 @@ impl Process {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::openat(CWD, &path, flags, Mode::empty())
             .map_err(|errno| ProcessError::new(pid, &path, errno.into()))?;
-        Ok(Self { pid, directory, started_unix_ns: OnceLock::new() })
+        let (stat, started_unix_ns) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { pid, directory, stat, started_unix_ns, limits: figures::Limits::default() })
     }
 
     /// The process's id.
@@ -101,7 +110,17 @@ impl Process {
     /// # Errors
     /// [`ProcessError::Vanished`] also of a process that has ended and waits for its parent to notice.
     pub fn stat(&self) -> Result<Stat, ProcessError> {
-        let stat = Stat::parse(&self.read("stat")?).ok_or_else(|| self.malformed("stat"))?;
+        let file = match self.stat.get() {
+            Some(file) => file,
+            None => {
+                let opened = self.open_file("stat")?;
+                self.stat.get_or_init(|| opened)
+            }
+        };
+        // One line; the kernel makes it anew for each reading from the beginning.
+        let mut line = [0; STAT_BYTES_MAX];
+        let length = file.read_at(&mut line, 0).map_err(|error| self.error("stat", error))?;
+        let stat = Stat::parse(&line[..length]).ok_or_else(|| self.malformed("stat"))?;
         if stat.has_ended() { Err(ProcessError::Vanished { pid: self.pid }) } else { Ok(stat) }
     }
 

@@ -119,7 +119,7 @@ fn scrape_bytes(address: &str, accept: &str) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(
         stream,
-        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        "GET /metrics HTTP/1.0\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
     )
     .ok()?;
     let mut answer = Vec::new();

@@ -176,6 +176,12 @@ impl Histogram {
         Self { sum_ns, zero_count, buckets }
     }
 
+    /// The distribution with these buckets, which hold something and ascend.
+    pub(crate) fn from_buckets(sum_ns: u64, zero_count: u64, buckets: Vec<Bucket>) -> Self {
+        debug_assert!(buckets.is_sorted_by(|a, b| a.index < b.index), "buckets ascend");
+        Self { sum_ns, zero_count, buckets }
+    }
+
     /// The sum of all durations, in nanoseconds; wraps after 584 years.
     pub fn sum_ns(&self) -> u64 {
         self.sum_ns

@@ -14,7 +14,7 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::histogram::{self, SLOTS, slot_of};
+use crate::histogram::{self, Bucket, SLOTS, slot_of};
 use crate::time::Monotonic;
 
 /// Cells of a histogram: the sum in nanoseconds, the count of zeros, then one count a slot.
@@ -279,10 +279,30 @@ fn bucket_cell(ns: u64) -> usize {
 
 /// Reads the cells of a histogram; `cells` may be another process's.
 pub(crate) fn read_histogram(cells: &[AtomicU64]) -> histogram::Histogram {
-    let mut counts = cells.iter().map(|cell| cell.load(Relaxed));
-    let sum_ns = counts.next().unwrap_or(0);
-    let zero_count = counts.next().unwrap_or(0);
-    histogram::Histogram::from_counts(sum_ns, zero_count, counts)
+    let Some(([sum_ns, zero_count], slots)) = cells.split_first_chunk() else {
+        return histogram::Histogram::default();
+    };
+    // Most slots are empty, and so are most runs of them: a first look, of loads alone, finds those that are not.
+    let runs = || slots.chunks(16).enumerate();
+    let mut filled = 0u64;
+    for (at, run) in runs() {
+        let any = run.iter().fold(0, |any, cell| any | cell.load(Relaxed));
+        filled |= u64::from(any != 0) << at;
+    }
+    let filled = |at: usize| filled >> at & 1 == 1;
+    let mut buckets =
+        Vec::with_capacity(runs().filter(|(at, _)| filled(*at)).map(|(_, run)| held_by(run)).sum());
+    for (at, run) in runs().filter(|(at, _)| filled(*at)) {
+        let indices = histogram::INDEX_MIN + 16 * at as i16..;
+        let counts = indices.zip(run.iter().map(|cell| cell.load(Relaxed)));
+        buckets.extend(counts.filter(|(_, count)| *count > 0).map(|(index, count)| Bucket { index, count }));
+    }
+    histogram::Histogram::from_buckets(sum_ns.load(Relaxed), zero_count.load(Relaxed), buckets)
+}
+
+/// How many cells of a run are not zero.
+fn held_by(run: &[AtomicU64]) -> usize {
+    run.iter().filter(|cell| cell.load(Relaxed) > 0).count()
 }
 
 /// Reads the cells of a peak gauge; `cells` may be another process's.

@@ -33,4 +33,5 @@ pub mod prometheus;
 pub mod pyroscope;
 pub mod recording;
 pub mod requirement;
+pub mod spikes;
 pub mod truth;

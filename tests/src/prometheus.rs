@@ -40,6 +40,19 @@ pub struct Series {
     pub value: Option<f64>,
 }
 
+/// An exemplar that a server has stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    /// The labels of its series.
+    pub series: BTreeMap<String, String>,
+    /// Its own.
+    pub labels: BTreeMap<String, String>,
+    /// What it is an example of.
+    pub value: f64,
+    /// When that was, in seconds since 1970.
+    pub time: f64,
+}
+
 impl Server {
     /// Starts a server that scrapes `target` every second; `None` after saying that the story is skipped.
     ///
@@ -77,6 +90,31 @@ impl Server {
         Self::launch(target, scrapes, "1s", "", rules)
     }
 
+    /// The exemplars that it has stored for a selector of series, each with its series' labels; of the last hour.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    #[track_caller]
+    pub fn exemplars(&self, selector: &str) -> Vec<Exemplar> {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+        let (selector, start, end) = (percent_encoded(selector), now - 3600, now + 60);
+        let path = format!("/api/v1/query_exemplars?query={selector}&start={start}&end={end}");
+        let response = http::get(self.address, &path, &[]).expect("Prometheus answers");
+        let answer: Value = serde_json::from_slice(&response.body).expect("Prometheus answers with JSON");
+        assert_eq!(answer["status"], "success", "{answer}");
+        let of_series = |series: &Value| {
+            let labels = texts(&series["seriesLabels"]);
+            let exemplars = series["exemplars"].as_array().expect("a list").clone();
+            exemplars.into_iter().map(move |exemplar| Exemplar {
+                series: labels.clone(),
+                labels: texts(&exemplar["labels"]),
+                value: exemplar["value"].as_str().expect("a number as text").parse().expect("a number"),
+                time: exemplar["timestamp"].as_f64().expect("a time"),
+            })
+        };
+        answer["data"].as_array().expect("a list").iter().flat_map(of_series).collect()
+    }
+
     #[track_caller]
     fn launch(target: SocketAddr, scrapes: Scrapes, interval: &str, more: &str, rules: &str) -> Option<Self> {
         let program = requirement::program("prometheus")?;
@@ -92,9 +130,11 @@ impl Server {
         command.arg(format!("--config.file={}", config.display()));
         command.arg(format!("--storage.tsdb.path={}", data.file("data").display()));
         command.arg("--web.listen-address=127.0.0.1:0");
-        if scrapes == Scrapes::Native {
-            command.arg("--enable-feature=native-histograms");
-        }
+        let features = match scrapes {
+            Scrapes::Text => "exemplar-storage",
+            Scrapes::Native => "exemplar-storage,native-histograms",
+        };
+        command.arg(format!("--enable-feature={features}"));
         let mut process = Guarded::start(&mut command);
         let address = wait_for("Prometheus's port", SOON, || {
             assert!(process.is_running(), "Prometheus ended: {}", process.stderr());
@@ -180,11 +220,16 @@ fn listening_on(log: &str) -> Option<SocketAddr> {
     line.split_whitespace().find_map(|word| word.strip_prefix("address="))?.parse().ok()
 }
 
-fn read_series(series: &Value) -> Series {
-    let labels = series["metric"].as_object().expect("a series has labels");
+/// Labels and their values.
+fn texts(labels: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().expect("labels are text").to_owned();
+    let labels = labels.as_object().expect("labels");
+    labels.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+fn read_series(series: &Value) -> Series {
     Series {
-        labels: labels.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        labels: texts(&series["metric"]),
         value: series["value"][1].as_str().map(|value| value.parse().expect("a number")),
     }
 }

@@ -1,59 +1,16 @@
 //! The agent profiles its targets all the time: a receiver that is not ours gets what ran where, under the labels of the metrics; what it gets
-//! adds up to what the agent says that it took; and a spike of the lag leads to the code that made it.
+//! adds up to what the agent says that it took.
 
 use std::fs;
-use std::process::Command;
 
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::folder::Folder;
 use loopscope_tests::loopscope::{Agent, Demo, command};
 use loopscope_tests::otlp::{Certificates, Protocol, Receiver, Sample};
-use loopscope_tests::process::Guarded;
 use loopscope_tests::pyroscope::Pyroscope;
-use loopscope_tests::{fixture, requirement};
-
-/// Often enough for a story; what is measured of the default is in `benches`.
-const OFTEN: [&str; 5] = ["--profile", "--profile-frequency", "97", "--profile-interval", "1s"];
-
-/// A program whose `blockTheLoop` blocks it for 400 ms in every 900, on timers, and that says its functions' names.
-struct Spikes {
-    node: Guarded,
-    folder: Folder,
-}
-
-impl Spikes {
-    #[track_caller]
-    fn start(story: &str) -> Option<Self> {
-        let node = requirement::program("node")?;
-        let mut command = Command::new(node);
-        command
-            .args(["--perf-basic-prof", "--always-sparkplug"])
-            .arg(fixture::path("node/spikes.js"))
-            .arg(format!("story-{story}"));
-        let mut node = Guarded::start(&mut command);
-        node.line("its start", SOON, |line| (line.trim() == "ready").then_some(()));
-        let folder = Folder::new("profiling");
-        let rules =
-            format!("[[rule]]\ncommand = '*story-{story}*'\nrename = 'shop'\n[[rule]]\ninclude = false\n");
-        fs::write(folder.file("agent.toml"), rules).expect("a scratch file");
-        Some(Self { node, folder })
-    }
-
-    fn pid(&self) -> u32 {
-        self.node.pid()
-    }
-
-    /// Only this program is measured and profiled, whatever else runs on the machine.
-    fn config(&self) -> String {
-        self.folder.file("agent.toml").into_os_string().into_string().expect("a path in UTF-8")
-    }
-}
-
-impl Drop for Spikes {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(format!("/tmp/perf-{}.map", self.pid()));
-    }
-}
+use loopscope_tests::spikes::{OFTEN, Spikes};
+use loopscope_tests::truth::Truthful;
+use loopscope_tests::{example, requirement};
 
 /// How many samples these are.
 fn count(samples: &[Sample]) -> u64 {
@@ -201,70 +158,71 @@ fn a_program_on_our_runtime_shows_its_phases_and_what_is_left_is_sent_at_the_end
 }
 
 #[test]
-fn the_exemplar_of_a_spike_leads_to_its_span_and_to_the_function_that_made_it() {
+fn a_program_on_tokio_shows_its_functions_under_its_own_name() {
     if !requirement::root() {
         return;
     }
-    let Some(receiver) = Receiver::start(Protocol::Grpc) else { return };
-    let Some(spikes) = Spikes::start("exemplar") else { return };
-    let pid = spikes.pid();
+    let Some(receiver) = Receiver::start(Protocol::Http) else { return };
+    let program = Truthful::start(&mut example::command("loopscope-tokio", "busy"));
+    let pid: u32 = program.pid().parse().expect("a number");
+    let folder = Folder::new("profiling");
+    let config = folder.file("agent.toml");
+    let rules = "[[rule]]\nname = 'busy'\nprofile = true\n[[rule]]\ninclude = false\n";
+    fs::write(&config, rules).expect("a scratch file");
+    let config = config.to_str().expect("a path in UTF-8");
+    let own = ["--profile-frequency", "97", "--profile-interval", "1s"];
+    let agent = receiver.agent_by(&mut receiver.agent_command(), &[&own[..], &["--config", config]].concat());
+    let samples = wait_for_samples(&receiver, pid);
+    for sample in &samples {
+        let resource = sample.field("resource");
+        assert_eq!(resource["service.name"], "busy-service", "{sample:?}");
+        assert_eq!(resource["process.executable.name"], "busy", "{sample:?}");
+    }
+    let hot: Vec<Sample> = samples.iter().filter(|sample| sample.has("reckon")).cloned().collect();
+    assert!(count(&hot) * 2 > count(&samples), "{} of {}", count(&hot), count(&samples));
+    // It runs in a task, on a worker, whose name is that of the thread.
+    for sample in &hot {
+        assert!(sample.has("tokio::runtime"), "{sample:?}");
+        assert_eq!(sample.attribute("thread.name"), Some("tokio-rt-worker"), "{sample:?}");
+    }
+    let of_process = [("pid", program.pid()), ("service", "busy-service")];
+    assert!(agent.scrape().value("tokio_alive_tasks", &of_process) >= Some(1.0));
+}
+
+#[test]
+fn spans_and_profiles_go_over_http_and_tls_as_well() {
+    if !requirement::root() {
+        return;
+    }
+    let Some(certificates) = Certificates::make() else { return };
+    let Some(receiver) = Receiver::start_secure(Protocol::Http, &certificates) else { return };
+    let Some(spikes) = Spikes::start("secure-spans") else { return };
+    let mut command = receiver.agent_command();
+    command.env("OTEL_EXPORTER_OTLP_CERTIFICATE", certificates.file("ca.pem"));
+    command.env("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", certificates.file("client.pem"));
+    command.env("OTEL_EXPORTER_OTLP_CLIENT_KEY", certificates.file("client.key"));
     let config = spikes.config();
     let more =
         ["--config", &config, "--otlp-traces", "--tier", "phases", "--slow", "100ms", "--budget", "50%"];
-    let agent = receiver.agent(&[&OFTEN[..], &more].concat());
-    let (exemplar, span, samples) = wait_for("an exemplar, its span and its samples", 3 * SOON, || {
-        let requests = receiver.requests();
-        let of_lag =
-            requests.iter().flat_map(|request| request.find(Some(pid), "eventloop.lag", &[("loop", "main")]));
-        let exemplars = of_lag.filter_map(|point| point.field("exemplars").get(0).cloned());
-        let spikes = exemplars.filter(|exemplar| exemplar["value"].as_f64() > Some(0.39));
-        let (spans, samples) = (receiver.spans(), receiver.samples());
-        spikes.into_iter().find_map(|exemplar| {
-            let span = spans.iter().find(|span| span["span"] == exemplar["span"])?.clone();
-            let (start, end) = (span["start"].as_u64()?, span["end"].as_u64()?);
-            let is_of = |sample: &&Sample| {
-                sample.pid() == Some(pid.into())
-                    && sample.attribute("loop") == Some("main")
-                    && sample.times().iter().any(|time| (start..end).contains(time))
-            };
-            // Timers that were due at the same time ran in the iteration, too.
-            let within = samples.iter().filter(is_of).filter(|sample| sample.has("blockTheLoop"));
-            let within: Vec<Sample> = within.cloned().collect();
-            (!within.is_empty()).then_some((exemplar, span, within))
-        })
+    let agent = receiver.agent_by(&mut command, &[&OFTEN[..], &more].concat());
+    let spans = wait_for("spans of a whole iteration", 3 * SOON, || {
+        let spans = receiver.spans();
+        let is_whole = |root: &serde_json::Value| {
+            let children = spans.iter().filter(|span| span["parent"] == root["span"]);
+            root["parent"] == "" && children.into_iter().any(|child| child["name"] == "timers")
+        };
+        let roots: Vec<_> = spans.iter().filter(|span| is_whole(span)).cloned().collect();
+        (!roots.is_empty()).then_some(roots)
     });
-    assert_eq!((&span["trace"], &span["parent"]), (&exemplar["trace"], &"".into()));
-    assert_eq!(span["resource"]["service.name"], "shop");
-    assert_eq!(
-        (&exemplar["attributes"]["phase"], &exemplar["attributes"]["thread.id"]),
-        (&"timers".into(), &pid.into())
-    );
-    let time = |value: &serde_json::Value| value.as_u64().expect("a time") as f64 / 1e9;
-    let length = time(&span["end"]) - time(&span["start"]);
-    assert!((length - exemplar["value"].as_f64().expect("a number")).abs() < 1e-6, "{length} s, {exemplar}");
-    // Two clocks are read, a moment apart.
-    assert!((time(&exemplar["time"]) - time(&span["end"])).abs() < 0.01, "{exemplar} {span}");
-    assert!(
-        samples.iter().all(|sample| sample.attribute("phase") == exemplar["attributes"]["phase"].as_str())
-    );
-    let spans = receiver.spans();
-    let within: Vec<_> = spans.iter().filter(|child| child["parent"] == span["span"]).collect();
-    let timers = within.iter().find(|child| child["name"] == "timers").expect("the phase's span");
-    assert!(time(&timers["end"]) - time(&timers["start"]) > 0.5 * length, "{timers}");
-
-    // A server that scrapes gets it, too, on the bucket that it is in.
-    let answer = agent.get("/metrics", ("accept", "application/openmetrics-text"));
-    let of_process = format!("pid=\"{pid}\"");
-    let line = answer.text().lines().find(|line| {
-        line.starts_with("eventloop_lag_seconds_bucket")
-            && line.contains(&of_process)
-            && line.contains(" # {")
-    });
-    let line = line.expect("an exemplar in OpenMetrics");
-    assert!(line.contains("le=\"0.5\"") || line.contains("le=\"1.0\""), "{line}");
-    assert!(line.contains("trace_id=\"") && line.contains("phase=\"timers\""), "{line}");
-    let plain = agent.get("/metrics", ("accept", "text/plain"));
-    assert!(!plain.text().contains(" # {"), "the older format has no exemplars");
+    for span in &spans {
+        assert_eq!(span["resource"]["service.name"], "shop", "{span}");
+        assert_eq!(span["resource"]["process.pid"], spikes.pid(), "{span}");
+        let length = span["end"].as_u64().expect("a time") - span["start"].as_u64().expect("a time");
+        assert!(length >= 100_000_000, "{span}");
+    }
+    wait_for_samples(&receiver, spikes.pid());
+    let told = agent.told();
+    assert!(!told.contains("cannot be handed over") && !told.contains("does not take"), "{told}");
 }
 
 #[test]

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use formats::prometheus;
-use http_body_util::Full;
-use hyper::body::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER, VARY,
     WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
+use super::body::Body;
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::slow_log::SlowLog;
@@ -33,8 +32,8 @@ pub(super) struct Routes {
     names: Mutex<Names>,
 }
 
-/// An answer, all there.
-pub(super) type Answer = Response<Full<Bytes>>;
+/// An answer.
+pub(super) type Answer = Response<Body>;
 
 impl Routes {
     pub(super) fn new(worker: Worker, own: Arc<OwnMetrics>, slow_log: Arc<SlowLog>, names: Names) -> Self {
@@ -134,9 +133,9 @@ fn text(status: StatusCode, body: &'static str) -> Answer {
     with_type(status, PLAIN_TEXT, body)
 }
 
-fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Answer {
     let answer = Response::builder().status(status).header(CONTENT_TYPE, content_type);
-    answer.body(Full::new(body.into())).expect("status and header are valid")
+    answer.body(body.into()).expect("status and header are valid")
 }
 
 /// A header that may be given several times, as one list.

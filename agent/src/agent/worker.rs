@@ -3,7 +3,7 @@
 //! It takes scrapes from a bounded queue, one at a time, so the memory for answers is bounded, too; what is exported is asked
 //! for in the same way. Between them it tends the targets: it looks for new ones, and takes the readings that are due.
 
-use std::io::Write;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,7 @@ use model::time::Monotonic;
 use tokio::sync::oneshot;
 
 use super::Links;
+use super::body::{Body, Maker};
 use super::names::Names;
 use super::own_metrics::OwnMetrics;
 use super::targets::{ProcessNote, Targets};
@@ -64,7 +65,7 @@ struct Scrape {
     names: Names,
     format: ScrapeFormat,
     gzip: bool,
-    answer: oneshot::Sender<Vec<u8>>,
+    answer: oneshot::Sender<Body>,
 }
 
 /// Why a scrape has no answer.
@@ -106,13 +107,13 @@ impl Worker {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Reads all targets and gives the encoded answer.
+    /// Reads all targets and gives the encoded answer, a long one while it is still being encoded.
     pub(super) async fn scrape(
         &self,
         names: Names,
         format: ScrapeFormat,
         gzip: bool,
-    ) -> Result<Vec<u8>, NoAnswer> {
+    ) -> Result<Body, NoAnswer> {
         let (answer, answered) = oneshot::channel();
         let scrape = Scrape { asked: clock::monotonic(), names, format, gzip, answer };
         self.ask(Asked::Scrape(scrape))?;
@@ -155,10 +156,11 @@ fn measure(
             // Whoever asked may have gone away while the scrape waited.
             Ok(Asked::Scrape(scrape)) if scrape.answer.is_closed() => {}
             Ok(Asked::Scrape(scrape)) => {
-                let answer = encode(&mut targets, scrape.names, scrape.format, scrape.gzip);
-                own.scrape_took(scrape.format, clock::monotonic().since_ns(scrape.asked));
-                // Nobody waits any more: nothing to do.
-                let _ = scrape.answer.send(answer);
+                let (format, asked) = (scrape.format, scrape.asked);
+                if let Ok(answer) = encode(&mut targets, scrape) {
+                    own.scrape_took(format, clock::monotonic().since_ns(asked));
+                    answer.finish();
+                }
             }
             Ok(Asked::Reading(answer)) if answer.is_closed() => {}
             Ok(Asked::Reading(answer)) => {
@@ -172,16 +174,18 @@ fn measure(
     }
 }
 
-fn encode(targets: &mut Targets, names: Names, format: ScrapeFormat, gzip: bool) -> Vec<u8> {
+/// Reads and encodes everything; fails where nobody waits for it any more.
+fn encode(targets: &mut Targets, scrape: Scrape) -> io::Result<Maker> {
     // A server that scrapes within a minute gets each of the longest, and knows what it has got already.
     let since = clock::monotonic().as_ns().saturating_sub(EXEMPLARS_OF_NS);
-    let snapshot = targets.read(names, Monotonic::from_ns(since));
-    let written = if gzip {
-        let mut out = GzEncoder::new(Vec::new(), Compression::fast());
-        prometheus::encode(format, &snapshot, &mut out).and_then(|()| out.flush()).and_then(|()| out.finish())
+    let snapshot = targets.read(scrape.names, Monotonic::from_ns(since));
+    let mut out = Maker::new(scrape.answer);
+    if scrape.gzip {
+        let mut out = GzEncoder::new(out, Compression::fast());
+        prometheus::encode(scrape.format, &snapshot, &mut out)?;
+        out.finish()
     } else {
-        let mut out = Vec::new();
-        prometheus::encode(format, &snapshot, &mut out).map(|()| out)
-    };
-    written.expect("writing to memory cannot fail")
+        prometheus::encode(scrape.format, &snapshot, &mut out)?;
+        Ok(out)
+    }
 }

@@ -48,5 +48,24 @@ pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("the answer has a header");
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, head, body: answer[end + 4..].to_vec() }
+    let mut answer = Answer { status, head, body: answer[end + 4..].to_vec() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = joined(&answer.body).expect("whole chunks");
+    }
+    answer
+}
+
+/// The chunks of a body; `None` where they are cut short.
+fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|bytes| bytes == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).ok()?, 16).ok()?;
+        let begin = end + 2;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(chunks.get(begin..begin + length)?);
+        chunks = chunks.get(begin + length + 2..)?;
+    }
 }

@@ -17,10 +17,16 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 const WORD_BYTES: u64 = size_of::<AtomicU64>() as u64;
 
 /// Words of a sealed file, mapped read-only until dropped.
+#[derive(Debug)]
 pub(crate) struct Mapping {
     start: NonNull<AtomicU64>,
     words: usize,
 }
+
+// SAFETY: it is an address and a length of memory that belongs to no thread, and its words are atomic.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; shared references only load atomically.
+unsafe impl Sync for Mapping {}
 
 /// Why a file is not mapped.
 #[derive(Debug)]

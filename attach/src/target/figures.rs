@@ -1,9 +1,16 @@
 //! The `process_*` metrics: what the kernel tells of any process, in the units that snapshots use.
 
+use std::sync::{Mutex, PoisonError};
+
 use model::catalogue;
 use model::snapshot::{SharedLabels, Snapshot, Value};
+use model::time::Monotonic;
 
 use super::{Host, Process, ProcessError};
+use crate::sys::process::now;
+
+/// Limits are read again after so long at the latest.
+const LIMITS_KEPT_S: u64 = 60;
 
 /// Figures of a process at one moment. What the kernel does not tell is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +31,7 @@ pub struct Figures {
     pub threads: u64,
     /// Open file descriptors.
     pub open_fds: Option<u64>,
-    /// The most file descriptors that the process may open (its soft limit).
+    /// The most file descriptors that the process may open (its soft limit); as it was at most a minute ago.
     pub max_fds: Option<u64>,
     /// When it started, in nanoseconds since the UNIX epoch; exact to a second.
     pub started_unix_ns: Option<u64>,
@@ -45,7 +52,7 @@ impl Figures {
             virtual_bytes: stat.virtual_bytes,
             threads: stat.threads,
             open_fds: open_fds(process),
-            max_fds: process.read("limits").ok().and_then(|limits| max_fds(&limits)),
+            max_fds: process.limits.max_fds(process),
             started_unix_ns: *process.started_unix_ns.get_or_init(|| host.unix_ns(stat.start_ticks)),
             name: stat.name,
         })
@@ -67,6 +74,31 @@ impl Figures {
                 snapshot.push(metric, target, &[], Value::Gauge(value));
             }
         }
+    }
+}
+
+/// The limits of a process, which the kernel writes out as a long table and which change hardly ever: so they are kept for a while.
+#[derive(Debug, Default)]
+pub(super) struct Limits(Mutex<Option<Kept>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    max_fds: Option<u64>,
+    until: Monotonic,
+}
+
+impl Limits {
+    fn max_fds(&self, process: &Process) -> Option<u64> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now();
+        if let Some(kept) = kept.filter(|kept| now < kept.until) {
+            return kept.max_fds;
+        }
+        let max_fds = process.read("limits").ok().and_then(|limits| max_fds(&limits));
+        // Not all that were found at the same time are due at the same time again.
+        let seconds = LIMITS_KEPT_S / 2 + u64::from(process.pid().get()) % (LIMITS_KEPT_S / 2);
+        *kept = Some(Kept { max_fds, until: now.plus_ns(seconds * 1_000_000_000) });
+        max_fds
     }
 }
 

@@ -103,13 +103,14 @@ impl Exporter {
         let headers = format.headers();
         write!(
             stream,
-            "GET /metrics HTTP/1.1\r\nHost: {}\r\n{headers}Connection: close\r\n\r\n",
+            "GET /metrics HTTP/1.0\r\nHost: {}\r\n{headers}Connection: close\r\n\r\n",
             self.address
         )
         .ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;
-        let is_ok = answer.starts_with(b"HTTP/1.1 200");
+        // The version asked for has no chunks, but servers may answer by a newer one.
+        let is_ok = answer.get(8..12) == Some(b" 200");
         let body = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         is_ok.then(|| answer.split_off(body))
     }

@@ -34,21 +34,47 @@ use dictionary::Dictionary;
 ///
 /// let mut profiles = Profiles::default();
 /// let shop = vec![("service.name", Attribute::Text("shop".into()))];
-/// profiles.push(shop, "0.1.0", &Profile::default(), [7; 16], |thread| (thread.pid == 4711).then_some(None));
+/// profiles.push(shop, "0.1.0", &Profile::default(), [7; 16], |thread| (thread.pid == 4711).then_some(None), 0);
 /// assert_eq!(profiles.samples(), 0);
 /// let request = profiles.encode();
 /// # assert!(!request.is_empty());
 /// ```
-#[derive(Default)]
 pub struct Profiles {
     dictionary: Dictionary,
     resources: Vec<wire::ResourceProfiles>,
     samples: u64,
+    /// What everything but the dictionary takes, or a little more.
+    bytes: usize,
+    bytes_max: usize,
 }
 
+impl Default for Profiles {
+    fn default() -> Self {
+        Self::bounded(usize::MAX)
+    }
+}
+
+/// What an observation takes at most beside its stack and thread: a time, and a weight.
+const OBSERVATION_BYTES: usize = 18;
+
+/// What a sample takes at most beside its observations and attributes.
+const SAMPLE_BYTES: usize = 24;
+
+/// What a process takes at most beside its contents: a tag and a length.
+const RESOURCE_BYTES: usize = 6;
+
+/// What a position in a table takes at most.
+const POSITION_BYTES: usize = 5;
+
 impl Profiles {
+    /// Without samples yet. Beyond so many bytes no sample is added, so that the request is longer than that by one stack at most.
+    pub fn bounded(bytes_max: usize) -> Self {
+        Self { dictionary: Dictionary::default(), resources: Vec::new(), samples: 0, bytes: 0, bytes_max }
+    }
+
     /// Adds the samples of some threads: those for which `of_thread` gives something, and within it, the name of the thread's loop if it
-    /// has one. A process without samples is left out.
+    /// has one. A process without samples is left out. Begins with the profile's sample number `from`; where the request is full, gives the
+    /// number of the sample that is to be the first of the next request.
     pub fn push<'a>(
         &mut self,
         of_process: Vec<(&'static str, Attribute)>,
@@ -56,12 +82,16 @@ impl Profiles {
         profile: &Profile,
         id: [u8; 16],
         of_thread: impl Fn(&model::profile::Thread) -> Option<Option<&'a str>>,
-    ) {
+        from: usize,
+    ) -> Option<usize> {
         let threads: Vec<Option<Option<&str>>> = profile.threads.iter().map(of_thread).collect();
+        let bytes_left = self.bytes_max.saturating_sub(self.bytes);
+        // An empty request takes one sample, however long that is.
+        let is_empty = self.samples == 0;
         let mut writer = Writer::new(profile, &mut self.dictionary, threads);
-        let samples = writer.samples();
+        let (samples, next) = writer.samples(from, bytes_left, is_empty);
         if samples.is_empty() {
-            return;
+            return next;
         }
         let (sample_type, period) = writer.types();
         let observations = samples.iter().map(|sample| sample.timestamps_unix_nano.len() as u64);
@@ -76,7 +106,7 @@ impl Profiles {
             profile_id: id.to_vec(),
             ..wire::Profile::default()
         };
-        self.resources.push(wire::ResourceProfiles {
+        let resource = wire::ResourceProfiles {
             resource: Some(resource(of_process)),
             scope_profiles: vec![wire::ScopeProfiles {
                 scope: Some(scope(version)),
@@ -84,7 +114,10 @@ impl Profiles {
                 schema_url: String::new(),
             }],
             schema_url: String::new(),
-        });
+        };
+        self.bytes += resource.encoded_len() + RESOURCE_BYTES;
+        self.resources.push(resource);
+        next
     }
 
     /// How many samples it holds, each observation counted.
@@ -117,6 +150,8 @@ struct Writer<'a, 'd> {
     mappings: FxHashMap<MappingId, i32>,
     /// The position of a stack, and the phase that it fell in.
     stacks: FxHashMap<StackId, (i32, Option<&'static str>)>,
+    /// What the samples take, or a little more.
+    bytes: usize,
 }
 
 impl<'a, 'd> Writer<'a, 'd> {
@@ -125,7 +160,8 @@ impl<'a, 'd> Writer<'a, 'd> {
         dictionary: &'d mut Dictionary,
         threads: Vec<Option<Option<&'a str>>>,
     ) -> Self {
-        Self { profile, dictionary, threads, mappings: HashMap::default(), stacks: HashMap::default() }
+        let (mappings, stacks) = (HashMap::default(), HashMap::default());
+        Self { profile, dictionary, threads, mappings, stacks, bytes: 0 }
     }
 
     /// What a value counts, and for samples of CPU time what lies between two of them.
@@ -143,27 +179,40 @@ impl<'a, 'd> Writer<'a, 'd> {
         }
     }
 
-    /// Samples of equal thread and stack as one.
-    fn samples(&mut self) -> Vec<wire::Sample> {
+    /// Samples of equal thread and stack as one, from that number on; and the number of the first for which there was no room left.
+    fn samples(
+        &mut self,
+        from: usize,
+        bytes_left: usize,
+        mut needs_one: bool,
+    ) -> (Vec<wire::Sample>, Option<usize>) {
         let recording = &self.profile.recording;
         let mut positions: FxHashMap<(ThreadId, Option<StackId>), usize> = FxHashMap::default();
         let mut samples: Vec<wire::Sample> = Vec::new();
-        for sample in &self.profile.samples {
+        let mut next = None;
+        for (number, sample) in self.profile.samples.iter().enumerate().skip(from) {
             let Some(of_loop) = self.threads[sample.thread.0 as usize] else { continue };
+            if self.bytes + self.dictionary.bytes() >= bytes_left && !needs_one {
+                next = Some(number);
+                break;
+            }
+            needs_one = false;
             let position = *positions.entry((sample.thread, sample.stack)).or_insert_with(|| {
                 let (stack_index, phase) = sample.stack.map_or((0, None), |stack| self.stack(stack));
                 let attribute_indices = self.attributes(sample.thread, of_loop, phase);
+                self.bytes += SAMPLE_BYTES + attribute_indices.len() * POSITION_BYTES;
                 samples.push(wire::Sample { stack_index, attribute_indices, ..wire::Sample::default() });
                 samples.len() - 1
             });
             let time = recording.started_unix_ns.saturating_add(sample.time.since_ns(recording.started));
             samples[position].timestamps_unix_nano.push(time);
             samples[position].values.push(saturated(sample.weight));
+            self.bytes += OBSERVATION_BYTES;
         }
         if samples.iter().all(|sample| sample.values.iter().all(|&value| value == 1)) {
             samples.iter_mut().for_each(|sample| sample.values.clear());
         }
-        samples
+        (samples, next)
     }
 
     fn attributes(&mut self, thread: ThreadId, of_loop: Option<&str>, phase: Option<&str>) -> Vec<i32> {

@@ -36,26 +36,49 @@ const ZERO_THRESHOLD: f64 = 1.0 / (1u128 << 127) as f64 / 2.0;
 /// # Errors
 /// Those of `out`.
 pub fn encode(snapshot: &Snapshot, buckets: Buckets, out: &mut impl io::Write) -> io::Result<()> {
-    let mut message = Vec::new();
-    let mut length = Vec::new();
+    let (mut message, mut labels, mut length) = (Vec::new(), Vec::new(), Vec::new());
     for family in snapshot.families() {
         message.clear();
-        append(&wire::Family::of(family.metric), &mut message);
+        wire::Family::of(family.metric).encode(&mut message).expect(GROWS);
         for series in family.series {
-            // Messages one after the other are one message with the fields of all, so metrics can be appended one by one.
-            let metric = vec![wire::Metric::of(family.metric, series, buckets)];
-            append(&wire::Family { metric, ..wire::Family::default() }, &mut message);
+            labels.clear();
+            series.labels().for_each(|(name, value)| push_label(&mut labels, name, value));
+            // Messages one after the other are one message with the fields of all, so metrics can be appended one by one, and
+            // in each of them its labels, without a text of their own for every name and value.
+            let metric = wire::Metric::of(family.metric, series, buckets);
+            push_length(&mut message, FAMILY_METRIC, labels.len() + metric.encoded_len());
+            message.extend_from_slice(&labels);
+            metric.encode(&mut message).expect(GROWS);
         }
         length.clear();
-        prost::encode_length_delimiter(message.len(), &mut length).expect("a vector grows");
+        prost::encode_length_delimiter(message.len(), &mut length).expect(GROWS);
         out.write_all(&length)?;
         out.write_all(&message)?;
     }
     Ok(())
 }
 
-fn append(part: &wire::Family, message: &mut Vec<u8>) {
-    part.encode(message).expect("a vector grows");
+const GROWS: &str = "a vector grows";
+
+/// Fields with a length, by number and kind: `MetricFamily.metric`, `Metric.label`, `LabelPair.name` and `LabelPair.value`.
+const FAMILY_METRIC: u8 = 4 << 3 | 2;
+const METRIC_LABEL: u8 = 1 << 3 | 2;
+const LABEL_NAME: u8 = 1 << 3 | 2;
+const LABEL_VALUE: u8 = 2 << 3 | 2;
+
+/// Begins a field of this length.
+fn push_length(message: &mut Vec<u8>, field: u8, length: usize) {
+    message.push(field);
+    prost::encode_length_delimiter(length, message).expect(GROWS);
+}
+
+fn push_label(labels: &mut Vec<u8>, name: &str, value: &str) {
+    let field_length = |text: &str| 1 + prost::length_delimiter_len(text.len()) + text.len();
+    push_length(labels, METRIC_LABEL, field_length(name) + field_length(value));
+    for (field, text) in [(LABEL_NAME, name), (LABEL_VALUE, value)] {
+        push_length(labels, field, text.len());
+        labels.extend_from_slice(text.as_bytes());
+    }
 }
 
 impl wire::Family {
@@ -76,30 +99,25 @@ impl wire::Family {
             help: Some(metric.help.to_owned()),
             kind: Some(kind.into()),
             unit,
-            metric: Vec::new(),
         }
     }
 }
 
 impl wire::Metric {
+    /// A metric without its labels.
     fn of(metric: &Metric, series: &Series, buckets: Buckets) -> Self {
         let number = |value: f64| match metric.unit {
             Unit::Seconds => value / 1e9,
             Unit::Bytes | Unit::Count => value,
         };
-        let label = series
-            .labels()
-            .map(|(name, value)| wire::Label { name: Some(name.to_owned()), value: Some(value.to_owned()) });
-        let mut made = Self { label: label.collect(), ..Self::default() };
+        let mut made = Self::default();
         match &series.value {
             Value::Counter(count) => {
                 made.counter = Some(wire::Counter { value: Some(number(*count as f64)) })
             }
             Value::Gauge(reading) => made.gauge = Some(wire::Gauge { value: Some(number(*reading as f64)) }),
             Value::Histogram(histogram) => {
-                let mut histogram = wire::Histogram::of(histogram, buckets);
-                histogram.exemplars.extend(series.exemplar.as_deref().map(wire::Exemplar::of));
-                made.histogram = Some(histogram);
+                made.histogram = Some(wire::Histogram::of(histogram, buckets, series.exemplar.as_deref()));
             }
         }
         made
@@ -126,8 +144,9 @@ impl wire::Exemplar {
 }
 
 impl wire::Histogram {
-    fn of(histogram: &Histogram, buckets: Buckets) -> Self {
+    fn of(histogram: &Histogram, buckets: Buckets, exemplar: Option<&Exemplar>) -> Self {
         let mut made = Self {
+            exemplars: exemplar.map(wire::Exemplar::of).into_iter().collect(),
             sample_count: Some(histogram.count()),
             sample_sum: Some(histogram.sum_ns() as f64 / 1e9),
             schema: Some(histogram::SCHEMA),
@@ -140,8 +159,14 @@ impl wire::Histogram {
                 .map(|(bound, count)| wire::Bucket {
                     cumulative_count: Some(count),
                     upper_bound: Some(bound.seconds),
+                    exemplar: None,
                 })
                 .collect();
+            // Servers before 2.51 look for it there, those of native histograms, too. One beyond all bounds has no bucket here.
+            let bucket = exemplar.and_then(|exemplar| made.bucket.get_mut(classic::bucket_of(exemplar)));
+            if let Some(bucket) = bucket {
+                bucket.exemplar = exemplar.map(wire::Exemplar::of);
+            }
         }
         // A span is a run of adjacent buckets and tells the gap before it; counts are told as differences.
         let (mut next_index, mut previous_count) = (0, 0);
@@ -170,8 +195,7 @@ mod wire {
         pub(super) help: Option<String>,
         #[prost(enumeration = "Kind", optional, tag = "3")]
         pub(super) kind: Option<i32>,
-        #[prost(message, repeated, tag = "4")]
-        pub(super) metric: Vec<Metric>,
+        // 4: metrics, which are appended.
         #[prost(string, optional, tag = "5")]
         pub(super) unit: Option<String>,
     }
@@ -186,8 +210,7 @@ mod wire {
 
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Metric {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) label: Vec<Label>,
+        // 1: labels, which are appended.
         #[prost(message, optional, tag = "2")]
         pub(super) gauge: Option<Gauge>,
         #[prost(message, optional, tag = "3")]
@@ -264,6 +287,8 @@ mod wire {
         pub(super) cumulative_count: Option<u64>,
         #[prost(double, optional, tag = "2")]
         pub(super) upper_bound: Option<f64>,
+        #[prost(message, optional, tag = "3")]
+        pub(super) exemplar: Option<Exemplar>,
     }
 
     #[derive(Clone, Copy, PartialEq, prost::Message)]

@@ -8,8 +8,11 @@ use super::roster::Wanted;
 use crate::agent::otlp::Outbox;
 use crate::config::Signal;
 
-/// A request with so many samples is full: some hundred kilobytes, where receivers take at least 4 MiB.
+/// A request with so many samples is full: some hundred kilobytes as a rule.
 const REQUEST_SAMPLES: u64 = 2000;
+
+/// A request of so many bytes is full, too, before it is compressed: receivers take at least 4 MiB.
+const REQUEST_BYTES: usize = 1 << 20;
 
 /// A process, and what is told of it.
 pub(super) struct Told {
@@ -38,19 +41,26 @@ pub(super) fn put<'a>(
 }
 
 fn put_otlp<'a>(profile: &Profile, told: impl Iterator<Item = &'a Told>, outbox: &Outbox) {
-    let mut request = Profiles::default();
+    let mut request = Profiles::bounded(REQUEST_BYTES);
+    let send = |request: &mut Profiles| {
+        let (samples, full) =
+            (request.samples(), std::mem::replace(request, Profiles::bounded(REQUEST_BYTES)));
+        if samples > 0 {
+            outbox.put(full.encode(), samples);
+        }
+    };
     for told in told {
         let of_thread = |thread: &Thread| (thread.pid == told.wanted.pid).then(|| told.loop_of(thread));
-        request.push(told.attributes.clone(), env!("CARGO_PKG_VERSION"), profile, id(), of_thread);
-        if request.samples() >= REQUEST_SAMPLES {
-            let samples = request.samples();
-            outbox.put(std::mem::take(&mut request).encode(), samples);
+        let mut from = Some(0);
+        while let Some(first) = from {
+            let attributes = told.attributes.clone();
+            from = request.push(attributes, env!("CARGO_PKG_VERSION"), profile, id(), of_thread, first);
+            if from.is_some() || request.samples() >= REQUEST_SAMPLES {
+                send(&mut request);
+            }
         }
     }
-    let samples = request.samples();
-    if samples > 0 {
-        outbox.put(request.encode(), samples);
-    }
+    send(&mut request);
 }
 
 fn put_pprof(profile: &Profile, told: &Told, outbox: &Outbox) {

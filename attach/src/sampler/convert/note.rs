@@ -42,10 +42,16 @@ impl fmt::Display for Note {
             Note::KernelSymbolsHidden { kptr_restrict } => {
                 f.write_str("kernel functions have no names: ")?;
                 match kptr_restrict.as_str() {
-                    "" | "0" => f.write_str("/proc/kallsyms gives no addresses"),
-                    value => write!(f, "kernel.kptr_restrict is {value}"),
-                }?;
-                f.write_str("; run as root with kernel.kptr_restrict=1, or set it to 0")
+                    "" | "0" => f.write_str(
+                        "/proc/kallsyms gives no addresses; run as root or with CAP_SYSLOG, or set \
+                         kernel.kptr_restrict to 0 and kernel.perf_event_paranoid to at most 1",
+                    ),
+                    "1" => f.write_str("kernel.kptr_restrict is 1; run as root or with CAP_SYSLOG"),
+                    level => write!(
+                        f,
+                        "kernel.kptr_restrict is {level}; set it to 1, and run as root or with CAP_SYSLOG"
+                    ),
+                }
             }
             Note::JitWithoutNames { pid, program } if program == "node" => {
                 write!(f, "JavaScript of node (pid {pid}) has no names: run node with --perf-basic-prof")

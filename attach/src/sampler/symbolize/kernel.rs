@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
@@ -11,6 +11,9 @@ use super::{Place, Symbols};
 
 /// No kernel has this many bytes of symbols.
 const KALLSYMS_BYTES_MAX: u64 = 256 << 20;
+
+/// Most have no more of code.
+const KALLSYMS_BYTES_USUAL: usize = 16 << 20;
 
 /// No function of the kernel is longer: further from the nearest symbol, nothing is known.
 const FUNCTION_BYTES_MAX: u64 = 1 << 20;
@@ -25,7 +28,7 @@ pub(crate) struct KernelSymbols {
     pub(crate) hidden: Option<String>,
 }
 
-/// The text of the kernel's table.
+/// The text of the kernel's table, as far as it tells of code.
 ///
 /// The kernel takes tens of milliseconds to write it out. So that nobody waits for that when a recording is over, it is
 /// read on a thread of its own as soon as it is sure to be needed.
@@ -58,29 +61,41 @@ impl KernelTable {
 }
 
 fn read(path: &Path) -> Vec<u8> {
-    let mut text = Vec::new();
+    // Room at once: one that grows is copied again and again. Pages that are not used take no memory.
+    let mut text = Vec::with_capacity(KALLSYMS_BYTES_USUAL);
     // What was read before an error serves as far as it goes.
-    let _ = File::open(path).and_then(|file| file.take(KALLSYMS_BYTES_MAX).read_to_end(&mut text));
+    let _ = File::open(path).and_then(|file| code_lines(file.take(KALLSYMS_BYTES_MAX), &mut text));
+    text.shrink_to_fit();
     text
+}
+
+/// Keeps the lines that tell of code, and of those that hide its address one, as a sign.
+fn code_lines(table: impl Read, kept: &mut Vec<u8>) -> io::Result<()> {
+    let mut table = BufReader::with_capacity(64 << 10, table);
+    let (mut line, mut hidden) = (Vec::new(), false);
+    while table.read_until(b'\n', &mut line)? > 0 {
+        let address = parse(&line).filter(|(_, kind, name)| rank(*kind, name).is_some()).map(|it| it.0);
+        if address.is_some_and(|address| address != 0 || !hidden) {
+            hidden |= address == Some(0);
+            kept.extend_from_slice(&line);
+        }
+        line.clear();
+    }
+    Ok(())
 }
 
 /// The functions of the kernel at these ascending addresses, by the text of its table.
 pub(crate) fn resolve(table: &[u8], proc_dir: &Path, addresses: &[u64]) -> KernelSymbols {
-    let mut names: Vec<&[u8]> = Vec::new();
     let mut nearest = Nearest::new(addresses);
     let mut visible = false;
     for (address, kind, name) in table.split(|&byte| byte == b'\n').filter_map(parse) {
         visible |= address != 0;
-        nearest.offer(address, || {
-            let rank = rank(kind, name)?;
-            names.push(name);
-            Some((rank, names.len() - 1))
-        });
+        nearest.offer(address, || Some((rank(kind, name)?, name)));
     }
     let mut symbols = Symbols::default();
     for (found, &address) in nearest.finish().into_iter().zip(addresses) {
         let found = found.filter(|&(start, _)| visible && address - start < FUNCTION_BYTES_MAX);
-        let function = found.map(|(_, name)| symbols.function(names[name]));
+        let function = found.map(|(_, name)| symbols.function(name));
         symbols.push(function.map(Place::of));
     }
     let restriction = || fs::read_to_string(proc_dir.join("sys/kernel/kptr_restrict")).unwrap_or_default();

@@ -63,8 +63,14 @@ fn decoded(profiles: Profiles) -> wire::Request {
 
 fn of_process(profiles: &mut Profiles, pid: u32) {
     let resource = vec![("process.pid", Attribute::Integer(pid.into()))];
-    profiles
-        .push(resource, "1.2.3", &profile(), [7; 16], |thread| (thread.pid == pid).then_some(Some("main")));
+    profiles.push(
+        resource,
+        "1.2.3",
+        &profile(),
+        [7; 16],
+        |thread| (thread.pid == pid).then_some(Some("main")),
+        0,
+    );
 }
 
 #[test]
@@ -138,11 +144,72 @@ fn weights_that_differ_are_told_one_by_one() {
     waiting.recording.weight = Weight::OffCpuNs;
     waiting.samples[0].weight = 17;
     let mut profiles = Profiles::default();
-    profiles.push(Vec::new(), "1.2.3", &waiting, [7; 16], |_| Some(None));
+    profiles.push(Vec::new(), "1.2.3", &waiting, [7; 16], |_| Some(None), 0);
     let request = decoded(profiles);
     let samples = &request.resource_profiles[0].scope_profiles[0].profiles[0].samples;
     assert_eq!(samples[0].values, [17, 1]);
     assert!(samples.iter().all(|sample| sample.values.len() == sample.timestamps_unix_nano.len()));
+}
+
+/// A profile of one thread whose every sample has a stack, and names, of its own.
+fn wide(samples: u32) -> Profile {
+    let mut profile = profile();
+    profile.samples.clear();
+    for number in 0..samples {
+        let function = profile.strings.intern(&format!("a function with a name that is not short {number}"));
+        let frame = Frame {
+            kind: FrameKind::Native,
+            function,
+            file: StringId::default(),
+            line: 0,
+            mapping: None,
+            address: u64::MAX - u64::from(number),
+            inlined: false,
+        };
+        let frame = profile.frames.intern(frame);
+        let stack = profile.stacks.intern([frame; 20]);
+        let time = Monotonic::from_ns(1000 + u64::from(number));
+        profile.samples.push(Sample { time, thread: ThreadId(0), stack, weight: 1 });
+    }
+    profile
+}
+
+#[test]
+fn what_is_too_long_for_one_request_is_told_by_several_and_every_sample_once() {
+    const BYTES_MAX: usize = 20_000;
+    let profile = wide(1000);
+    let (mut from, mut times, mut requests) = (Some(0), Vec::new(), 0);
+    while let Some(first) = from {
+        let mut profiles = Profiles::bounded(BYTES_MAX);
+        from = profiles.push(Vec::new(), "1.2.3", &profile, [7; 16], |_| Some(Some("main")), first);
+        let samples = profiles.samples();
+        let bytes = profiles.encode();
+        // By one stack at most beyond the bound, and not half empty.
+        assert!(bytes.len() < BYTES_MAX + 500, "{} bytes", bytes.len());
+        assert!(from.is_none() || bytes.len() > BYTES_MAX / 2, "{} bytes", bytes.len());
+        let request = wire::Request::decode(&*bytes).unwrap();
+        let own = &request.resource_profiles[0].scope_profiles[0].profiles[0].samples;
+        let own: Vec<u64> = own.iter().flat_map(|sample| sample.timestamps_unix_nano.clone()).collect();
+        assert_eq!(own.len() as u64, samples);
+        times.extend(own);
+        requests += 1;
+    }
+    assert!(requests > 5, "{requests}");
+    let expected: Vec<u64> = (0..1000).map(|number| 1_000_000 + 500 + number).collect();
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn a_request_that_is_full_takes_no_more_and_an_empty_one_takes_a_sample_of_any_length() {
+    let profile = wide(3);
+    let push = |profiles: &mut Profiles, from| {
+        profiles.push(Vec::new(), "1.2.3", &profile, [7; 16], |_| Some(None), from)
+    };
+    let mut profiles = Profiles::bounded(1);
+    assert_eq!(push(&mut profiles, 0), Some(1));
+    assert_eq!(push(&mut profiles, 1), Some(1));
+    assert_eq!(profiles.samples(), 1);
+    assert_eq!(push(&mut Profiles::bounded(1), 2), None);
 }
 
 #[test]
