@@ -144,7 +144,8 @@ impl Settings {
             pyroscope: None,
             folder: Path::new(""),
         };
-        let profiling = Profiling::new(&given, &profiling::Written::default(), || of_signal(Signal::Profiles))?;
+        let profiling =
+            Profiling::new(&given, &profiling::Written::default(), || of_signal(Signal::Profiles))?;
         let mut settings = Self::with_tiers(None, only);
         settings.rules.profile_unless_told(true);
         settings.export = of_signal(Signal::Metrics)?;

@@ -45,8 +45,8 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     let listener = opened.map_err(|source| Error::Listen { address: address.to_string(), source })?;
     let path = settings.store.folder.clone();
-    let store =
-        EmbeddedStore::open(settings.store.clone()).map_err(|source| Error::Store { path: path.clone(), source })?;
+    let store = EmbeddedStore::open(settings.store.clone())
+        .map_err(|source| Error::Store { path: path.clone(), source })?;
     let lag = Lag::open(&settings.store).map_err(|source| Error::Store { path, source })?;
     let workers =
         std::thread::available_parallelism().map_or(WORKERS_MIN, |cores| cores.get().max(WORKERS_MIN));

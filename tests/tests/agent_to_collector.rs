@@ -42,8 +42,9 @@ impl Spikes {
         let mut node = Guarded::start(command.arg(format!("collected-{story}")));
         node.line("its start", SOON, |line| (line.trim() == "ready").then_some(()));
         let folder = Folder::new("collected");
-        let rules =
-            format!("[[rule]]\ncommand = '*collected-{story}*'\nrename = 'shop'\n[[rule]]\ninclude = false\n");
+        let rules = format!(
+            "[[rule]]\ncommand = '*collected-{story}*'\nrename = 'shop'\n[[rule]]\ninclude = false\n"
+        );
         fs::write(folder.file("agent.toml"), rules).expect("a scratch file");
         Some(Self { node, folder })
     }
@@ -153,11 +154,15 @@ fn a_collector_that_is_killed_and_started_again_has_all_that_it_acknowledged() {
         wait_for("more samples", 6 * SOON, || {
             (counted(&agent, "loopscope_profile_exported_samples_total")? > before + 20).then_some(())
         });
-        let (address, acknowledged) = (collector.address(), counted(&agent, "loopscope_profile_exported_samples_total"));
+        let (address, acknowledged) =
+            (collector.address(), counted(&agent, "loopscope_profile_exported_samples_total"));
         collector.kill();
         collector = Collector::start(address, data.path());
         let stored = stored_ns(&collector);
-        assert!(stored >= acknowledged.map(|samples| samples * PERIOD_NS), "{round}: {stored:?} {acknowledged:?}");
+        assert!(
+            stored >= acknowledged.map(|samples| samples * PERIOD_NS),
+            "{round}: {stored:?} {acknowledged:?}"
+        );
     }
     wait_for_the_function(&collector);
     drop(spikes);

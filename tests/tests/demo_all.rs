@@ -158,7 +158,11 @@ fn where_one_part_dies_all_end_and_nothing_is_left() {
     kill(collector);
     let ended = whole.end(collector);
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("loopscope-collector: ended before the demo did, or not well: signal: 9"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("loopscope-collector: ended before the demo did, or not well: signal: 9"),
+        "{}",
+        ended.stderr
+    );
 
     let whole = Whole::start(command(), &["--rate", "10"]);
     let (collector, page, metrics) = (whole.collector(), whole.page, whole.metrics);
@@ -206,7 +210,11 @@ fn without_a_collector_it_says_how_to_get_one() {
     command.args(["demo", "--all", "--data"]).arg(folder.file("data"));
     let ended = Guarded::start(&mut command).wait(3 * SOON);
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.stderr.contains("loopscope-collector: ") && ended.stderr.contains("data"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("loopscope-collector: ") && ended.stderr.contains("data"),
+        "{}",
+        ended.stderr
+    );
 }
 
 fn kill(pid: u32) {

@@ -16,7 +16,10 @@ pub(crate) fn loopscope(args: &[String]) -> Result<(), Error> {
         let failed = |error| Error::NotStarted { line: "cargo build".to_owned(), error };
         let status = build.status().map_err(failed)?;
         if !status.success() {
-            return Err(Error::Failed { line: format!("cargo build --release {}", PROGRAMS.join(" ")), status });
+            return Err(Error::Failed {
+                line: format!("cargo build --release {}", PROGRAMS.join(" ")),
+                status,
+            });
         }
     }
     let mut run = cargo();

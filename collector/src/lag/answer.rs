@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Lag, STEP_MS, STEPS_MAX, ZERO};
 use crate::api::{ApiError, Content, Parameters, labels_json, steps, usual_step_ms};
 use crate::labels::{Labels, PROFILE_TYPE};
-use crate::store::{Query, StoreError, Steps};
+use crate::store::{Query, Steps, StoreError};
 use crate::times::Range;
 
 /// Loops times steps of an answer.

@@ -67,7 +67,8 @@ fn differences_are_told_in_the_steps_that_they_cover_and_nothing_else_is_kept() 
         let taken = lag.take(request, &Limits::default()).unwrap();
         assert_eq!(taken, Taken { kept: 1, left_out: 1 });
     }
-    let answer = ask(&lag, r#"process_cpu:cpu:nanoseconds:cpu:nanoseconds{service="shop",phase="timers"}"#, began);
+    let answer =
+        ask(&lag, r#"process_cpu:cpu:nanoseconds:cpu:nanoseconds{service="shop",phase="timers"}"#, began);
     assert_eq!(answer["unit"], "seconds");
     assert_eq!(answer["step"], 10.0);
     assert_eq!(answer["start"], began as f64 / 1e3);

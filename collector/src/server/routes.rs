@@ -213,7 +213,8 @@ impl Routes {
     }
 
     fn metrics(&self, headers: &HeaderMap) -> Answer {
-        let (media_type, body) = self.own.exposition(&header(headers, ACCEPT), &self.store.sizes().and(&self.lag.sizes()));
+        let (media_type, body) =
+            self.own.exposition(&header(headers, ACCEPT), &self.store.sizes().and(&self.lag.sizes()));
         content(StatusCode::OK, media_type, body)
     }
 }

@@ -55,7 +55,9 @@ fn drop_foreign_metrics(contents: &mut Contents) {
     let accounting = catalogue::PROCESS_CPU.id..=catalogue::PROCESS_START_TIME.id;
     let of_the_agent = catalogue::LOOPSCOPE_BUILD_INFO.id..catalogue::TOKIO_WORKERS.id;
     let is_own = |metric: &Metric| {
-        !matches!(metric.scope, Scope::Agent | Scope::Collector) && !accounting.contains(&metric.id) && !of_the_agent.contains(&metric.id)
+        !matches!(metric.scope, Scope::Agent | Scope::Collector)
+            && !accounting.contains(&metric.id)
+            && !of_the_agent.contains(&metric.id)
     };
     for scope in &mut contents.scopes {
         scope.readings.retain(|reading| is_own(reading.metric));
