@@ -59,6 +59,8 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         doing: "cannot start the event loop",
         source: std::io::Error::other(error),
     })?;
+    // It outlives whatever serves: a store waits for its threads when it is dropped, which no task may.
+    let routes = Arc::new(Routes::new(store, lag, settings));
     let served = runtime.block_on(async {
         let stop = stop_signal()?;
         let input = settings.until_input_ends.then(input_end).transpose()?;
@@ -75,12 +77,13 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
             "serving on http://{bound}/, profiles are kept in {}",
             settings.store.folder.display()
         ));
-        serve(listener, Arc::new(Routes::new(store, lag, settings)), stop).await;
+        serve(listener, Arc::clone(&routes), stop).await;
         console::line(format_args!("stopped"));
         Ok(())
     });
+    drop(runtime);
+    drop(routes);
     if settings.remove_data {
-        drop(runtime);
         // Whoever started it removes what is left.
         let _ = std::fs::remove_dir_all(&settings.store.folder);
     }

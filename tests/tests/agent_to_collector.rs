@@ -56,6 +56,8 @@ impl Spikes {
         let frequency = FREQUENCY_HZ.to_string();
         let mut options = vec!["--config", config.to_str().expect("a path in UTF-8")];
         options.extend(["--profile", "--profile-frequency", &frequency, "--profile-interval", "1s"]);
+        // Which tells the lag.
+        options.extend(["--tier", "observe,loop", "--budget", "90%"]);
         let mut command = loopscope::command();
         command.env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
         match way {

@@ -84,18 +84,18 @@ impl Collector {
     /// Ends it.
     ///
     /// # Errors
-    /// [`Error::Collector`] if it had ended before.
+    /// [`Error::Collector`] if it had ended before, or fails to end.
     pub(super) fn stop(mut self) -> Result<(), Error> {
         match self.end() {
             None => Ok(()),
             Some(status) => Err(Error::Collector {
                 program: self.program.clone(),
-                message: format!("ended while the demo ran: {status}"),
+                message: format!("ended before the demo did, or not well: {status}"),
             }),
         }
     }
 
-    /// Ends it; its status, if it had ended before.
+    /// Ends it; its status, if it had ended before or not well.
     fn end(&mut self) -> Option<ExitStatus> {
         drop(self.stop.take());
         self.watcher.take()?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -150,7 +150,7 @@ fn served(line: &str) -> Option<SocketAddr> {
     rest.split('/').next()?.parse().ok()
 }
 
-/// Waits for the end of the collector, or for when it is to end; its status if it ended by itself.
+/// Waits for the end of the collector, or for when it is to end; its status if it ended by itself or not well.
 fn watch(mut child: Child, stopped: &Receiver<()>, ended: impl FnOnce()) -> Option<ExitStatus> {
     let has_ended = |child: &mut Child| child.try_wait().ok().flatten();
     while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -161,16 +161,17 @@ fn watch(mut child: Child, stopped: &Receiver<()>, ended: impl FnOnce()) -> Opti
     }
     drop(child.stdin.take());
     let deadline = Instant::now() + END;
-    while has_ended(&mut child).is_none() {
+    loop {
+        if let Some(status) = has_ended(&mut child) {
+            return (!status.success()).then_some(status);
+        }
         if Instant::now() > deadline {
             // It cannot refuse that, and is waited for so that nothing is left of it.
             let _ = child.kill();
-            let _ = child.wait();
-            break;
+            return child.wait().ok();
         }
         std::thread::sleep(LOOK_EVERY / 5);
     }
-    None
 }
 
 #[cfg(test)]
