@@ -67,13 +67,29 @@ static COUNTED: &[(&[&Metric], &str)] = &[
         &[&catalogue::PROCESS_OPEN_FDS, &catalogue::PROCESS_MAX_FDS, &catalogue::TOKIO_IO_DESCRIPTORS],
         "{file_descriptor}",
     ),
-    (&[&catalogue::LOOPSCOPE_TARGETS], "{process}"),
+    (&[&catalogue::LOOPSCOPE_TARGETS, &catalogue::LOOPSCOPE_PROFILED_PROCESSES], "{process}"),
     (&[&catalogue::LOOPSCOPE_TARGET_ERRORS], "{error}"),
     (&[&catalogue::LOOPSCOPE_SCRAPES_REJECTED], "{scrape}"),
-    (&[&catalogue::LOOPSCOPE_SAMPLES, &catalogue::LOOPSCOPE_SAMPLES_LOST], "{sample}"),
+    (
+        &[
+            &catalogue::LOOPSCOPE_SAMPLES,
+            &catalogue::LOOPSCOPE_SAMPLES_LOST,
+            &catalogue::LOOPSCOPE_PROFILE_EXPORTED_SAMPLES,
+            &catalogue::LOOPSCOPE_PROFILE_DROPPED_SAMPLES,
+        ],
+        "{sample}",
+    ),
+    (&[&catalogue::LOOPSCOPE_TRACE_EXPORTED_SPANS, &catalogue::LOOPSCOPE_TRACE_DROPPED_SPANS], "{span}"),
     (&[&catalogue::LOOPSCOPE_PROBE_HITS], "{hit}"),
     (&[&catalogue::LOOPSCOPE_PROBE_LOSSES], "{measurement}"),
-    (&[&catalogue::LOOPSCOPE_OTLP_EXPORTS], "{attempt}"),
+    (
+        &[
+            &catalogue::LOOPSCOPE_OTLP_EXPORTS,
+            &catalogue::LOOPSCOPE_PROFILE_EXPORTS,
+            &catalogue::LOOPSCOPE_TRACE_EXPORTS,
+        ],
+        "{attempt}",
+    ),
     (&[&catalogue::LOOPSCOPE_OTLP_DROPPED_POINTS], "{point}"),
 ];
 
@@ -130,7 +146,7 @@ mod tests {
     use super::*;
     use model::catalogue::{CATALOGUE, Scope, semantic};
 
-    /// All but the collector's own, which only its `/metrics` tells.
+    /// The collector serves its own metrics to whoever scrapes it, and exports nothing.
     fn exported() -> impl Iterator<Item = &'static Metric> {
         CATALOGUE.iter().copied().filter(|metric| metric.scope != Scope::Collector)
     }
