@@ -244,7 +244,15 @@ pub fn program() -> &'static PathBuf {
         let folder = target_profile();
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         // Together, for then they share what both are made of.
-        cargo.args(["build", "--quiet", "--bin", "loopscope", "--bin", "loopscope-collector"]);
+        cargo.args([
+            "build",
+            "--quiet",
+            "--package",
+            "loopscope",
+            "--package",
+            "loopscope-collector",
+            "--bins",
+        ]);
         if folder.ends_with("release") {
             cargo.arg("--release");
         }

@@ -39,9 +39,11 @@ impl Spikes {
         let node = requirement::program("node")?;
         let mut command = Command::new(node);
         command.args(["--perf-basic-prof", "--always-sparkplug"]).arg(fixture::path("node/spikes.js"));
-        let mut node = Guarded::start(command.arg(format!("collected-{story}")));
-        node.line("its start", SOON, |line| (line.trim() == "ready").then_some(()));
         let folder = Folder::new("collected");
+        // It writes logs where it runs.
+        command.arg(format!("collected-{story}")).current_dir(folder.path());
+        let mut node = Guarded::start(&mut command);
+        node.line("its start", SOON, |line| (line.trim() == "ready").then_some(()));
         let rules = format!(
             "[[rule]]\ncommand = '*collected-{story}*'\nrename = 'shop'\n[[rule]]\ninclude = false\n"
         );

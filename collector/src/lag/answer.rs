@@ -20,6 +20,8 @@ const OF_SAMPLES: &[&str] = &[PROFILE_TYPE, "phase", "thread"];
 
 /// The counts of a group in one step, by bucket; the lowest is that of zeros.
 type Cell = BTreeMap<i16, u64>;
+/// Of each group, one a step.
+type Cells = BTreeMap<Labels, Vec<Cell>>;
 
 impl Lag {
     /// The lag of the loops of the series that match, apart by loop unless other labels are named.
@@ -42,12 +44,8 @@ impl Lag {
         Ok(Content::json(answer, &warnings))
     }
 
-    fn cells(
-        &self,
-        query: &Query,
-        steps: Steps,
-    ) -> Result<(BTreeMap<Labels, Vec<Cell>>, Vec<String>), ApiError> {
-        let mut groups: BTreeMap<Labels, Vec<Cell>> = BTreeMap::new();
+    fn cells(&self, query: &Query, steps: Steps) -> Result<(Cells, Vec<String>), ApiError> {
+        let mut groups = Cells::new();
         let mut is_too_much = false;
         let warnings = self.store.each_row(query, &mut |labels, time_ms, (bucket, covered), count| {
             let first = time_ms.saturating_sub((i64::from(covered) - 1) * STEP_MS).max(steps.start_ms);

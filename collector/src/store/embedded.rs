@@ -94,6 +94,9 @@ impl Options {
     }
 }
 
+/// Takes a row: its group, its time in milliseconds, the function and line of its innermost frame, and its value.
+pub(crate) type TakeRow<'a> = dyn FnMut(&Labels, i64, (&str, u32), i64) + 'a;
+
 /// The store.
 #[derive(Debug)]
 pub struct EmbeddedStore {
@@ -210,16 +213,11 @@ impl EmbeddedStore {
         }
     }
 
-    /// Gives each row of a query with its group, its time, the function and line of its innermost frame, and its value; sentences of what
-    /// cannot be read come back.
+    /// Gives each row of a query; sentences of what cannot be read come back.
     ///
     /// # Errors
     /// [`StoreError`] where nothing can be told.
-    pub(crate) fn each_row(
-        &self,
-        query: &Query,
-        each: &mut dyn FnMut(&Labels, i64, (&str, u32), i64),
-    ) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn each_row(&self, query: &Query, each: &mut TakeRow<'_>) -> Result<Vec<String>, StoreError> {
         self.each_part(query.range, |part| match part {
             PartRef::Head(head) => scan::each_row(head, query, each),
             PartRef::Block(block) => scan::each_row(block, query, each),

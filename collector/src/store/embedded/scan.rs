@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::TakeRow;
 use super::row::Row;
 use crate::labels::Labels;
 use crate::store::{Detail, Dictionary, Group, Line, Merged, Query, SeriesSpan, Steps, StoreError};
@@ -44,12 +45,8 @@ fn add(sum: &mut i64, value: i64) {
     *sum = sum.saturating_add(value);
 }
 
-/// Gives each row with its group, its time and its stack's innermost frame: for what is kept as rows and is no profile.
-pub(super) fn each_row<P: Part>(
-    part: &P,
-    query: &Query,
-    each: &mut dyn FnMut(&Labels, i64, (&str, u32), i64),
-) -> Result<(), P::Error> {
+/// Gives each row: for what is kept as rows and is no profile.
+pub(super) fn each_row<P: Part>(part: &P, query: &Query, each: &mut TakeRow<'_>) -> Result<(), P::Error> {
     let (positions, groups) = wanted(part, query, query.range);
     if positions.is_empty() {
         return Ok(());
