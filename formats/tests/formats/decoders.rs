@@ -97,7 +97,7 @@ fn what_was_encoded_as_otlp_reads_the_same_as_pprof() {
     let profile = node_server::profile(3);
     let mut profiles = otlp::Profiles::default();
     let shop = vec![("service.name", otlp::Attribute::Text("shop".to_owned()))];
-    profiles.push(shop, "1", &profile, [1; 16], |_| Some(None));
+    profiles.push(shop, "1", &profile, [1; 16], |_| Some(None), 0);
     let found = otlp::profiles::decode(&profiles.encode(), &Limits::default()).unwrap();
     assert_eq!(found[0].resource, [("service.name".to_owned(), "shop".to_owned())]);
     let mut of_pprof = Vec::new();
@@ -116,7 +116,7 @@ fn encoded() -> Vec<(&'static str, Vec<u8>)> {
     firefox::encode(&profile, &mut all[1].1).unwrap();
     folded::encode(&profile, &mut all[2].1).unwrap();
     let mut profiles = otlp::Profiles::default();
-    profiles.push(Vec::new(), "1", &profile, [1; 16], |_| Some(None));
+    profiles.push(Vec::new(), "1", &profile, [1; 16], |_| Some(None), 0);
     all.push(("otlp", profiles.encode()));
     all
 }

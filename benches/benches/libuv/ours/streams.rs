@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use runtime::{Error, EventLoop, Pipe, PipeListener, Read, RunMode, TcpListener, TcpStream};
@@ -31,10 +31,10 @@ fn bind_pipe(event_loop: &EventLoop) -> (PipeListener, PathBuf) {
 
 fn connect_pipe(
     event_loop: &EventLoop,
-    path: &PathBuf,
+    path: &Path,
     connected: impl FnOnce(&EventLoop, &Pipe, Result<(), Error>) + 'static,
 ) {
-    Pipe::connect(event_loop, path.clone(), connected);
+    Pipe::connect(event_loop, path.to_path_buf(), connected);
 }
 
 macro_rules! rows {
