@@ -26,7 +26,7 @@ pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
     let mut tests = cargo();
     tests.arg("test").env("PATH", path).env("LOOPSCOPE_NODES", nodes).env("LOOPSCOPE_UVLOOP", uvloop);
     tests.env("LOOPSCOPE_OPENTELEMETRY", opentelemetry).env("LOOPSCOPE_GRAFANA", grafana);
-    tests.env("LOOPSCOPE_PYROSCOPE", pyroscope);
+    tests.env("LOOPSCOPE_PYROSCOPE_SDK", pyroscope);
     if !chosen.is_empty() {
         return run(tests.args(chosen));
     }

@@ -407,8 +407,8 @@ const timer = setInterval(async () => {
 #[test]
 fn the_sdk_for_nodejs_works_as_it_is() {
     let Some(node) = requirement::program("node") else { return };
-    let Some(packages) = env::var_os("LOOPSCOPE_PYROSCOPE") else {
-        requirement::skip("LOOPSCOPE_PYROSCOPE names no packages; `cargo xtask test` fetches them");
+    let Some(packages) = env::var_os("LOOPSCOPE_PYROSCOPE_SDK") else {
+        requirement::skip("LOOPSCOPE_PYROSCOPE_SDK names no packages; `cargo xtask test` fetches them");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
