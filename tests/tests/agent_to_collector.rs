@@ -37,6 +37,8 @@ impl Spikes {
             return None;
         }
         let node = requirement::program("node")?;
+        // Built before it starts, for it does not run for ever.
+        loopscope::program();
         let mut command = Command::new(node);
         command.args(["--perf-basic-prof", "--always-sparkplug"]).arg(fixture::path("node/spikes.js"));
         let folder = Folder::new("collected");
