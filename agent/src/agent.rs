@@ -31,9 +31,9 @@ use attach::target::Pid;
 use model::snapshot::Snapshot;
 use model::time::Monotonic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serve::stop;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Address, AgentOptions};
 use crate::clock;
@@ -71,7 +71,8 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     // Whether anybody is profiled is settled at the start, as all that is exported is.
     privileges::give_up(probes, settings.profiling.is_some())?;
     measured_event_loop()?.block_on(async {
-        let stopped = stop_signal()?;
+        let stopped =
+            stop::signalled().map_err(|source| Error::System { doing: "cannot handle signals", source })?;
         let reload = Some(Reload::on_hangup(options)?);
         serve(listener, settings, web, reload, OwnMetrics::with_loop(), stopped, |address| {
             console::line(format_args!("serving metrics on {scheme}://{address}/metrics"));
@@ -217,20 +218,6 @@ const CANNOT_SERVE: fn(std::io::Error) -> Error =
 /// A listener that the event loop waits for.
 fn of_event_loop(listener: std::net::TcpListener) -> Result<TcpListener, Error> {
     TcpListener::from_std(listener).map_err(CANNOT_SERVE)
-}
-
-/// Completes at the first SIGINT or SIGTERM.
-fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
-    let handler =
-        |kind| signal(kind).map_err(|source| Error::System { doing: "cannot handle signals", source });
-    let (mut interrupt, mut terminate) =
-        (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }
 
 /// Every target costs two descriptors, and the usual soft limit of 1024 is meant for programs that use `select`.

@@ -4,7 +4,6 @@ mod export;
 mod profiling;
 pub(crate) mod reference;
 mod rules;
-mod suggestion;
 mod understood;
 
 use std::collections::BTreeSet;
@@ -18,6 +17,7 @@ use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use model::label::Tier;
 use serde::{Deserialize, Deserializer};
+use serve::suggestion::with_suggestion;
 
 use crate::agent::Names;
 use crate::cli::{self, Address, AgentOptions};
@@ -26,7 +26,6 @@ pub(crate) use export::{Endpoint, Export, Preference, Protocol, Signal, TlsFiles
 pub(crate) use profiling::Profiling;
 use reference::{About, quoted, table};
 pub(crate) use rules::{Decision, Rules};
-pub(crate) use suggestion::with_suggestion;
 
 /// Probes may cost a process one hundredth of a core unless told otherwise.
 const BUDGET: f64 = 0.01;

@@ -1,13 +1,12 @@
 //! The collector's configuration: what the command line says, then the file, then what is usual.
 
-mod suggestion;
-
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use formats::decode::Limits;
 use serde::{Deserialize, Deserializer};
+use serve::suggestion::with_suggestion;
 
 use crate::cli::Cli;
 use crate::error::Error;
@@ -116,7 +115,7 @@ impl Settings {
 fn read(path: &Path) -> Result<File, Error> {
     let error = |message| Error::Config { path: path.to_owned(), message };
     let text = std::fs::read_to_string(path).map_err(|source| error(source.to_string()))?;
-    toml::from_str(&text).map_err(|wrong| error(suggestion::with_suggestion(&wrong.to_string())))
+    toml::from_str(&text).map_err(|wrong| error(with_suggestion(&wrong.to_string())))
 }
 
 /// A duration as it is written, such as `30d` or `12h`.

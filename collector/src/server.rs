@@ -9,15 +9,12 @@ mod connection;
 mod routes;
 
 use std::net::TcpListener as StdListener;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use loopscope_tokio::process;
+use serve::{accept, stop};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Settings;
 use crate::console;
@@ -28,10 +25,6 @@ use crate::store::embedded::EmbeddedStore;
 use routes::Routes;
 
 const CONNECTIONS_MAX: usize = 512;
-/// How long requests that are under way may take to finish when the collector stops.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait when no connection can be accepted, for lack of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Threads that decode and query at the same time; as many again would only take turns.
 const WORKERS_MIN: usize = 2;
 
@@ -62,7 +55,8 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     // It outlives whatever serves: a store waits for its threads when it is dropped, which no task may.
     let routes = Arc::new(Routes::new(store, lag, settings));
     let served = runtime.block_on(async {
-        let stop = stop_signal()?;
+        let stop =
+            stop::signalled().map_err(|source| Error::System { doing: "cannot handle signals", source })?;
         let input = settings.until_input_ends.then(input_end).transpose()?;
         let stop = async {
             match input {
@@ -91,36 +85,11 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
 }
 
 async fn serve(listener: TcpListener, routes: Arc<Routes>, stop: impl Future<Output = ()>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let (stopping, _) = watch::channel(false);
-    let mut stop = pin!(stop);
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&free).acquire_owned().await.expect("never closed");
-            (place, listener.accept().await)
-        };
-        tokio::select! {
-            () = &mut stop => break,
-            (place, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let (routes, stopping) = (Arc::clone(&routes), stopping.subscribe());
-                    tokio::spawn(async move {
-                        connection::serve(stream, routes, stopping).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    console::line(format_args!("cannot accept a connection: {error}"));
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    stopping.send_replace(true);
-    let all_closed = free.acquire_many(CONNECTIONS_MAX as u32);
-    // Whoever is not done by then is cut off.
-    let _ = timeout(FINISH_TIMEOUT, all_closed).await;
+    // It keeps its address: nobody holds the other end.
+    let (_, others) = mpsc::unbounded_channel();
+    let connection = |stream, stopping| connection::serve(stream, Arc::clone(&routes), stopping);
+    let failed = |error| console::line(format_args!("cannot accept a connection: {error}"));
+    accept::serve(listener, others, CONNECTIONS_MAX, connection, failed, stop).await;
 }
 
 /// Completes when the standard input ends. What it says until then is of no interest.
@@ -133,18 +102,4 @@ fn input_end() -> Result<impl Future<Output = ()>, Error> {
     let started = std::thread::Builder::new().name("standard input".to_owned()).spawn(wait);
     started.map_err(|source| Error::System { doing: "cannot start a thread", source })?;
     Ok(async move { drop(told.await) })
-}
-
-/// Completes at the first SIGINT or SIGTERM.
-fn stop_signal() -> Result<impl Future<Output = ()>, Error> {
-    let handler =
-        |kind| signal(kind).map_err(|source| Error::System { doing: "cannot handle signals", source });
-    let (mut interrupt, mut terminate) =
-        (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

@@ -10,6 +10,7 @@ use hyper::header::{
     WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
+use serve::encoding::accepts_gzip;
 
 use super::body::Body;
 use super::names::Names;
@@ -103,8 +104,8 @@ impl Routes {
 
     async fn metrics(&self, names: Option<Names>, headers: &HeaderMap) -> Answer {
         let names = names.unwrap_or_else(|| *self.names.lock().unwrap_or_else(PoisonError::into_inner));
-        let format = prometheus::negotiate(&joined(headers, ACCEPT));
-        let gzip = accepts_gzip(&joined(headers, ACCEPT_ENCODING));
+        let format = prometheus::negotiate(&values(headers, ACCEPT).collect::<Vec<_>>().join(","));
+        let gzip = accepts_gzip(values(headers, ACCEPT_ENCODING));
         match self.worker.scrape(names, format, gzip).await {
             Ok(body) => {
                 let mut answer = with_type(StatusCode::OK, prometheus::content_type(format), body);
@@ -138,35 +139,7 @@ fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bod
     answer.body(body.into()).expect("status and header are valid")
 }
 
-/// A header that may be given several times, as one list.
-fn joined(headers: &HeaderMap, name: HeaderName) -> String {
-    let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-    values.join(",")
-}
-
-/// Whether an `Accept-Encoding` header asks for gzip (RFC 9110, section 12.5.3). Without a header the answer is plain.
-fn accepts_gzip(accept_encoding: &str) -> bool {
-    let codings = accept_encoding.split(',').map(|coding| {
-        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
-        let quality = parameters.trim().strip_prefix("q=").map_or(1.0, |q| q.trim().parse().unwrap_or(0.0));
-        (name.trim().to_ascii_lowercase(), quality)
-    });
-    let quality_of =
-        |wanted: &str| codings.clone().find(|(name, _)| name == wanted).map(|(_, q): (_, f32)| q);
-    quality_of("gzip").or_else(|| quality_of("*")).is_some_and(|quality| quality > 0.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_used_only_where_it_is_asked_for() {
-        for wanted in ["gzip", "deflate, gzip;q=0.5", "GZIP", "*", "br;q=1.0, *;q=0.1"] {
-            assert!(accepts_gzip(wanted), "{wanted}");
-        }
-        for unwanted in ["", "identity", "gzip;q=0", "*;q=0", "br", "gzip;q=0, *", "gzip;q=x"] {
-            assert!(!accepts_gzip(unwanted), "{unwanted}");
-        }
-    }
+/// A header that may be given several times.
+fn values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
 }

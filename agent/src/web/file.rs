@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use serve::suggestion::with_suggestion;
 
 use super::duration;
-use crate::config;
 
 /// The whole file. A section that is left out, or empty, asks for nothing.
 #[derive(Default, Deserialize)]
@@ -64,7 +64,7 @@ pub(super) fn parse(text: &str) -> Result<File, String> {
     let options = serde_saphyr::options! { with_snippet: false };
     // A file of comments only is a file that asks for nothing.
     let parsed = serde_saphyr::from_str_with_options::<Option<File>>(text, options);
-    parsed.map(Option::unwrap_or_default).map_err(|error| config::with_suggestion(&error.to_string()))
+    parsed.map(Option::unwrap_or_default).map_err(|error| with_suggestion(&error.to_string()))
 }
 
 fn interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

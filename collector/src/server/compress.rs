@@ -5,6 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::header::{ACCEPT_ENCODING, HeaderMap};
+use serve::encoding::accepts_gzip;
 
 /// What fits into one packet is sent as it is.
 const BYTES_MIN: usize = 1400;
@@ -12,12 +13,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether a client takes gzip.
 pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accepted.split(',').any(|one| {
-        let (coding, quality) = one.split_once(';').unwrap_or((one, "q=1"));
-        let refused = quality.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
-        matches!(coding.trim(), "gzip" | "*") && !refused
-    })
+    accepts_gzip(headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()))
 }
 
 /// The body in gzip; `None` if that gains nothing: it is small, or compressed already.

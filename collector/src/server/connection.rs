@@ -12,11 +12,11 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use serve::accept::FINISH_TIMEOUT;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::FINISH_TIMEOUT;
 use super::routes::Routes;
 
 const HEADER_BYTES_MAX: usize = 32 * 1024;

@@ -15,13 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use model::time::Monotonic;
+use serve::accept::FINISH_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::FINISH_TIMEOUT;
 use crate::agent::routes::Routes;
 use crate::clock;
 use crate::web::Web;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 const DIFFERENCE_MAX: usize = 2;
 
 /// The error that a file gave, as it is told, with the name that is nearest to the one that is unknown.
-pub(crate) fn with_suggestion(error: &str) -> String {
+pub fn with_suggestion(error: &str) -> String {
     let mut text = error.trim_end().to_owned();
     if let Some(name) = suggestion(error) {
         write!(text, "; did you mean `{name}`?").expect("a string takes all text");
