@@ -133,7 +133,7 @@ pub(crate) struct AgentOptions {
     /// How deep to measure processes from outside: a list of observe, loop, phases and pool, or all
     #[arg(long, env = "LOOPSCOPE_TIER", value_name = "LIST")]
     pub(crate) tier: Option<Tiers>,
-    /// The share of one core that probes may cost each process; the dearest tier is shed beyond it
+    /// The share of one core that probes may cost each process; beyond it the dearest tier is shed, or sampled if it is pool
     #[arg(long, env = "LOOPSCOPE_BUDGET", value_name = "SHARE", value_parser = config::share)]
     pub(crate) budget: Option<f64>,
     /// How long an iteration is away from the poll to count as slow

@@ -163,6 +163,12 @@ catalogue! {
         "Tasks that ended, by kind and outcome."
     39 THREADPOOL_QUEUE_WAIT_OBSERVED "threadpool_queue_wait_observed_seconds" Histogram Seconds Process [] "threadpool.queue.wait.observed"
         "Estimate: queue waits of tasks that readings from outside found waiting, each to within an interval of readings; shorter waits are missed."
+    40 THREADPOOL_QUEUE_WAIT_SAMPLED "threadpool_queue_wait_sampled_seconds" Histogram Seconds Process [TASK_KIND] "threadpool.queue.wait.sampled"
+        "Sample: from a task's submission to its start, of tasks within some seconds now and then, where measuring every task would cost more than the budget."
+    41 THREADPOOL_RUN_SAMPLED "threadpool_run_sampled_seconds" Histogram Seconds Process [TASK_KIND] "threadpool.run.sampled"
+        "Sample: from a task's start to its end, of the same tasks."
+    42 THREADPOOL_COMPLETION_DELAY_SAMPLED "threadpool_completion_delay_sampled_seconds" Histogram Seconds Loop [TASK_KIND] "threadpool.completion.delay.sampled"
+        "Sample: from a task's end to the start of its completion callback on the loop, of the same tasks."
 
     // The native heap: 64 to 79.
     64 HEAP_ALLOCATED_BYTES "heap_allocated_bytes_total" Counter Bytes Process [] "heap.allocated"
@@ -220,7 +226,7 @@ catalogue! {
     137 LOOPSCOPE_SAMPLES_LOST "loopscope_samples_lost_total" Counter Count Agent [LOSS_CAUSE] "loopscope.samples.lost"
         "Stack samples lost, by cause."
     141 LOOPSCOPE_TIER_ACTIVE "loopscope_tier_active" Gauge Count Process [TIER] "loopscope.tier.active"
-        "One for a tier that measures the target; zero for one that was asked for and is not possible or was shed."
+        "One for a tier that measures the target; zero for one that was asked for and is not possible, was shed, or only samples."
     142 LOOPSCOPE_PROBE_HITS "loopscope_probe_hits_total" Counter Count Process [TIER] "loopscope.probe.hits"
         "Probes that the target ran into, by the tier that needs them."
     143 LOOPSCOPE_PROBE_COST "loopscope_probe_cost_seconds_total" Counter Seconds Process [TIER] "loopscope.probe.cost"

@@ -63,6 +63,7 @@ impl Detail {
             lag: own(&EVENTLOOP_LAG).map(measured).or_else(|| own(&EVENTLOOP_STALL_OBSERVED).map(estimate)),
             queue_wait: process
                 .distributions(&THREADPOOL_QUEUE_WAIT, kinds())
+                .filter(|waits| waits.count() > 0)
                 .map(measured)
                 .or_else(|| process.distribution(&THREADPOOL_QUEUE_WAIT_OBSERVED, &[]).map(estimate)),
             timer_lateness: own(&EVENTLOOP_TIMER_LATENESS),

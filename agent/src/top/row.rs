@@ -282,13 +282,11 @@ fn phases(of_loop: Change<'_>, interval_seconds: f64) -> Vec<PhaseTime> {
 
 /// The median and the 99th percentile of how long tasks waited for a thread of the pool.
 fn queue_wait(process: Change<'_>) -> (Option<Estimate>, Option<Estimate>) {
-    let is_measured = process.later.has(&THREADPOOL_QUEUE_WAIT);
-    let waits = if is_measured {
-        let kinds = TaskKind::ALL.iter().map(|kind| kind.position());
-        process.distributions(&THREADPOOL_QUEUE_WAIT, kinds)
-    } else {
-        process.distribution(&THREADPOOL_QUEUE_WAIT_OBSERVED, &[])
-    };
+    // Where probes no longer stand, what they measured before stands still.
+    let kinds = TaskKind::ALL.iter().map(|kind| kind.position());
+    let measured = process.distributions(&THREADPOOL_QUEUE_WAIT, kinds).filter(|waits| waits.count() > 0);
+    let is_measured = measured.is_some();
+    let waits = measured.or_else(|| process.distribution(&THREADPOOL_QUEUE_WAIT_OBSERVED, &[]));
     let quantile = |q| {
         let seconds = waits.as_ref()?.quantile_seconds(q)?;
         Some(Estimate { seconds, is_estimate: !is_measured })

@@ -217,9 +217,13 @@ impl Probes {
         matches!(self.placing, Placing::Multi)
     }
 
-    /// Takes the probes of one tier away. What they measured stays.
+    /// Takes the probes of one tier away. What they measured stays. Tasks that have not ended are forgotten: another may lie at the same
+    /// address when the probes are placed again.
     pub fn detach_tier(&mut self, attachment: &mut Attachment, tier: Tier) {
         attachment.release(tier);
+        if tier == Tier::Pool {
+            self.forget_tasks(attachment.slot());
+        }
     }
 
     /// Sets another time away from the poll from which on an iteration is reported. What was measured stays.

@@ -87,7 +87,7 @@ fn tiers() -> Panel {
     Panel::states("Tiers", q(active, "{{service}} {{pid}} {{tier}}"))
         .width(24)
         .absent("nothing is measured from outside")
-        .says("Which tiers measure each process from outside. Off: it was asked for, and is not possible (`loopscope inspect` tells why) or was shed because it cost more than the budget; it is tried again after ten minutes. What has no line was not asked for.")
+        .says("Which tiers measure each process from outside. Off: it was asked for, and is not possible (`loopscope inspect` tells why) or cost more than the budget: `pool` then samples as often as the budget allows, and others are shed and tried again after ten minutes. What has no line was not asked for.")
 }
 
 fn probes() -> Vec<Panel> {
@@ -95,7 +95,7 @@ fn probes() -> Vec<Panel> {
     vec![
         Panel::stacked("CPU that probes cost", Unit::Share, None, vec![q(ASKER.sum_of_rates(&by_tier, &LOOPSCOPE_PROBE_COST, &[]), "{{service}} {{pid}} {{tier}}")])
             .absent("no probes")
-            .says("Estimate: the share of one core that probes take from each process, by tier. The budget (`--budget`) is for each process, 1% unless told otherwise; above it the dearest tier is shed."),
+            .says("Estimate: the share of one core that probes take from each process, by tier. The budget (`--budget`) is for each process, 1% unless told otherwise; above it the dearest tier is shed, or sampled if it is `pool`."),
         Panel::lines("Hits of probes", Unit::PerSecond, vec![q(ASKER.sum_of_rates(&by_tier, &LOOPSCOPE_PROBE_HITS, &[]), "{{service}} {{pid}} {{tier}}")])
             .absent("no probes")
             .says("How often processes run into probes, a second, by the tier that needs them. One costs 1.1 to 1.5 µs."),

@@ -3,7 +3,8 @@
 use model::catalogue::{
     EVENTLOOP_AWAY, EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME,
     LOOPSCOPE_BUILD_INFO, LOOPSCOPE_TARGETS, PROCESS_CPU, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME,
-    THREADPOOL_QUEUE_DEPTH_MAX, THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, TOKIO_ALIVE_TASKS,
+    THREADPOOL_QUEUE_DEPTH_MAX, THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED,
+    THREADPOOL_QUEUE_WAIT_SAMPLED, TOKIO_ALIVE_TASKS,
 };
 use model::label::{LoopState, PHASE, Phase, TargetState};
 
@@ -62,11 +63,11 @@ pub(super) fn longest(asker: Asker, by: &str) -> String {
     format!("{measured} or {}", asker.distribution(by, &EVENTLOOP_STALL_OBSERVED, &[]).longest())
 }
 
-/// A high quantile of how long tasks waited for a thread: of every task, else of what readings caught.
+/// A high quantile of how long tasks waited for a thread: of every task, else of a sample, else of what readings caught.
 pub(super) fn pool_wait(asker: Asker, quantile: &str) -> String {
-    let measured = asker.distribution(PROCESS, &THREADPOOL_QUEUE_WAIT, &[]).quantile(quantile);
-    let observed = asker.distribution(PROCESS, &THREADPOOL_QUEUE_WAIT_OBSERVED, &[]).quantile(quantile);
-    format!("{measured} or {observed}")
+    [&THREADPOOL_QUEUE_WAIT, &THREADPOOL_QUEUE_WAIT_SAMPLED, &THREADPOOL_QUEUE_WAIT_OBSERVED]
+        .map(|metric| asker.distribution(PROCESS, metric, &[]).quantile(quantile))
+        .join(" or ")
 }
 
 /// What belongs to a process, in the row of each of its loops.

@@ -6,8 +6,9 @@ use model::catalogue::{
     EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS, EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIMER_LATENESS,
     GC_PAUSE, HEAP_ALLOCATED_BYTES, HEAP_LIVE_BYTES, Metric, PROCESS_CPU, PROCESS_OPEN_FDS,
     PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, PROCESS_THREADS, THREADPOOL_COMPLETION_DELAY,
-    THREADPOOL_QUEUE_DEPTH, THREADPOOL_QUEUE_DEPTH_MAX, THREADPOOL_QUEUE_WAIT,
-    THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_RUN, THREADPOOL_TASKS, THREADPOOL_THREADS,
+    THREADPOOL_COMPLETION_DELAY_SAMPLED, THREADPOOL_QUEUE_DEPTH, THREADPOOL_QUEUE_DEPTH_MAX,
+    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_QUEUE_WAIT_SAMPLED, THREADPOOL_RUN,
+    THREADPOOL_RUN_SAMPLED, THREADPOOL_TASKS, THREADPOOL_THREADS,
 };
 use model::label::{GC_KIND, HANDLE_TYPE, PHASE, TASK_KIND, THREAD_STATE, Tier};
 
@@ -169,6 +170,7 @@ fn pool() -> Vec<Panel> {
     let asker = ASKER;
     let by_kind = and(PROCESS, &TASK_KIND);
     let wait = asker.distribution(&by_kind, &THREADPOOL_QUEUE_WAIT, &[]);
+    let sampled = asker.distribution(&by_kind, &THREADPOOL_QUEUE_WAIT_SAMPLED, &[]);
     let observed = asker.distribution(PROCESS, &THREADPOOL_QUEUE_WAIT_OBSERVED, &[]);
     let gauge = |metric: &Metric| format!("max by ({PROCESS}) ({})", asker.series(metric, &[]));
     let threads =
@@ -183,11 +185,12 @@ fn pool() -> Vec<Panel> {
         Panel::lines("Wait for a pool thread by kind", Unit::Seconds, vec![
             q(wait.quantile("0.5"), "median {{kind}} {{pid}}"),
             q(wait.quantile("0.99"), "p99 {{kind}} {{pid}}"),
+            q(sampled.quantile("0.99"), "p99 of a sample {{kind}} {{pid}}"),
             q(observed.quantile("0.99"), "p99 of those caught {{pid}}"),
         ])
         .absent("needs tier pool")
         .thresholds(0.1, 0.5)
-        .says("From a task's submission to its start, by kind of task. Kinds share the pool, so the kind that waits is rarely the one that fills it: look at the run time beside it. \"Those caught\" is the estimate of the tier `observe`; kinds need the tier `pool` of processes that are measured from outside."),
+        .says("From a task's submission to its start, by kind of task. Kinds share the pool, so the kind that waits is rarely the one that fills it: look at the run time beside it. A sample is what the tier `pool` takes where every task would cost more than the budget. \"Those caught\" is the estimate of the tier `observe`; kinds need the tier `pool` of processes that are measured from outside."),
     ]
 }
 
@@ -195,11 +198,15 @@ fn tasks() -> Vec<Panel> {
     let asker = ASKER;
     let by_kind = and(PROCESS, &TASK_KIND);
     let run = asker.distribution(&by_kind, &THREADPOOL_RUN, &[]);
+    let sampled = asker.distribution(&by_kind, &THREADPOOL_RUN_SAMPLED, &[]);
     vec![
         Panel::stacked("Threads that each kind keeps busy", Unit::Count, None, vec![q(run.sum(), "{{kind}} {{pid}}")])
             .says("Seconds a second that tasks of each kind run: so many threads each kind keeps busy on average. The highest is what fills the pool. Four threads are Node.js's default (UV_THREADPOOL_SIZE).")
             .needs(Tier::Pool),
-        Panel::lines("Run time by kind, p99", Unit::Seconds, vec![q(run.quantile("0.99"), "{{kind}} {{pid}}")])
+        Panel::lines("Run time by kind, p99", Unit::Seconds, vec![
+            q(run.quantile("0.99"), "{{kind}} {{pid}}"),
+            q(sampled.quantile("0.99"), "of a sample {{kind}} {{pid}}"),
+        ])
             .says("From a task's start to its end on its thread. Long ones of `dns` wait for a name server, of `fs` for a disk, of `crypto` and `zlib` for a CPU.")
             .needs(Tier::Pool),
     ]
@@ -209,11 +216,15 @@ fn completions() -> Vec<Panel> {
     let asker = ASKER;
     let ended = asker.sum_of_rates(&and(PROCESS, &TASK_KIND), &THREADPOOL_TASKS, &[]);
     let delay = asker.distribution(&and(LOOP, &TASK_KIND), &THREADPOOL_COMPLETION_DELAY, &[]);
+    let sampled = asker.distribution(&and(LOOP, &TASK_KIND), &THREADPOOL_COMPLETION_DELAY_SAMPLED, &[]);
     vec![
         Panel::lines("Tasks", Unit::PerSecond, vec![q(ended, "{{kind}} {{pid}}")])
             .says("Tasks of the pool that ended, a second, by kind.")
             .needs(Tier::Pool),
-        Panel::lines("Completion delay by kind, p99", Unit::Seconds, vec![q(delay.quantile("0.99"), "{{kind}} {{pid}} {{loop}}")])
+        Panel::lines("Completion delay by kind, p99", Unit::Seconds, vec![
+            q(delay.quantile("0.99"), "{{kind}} {{pid}} {{loop}}"),
+            q(sampled.quantile("0.99"), "of a sample {{kind}} {{pid}} {{loop}}"),
+        ])
             .says("From a task's end to the start of its callback. It is the loop that is late here, and not the pool.")
             .needs(Tier::Pool)
             .thresholds(0.1, 0.5),

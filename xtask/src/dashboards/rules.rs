@@ -10,7 +10,8 @@ use model::catalogue::{
     EVENTLOOP_AWAY, EVENTLOOP_LAG, EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME, HEAP_LIVE_BYTES,
     LOOPSCOPE_BUILD_INFO, LOOPSCOPE_CONFIG_RELOAD_SUCCESSFUL, LOOPSCOPE_OTLP_DROPPED_POINTS,
     LOOPSCOPE_TIER_ACTIVE, Metric, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, THREADPOOL_QUEUE_DEPTH,
-    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_THREADS, TOKIO_ALIVE_TASKS, TOKIO_BUSY,
+    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_QUEUE_WAIT_SAMPLED, THREADPOOL_THREADS,
+    TOKIO_ALIVE_TASKS, TOKIO_BUSY,
 };
 use model::label::{EXPORT_LOSS, TIER};
 
@@ -109,8 +110,8 @@ fn queue_per_thread() -> String {
 fn recordings() -> Vec<Recording> {
     let lag = |by| ASKER.distribution(by, &EVENTLOOP_LAG, &[]);
     let stalls = ASKER.distribution(LOOP, &EVENTLOOP_STALL_OBSERVED, &[]);
-    let waits = ASKER.distribution(PROCESS, &THREADPOOL_QUEUE_WAIT, &[]);
-    let observed = ASKER.distribution(PROCESS, &THREADPOOL_QUEUE_WAIT_OBSERVED, &[]);
+    let waits = [&THREADPOOL_QUEUE_WAIT, &THREADPOOL_QUEUE_WAIT_SAMPLED, &THREADPOOL_QUEUE_WAIT_OBSERVED]
+        .map(|metric| ASKER.distribution(PROCESS, metric, &[]).quantile("0.99"));
     let depth = format!("avg_over_time({}[5m])", ASKER.series(&THREADPOOL_QUEUE_DEPTH, &[]));
     let threads = format!("sum by ({PROCESS}) ({})", ASKER.series(&THREADPOOL_THREADS, &[]));
     let record = |name, expression| Recording { name, expression };
@@ -120,10 +121,7 @@ fn recordings() -> Vec<Recording> {
         record(recorded("job, service", &EVENTLOOP_LAG, "p99_rate5m"), lag("job, service").quantile("0.99")),
         // Stalls that readings caught stand in for loops whose every iteration is not measured.
         record(blocks(), format!("{}\nor {}", lag(LOOP).count_of_long(), stalls.count_of_long())),
-        record(
-            recorded(PROCESS, &THREADPOOL_QUEUE_WAIT, "p99_rate5m"),
-            format!("{}\nor {}", waits.quantile("0.99"), observed.quantile("0.99")),
-        ),
+        record(recorded(PROCESS, &THREADPOOL_QUEUE_WAIT, "p99_rate5m"), waits.join("\nor ")),
         record(queue_per_thread(), format!("max by ({PROCESS}) ({depth}) / {threads}")),
     ]
 }

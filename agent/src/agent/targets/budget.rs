@@ -1,7 +1,10 @@
-//! What probes may cost a process, and which tier goes when they cost more.
+//! What probes may cost a process, and what becomes of a tier that costs more.
 //!
 //! The cost is an estimate: hits times the time of one. It is looked at over windows of some seconds, so that a burst
 //! does not end a tier, and a tier that was shed is tried again after a while: load changes.
+//!
+//! The tier `pool` is not shed but *sampled*: its probes stand for a turn, and then they are away for as long as that turn was too dear.
+//! One task does not need the other to be understood, as an iteration's phases need the iteration.
 
 use attach::libuv::tiers::Tiers;
 use model::label::Tier;
@@ -13,6 +16,9 @@ const WINDOW_NS: u64 = 5_000_000_000;
 /// How long a tier that was shed stays away.
 const RETRY_NS: u64 = 600_000_000_000;
 
+/// How long probes stand in a turn: tasks that take longer from their submission to their end are not seen whole.
+const TURN_NS: u64 = 2_000_000_000;
+
 /// The estimated cost of each tier so far, in nanoseconds of CPU time, by [`Tier`].
 pub(super) type Costs = [u64; Tier::ALL.len()];
 
@@ -22,7 +28,10 @@ pub(super) struct Budget {
     /// The share of one core that probes may cost.
     share: f64,
     window: Option<(Monotonic, Costs)>,
+    /// What those probes cost in the last window that stand all the time.
+    used: f64,
     shed: Vec<(Tier, Monotonic)>,
+    sampled: Option<Turns>,
 }
 
 /// What to do about a target.
@@ -30,32 +39,94 @@ pub(super) struct Budget {
 pub(super) enum Advice {
     /// A tier costs too much; with the share of a core that all of them cost.
     Shed(Tier, f64),
-    /// A tier that was shed long ago may be tried again.
+    /// The tier `pool` costs too much to measure every task, and is to be measured by turns; with the share of a core that all tiers cost.
+    Sample(f64),
+    /// The probes of the tier that is sampled are to be placed.
+    BeginTurn,
+    /// They are to be taken away.
+    EndTurn,
+    /// A tier that was shed long ago may be tried again, or one that is sampled would cost little enough all the time.
     Retry(Tier),
+}
+
+/// A tier that is measured by turns.
+#[derive(Debug)]
+struct Turns {
+    /// The beginning of the turn that goes on, and the cost of all turns before it.
+    turn: Option<(Monotonic, u64)>,
+    due: Monotonic,
+}
+
+impl Turns {
+    /// What to do now, if turns may take this share of a core and have cost so much up to now.
+    fn next(&mut self, now: Monotonic, cost_ns: u64, share: f64) -> Option<Advice> {
+        let Some((began, before)) = self.turn else {
+            if now < self.due {
+                return None;
+            }
+            self.turn = Some((now, cost_ns));
+            return Some(Advice::BeginTurn);
+        };
+        let lasted_ns = now.since_ns(began);
+        if lasted_ns < TURN_NS {
+            return None;
+        }
+        self.turn = None;
+        let affordable_every_ns = cost_ns.saturating_sub(before) as f64 / share;
+        // Half of it, so that a load that just fits does not end and begin it all the time.
+        if 2.0 * affordable_every_ns <= lasted_ns as f64 {
+            return Some(Advice::Retry(Tier::Pool));
+        }
+        // What nothing is left for is infinitely rare.
+        let pause_ns = (affordable_every_ns as u64).saturating_sub(lasted_ns).min(RETRY_NS);
+        self.due = now.plus_ns(pause_ns);
+        Some(Advice::EndTurn)
+    }
 }
 
 impl Budget {
     pub(super) fn new(share: f64) -> Self {
-        Self { share, window: None, shed: Vec::new() }
+        Self { share, window: None, used: 0.0, shed: Vec::new(), sampled: None }
     }
 
     /// Goes on with another share, and with these tiers: of others none is tried again.
     pub(super) fn reconfigure(&mut self, share: f64, tiers: Tiers) {
         self.share = share;
         self.shed.retain(|&(tier, _)| tiers.has(tier));
+        self.sampled.take_if(|_| !tiers.has(Tier::Pool));
     }
 
-    /// Whether a tier is away because it cost too much.
+    /// Whether a tier is away because it cost too much, be it for good or between two turns.
     pub(super) fn has_shed(&self, tier: Tier) -> bool {
-        self.shed.iter().any(|&(shed, _)| shed == tier)
+        self.shed.iter().any(|&(shed, _)| shed == tier) || (tier == Tier::Pool && self.sampled.is_some())
     }
 
-    /// Looks at the costs up to now.
-    pub(super) fn check(&mut self, now: Monotonic, costs: Costs) -> Option<Advice> {
+    /// The tier that was to be sampled cannot be: it is shed as others are.
+    pub(super) fn refuse_turns(&mut self, now: Monotonic) {
+        if self.sampled.take().is_some() {
+            self.shed.push((Tier::Pool, now));
+        }
+    }
+
+    /// Looks at the costs up to now: of the probes that stand all the time, and of those that stand by turns.
+    pub(super) fn check(&mut self, now: Monotonic, costs: Costs, turns_cost_ns: u64) -> Option<Advice> {
         if let Some(position) = self.shed.iter().position(|&(_, at)| now.since_ns(at) >= RETRY_NS) {
             self.window = None;
             return Some(Advice::Retry(self.shed.remove(position).0));
         }
+        self.look_at_window(now, costs).or_else(|| self.take_turns(now, turns_cost_ns))
+    }
+
+    fn take_turns(&mut self, now: Monotonic, cost_ns: u64) -> Option<Advice> {
+        let left = (self.share - self.used).max(0.0);
+        let advice = self.sampled.as_mut()?.next(now, cost_ns, left);
+        if matches!(advice, Some(Advice::Retry(_))) {
+            (self.sampled, self.window) = (None, None);
+        }
+        advice
+    }
+
+    fn look_at_window(&mut self, now: Monotonic, costs: Costs) -> Option<Advice> {
         let Some((began, before)) = self.window else {
             self.window = Some((now, costs));
             return None;
@@ -66,15 +137,21 @@ impl Budget {
         }
         self.window = Some((now, costs));
         let spent = |tier: Tier| costs[tier as usize].saturating_sub(before[tier as usize]);
+        let share_of = |spent_ns: u64| spent_ns as f64 / elapsed_ns as f64;
         let total: u64 = Tier::ALL.iter().map(|&tier| spent(tier)).sum();
-        let share = total as f64 / elapsed_ns as f64;
-        if share <= self.share {
+        self.used = share_of(total);
+        if self.used <= self.share {
             return None;
         }
-        let dearest = Tier::ALL.iter().copied().max_by_key(|&tier| spent(tier))?;
+        let (share, dearest) = (self.used, Tier::ALL.iter().copied().max_by_key(|&tier| spent(tier))?);
         // Phases are told within iterations: without the tier loop they would only cost.
         let needs_it = dearest == Tier::Loop && spent(Tier::Phases) > 0;
         let dearest = if needs_it { Tier::Phases } else { dearest };
+        self.used -= share_of(spent(dearest));
+        if dearest == Tier::Pool {
+            self.sampled = Some(Turns { turn: None, due: now });
+            return Some(Advice::Sample(share));
+        }
         self.shed.push((dearest, now));
         Some(Advice::Shed(dearest, share))
     }
@@ -99,49 +176,122 @@ mod tests {
     fn below_the_budget_nothing_is_shed() {
         let mut budget = Budget::new(0.01);
         for second in 0..60 {
-            assert_eq!(budget.check(at(second), costs(second, [0, 3, 3, 3])), None);
+            assert_eq!(budget.check(at(second), costs(second, [0, 3, 3, 3]), 0), None);
         }
     }
 
     #[test]
     fn the_dearest_tier_goes_first_and_the_rest_is_looked_at_again() {
         let mut budget = Budget::new(0.01);
-        assert_eq!(budget.check(at(0), costs(0, [0; 4])), None);
-        assert_eq!(budget.check(at(4), costs(4, [0, 2, 20, 5])), None, "a window is not over");
-        let advice = budget.check(at(5), costs(5, [0, 2, 20, 5]));
+        assert_eq!(budget.check(at(0), costs(0, [0; 4]), 0), None);
+        assert_eq!(budget.check(at(4), costs(4, [0, 2, 20, 5]), 0), None, "a window is not over");
+        let advice = budget.check(at(5), costs(5, [0, 2, 20, 5]), 0);
         assert!(matches!(advice, Some(Advice::Shed(Tier::Phases, share)) if (share - 0.027).abs() < 1e-9));
         // The counters of a tier that is gone stand still.
         let mut later = costs(10, [0, 2, 0, 5]);
         later[Tier::Phases as usize] = costs(5, [0, 2, 20, 5])[Tier::Phases as usize];
-        assert_eq!(budget.check(at(10), later), None);
+        assert_eq!(budget.check(at(10), later, 0), None);
     }
 
     #[test]
     fn the_tier_loop_does_not_go_before_the_phases_that_need_it() {
         let mut budget = Budget::new(0.01);
-        budget.check(at(0), costs(0, [0; 4]));
-        let advice = budget.check(at(5), costs(5, [0, 30, 20, 5]));
+        budget.check(at(0), costs(0, [0; 4]), 0);
+        let advice = budget.check(at(5), costs(5, [0, 30, 20, 5]), 0);
         assert!(matches!(advice, Some(Advice::Shed(Tier::Phases, _))), "{advice:?}");
     }
 
     #[test]
     fn a_tier_that_is_no_longer_asked_for_is_not_tried_again() {
         let mut budget = Budget::new(0.01);
-        budget.check(at(0), costs(0, [0; 4]));
-        budget.check(at(5), costs(5, [0, 0, 0, 50]));
-        assert!(budget.has_shed(Tier::Pool));
+        budget.check(at(0), costs(0, [0; 4]), 0);
+        budget.check(at(5), costs(5, [0, 0, 30, 50]), 0);
+        budget.check(at(10), costs(10, [0, 0, 30, 25]), 0);
+        assert!(budget.has_shed(Tier::Pool) && budget.has_shed(Tier::Phases));
         budget.reconfigure(0.5, Tiers::only(Tier::Loop));
-        assert!(!budget.has_shed(Tier::Pool));
-        assert_eq!(budget.check(at(605), costs(605, [0, 0, 0, 50])), None, "the new share holds");
+        assert!(!budget.has_shed(Tier::Pool) && !budget.has_shed(Tier::Phases));
+        for second in 605..620 {
+            assert_eq!(
+                budget.check(at(second), costs(second, [0, 5, 30, 25]), 0),
+                None,
+                "the new share holds"
+            );
+        }
     }
 
     #[test]
     fn a_tier_that_was_shed_is_tried_again_after_a_while() {
         let mut budget = Budget::new(0.01);
-        budget.check(at(0), costs(0, [0; 4]));
-        assert!(matches!(budget.check(at(5), costs(5, [0, 0, 0, 50])), Some(Advice::Shed(Tier::Pool, _))));
-        assert_eq!(budget.check(at(604), costs(5, [0, 0, 0, 50])), None);
-        assert_eq!(budget.check(at(605), costs(5, [0, 0, 0, 50])), Some(Advice::Retry(Tier::Pool)));
-        assert_eq!(budget.check(at(606), costs(5, [0, 0, 0, 50])), None);
+        budget.check(at(0), costs(0, [0; 4]), 0);
+        let spent = costs(5, [0, 0, 50, 0]);
+        assert!(matches!(budget.check(at(5), spent, 0), Some(Advice::Shed(Tier::Phases, _))));
+        assert_eq!(budget.check(at(604), spent, 0), None);
+        assert_eq!(budget.check(at(605), spent, 0), Some(Advice::Retry(Tier::Phases)));
+        assert_eq!(budget.check(at(606), spent, 0), None);
+    }
+
+    /// Costs after `seconds` of the loop's probes at this share of a core, in thousandths, where those of the pool have cost a second.
+    fn costs_beside_the_pool(seconds: u64, polls: u64) -> Costs {
+        let mut costs = costs(seconds, [0, polls, 0, 0]);
+        costs[Tier::Pool as usize] = SECOND_NS;
+        costs
+    }
+
+    /// A budget of this share, by which the pool is sampled from the sixth second on.
+    fn sampling(share: f64, polls: u64) -> Budget {
+        let mut budget = Budget::new(share);
+        budget.check(at(0), costs(0, [0; 4]), 0);
+        let advice = budget.check(at(5), costs_beside_the_pool(5, polls), 0);
+        assert!(matches!(advice, Some(Advice::Sample(share)) if share >= 0.2), "{advice:?}");
+        assert!(budget.has_shed(Tier::Pool));
+        budget
+    }
+
+    /// A process whose tasks cost this share of a core while probes stand, looked at each second: what was advised, and what the turns cost.
+    fn sample(budget: &mut Budget, last: u64, polls: u64, share: f64) -> (Vec<(u64, Advice)>, u64) {
+        let (mut advised, mut turns_ns, mut is_placed) = (Vec::new(), 0, false);
+        for second in 6..last {
+            turns_ns += if is_placed { (share * SECOND_NS as f64) as u64 } else { 0 };
+            if let Some(advice) = budget.check(at(second), costs_beside_the_pool(second, polls), turns_ns) {
+                is_placed = advice == Advice::BeginTurn;
+                advised.push((second, advice));
+            }
+        }
+        (advised, turns_ns)
+    }
+
+    #[test]
+    fn the_pool_is_sampled_as_often_as_the_budget_allows() {
+        // At 20% of a core, and 0.8% left: two seconds of every fifty.
+        let (advised, cost_ns) = sample(&mut sampling(0.01, 2), 606, 2, 0.2);
+        let turns = advised.iter().filter(|(_, advice)| *advice == Advice::BeginTurn).count();
+        assert!((11..=13).contains(&turns), "{advised:?}");
+        let spent = cost_ns as f64 / (600 * SECOND_NS) as f64;
+        assert!((0.007..0.0095).contains(&spent), "{spent}");
+    }
+
+    #[test]
+    fn a_pool_with_little_left_to_do_is_measured_whole_again() {
+        let mut budget = sampling(0.01, 0);
+        let advised = sample(&mut budget, 9, 0, 0.003).0;
+        assert_eq!(advised, [(6, Advice::BeginTurn), (8, Advice::Retry(Tier::Pool))]);
+        assert!(!budget.has_shed(Tier::Pool));
+    }
+
+    #[test]
+    fn with_nothing_left_a_turn_is_taken_as_rarely_as_tiers_are_tried_again() {
+        let advised = sample(&mut sampling(0.001, 1), 700, 1, 0.2).0;
+        let begun =
+            advised.iter().filter(|(_, advice)| *advice == Advice::BeginTurn).map(|(second, _)| *second);
+        assert_eq!(begun.collect::<Vec<_>>(), [6, 608]);
+    }
+
+    #[test]
+    fn a_pool_that_cannot_be_sampled_is_shed() {
+        let mut budget = sampling(0.01, 0);
+        budget.refuse_turns(at(6));
+        assert_eq!(budget.check(at(7), costs_beside_the_pool(7, 0), 0), None);
+        assert!(budget.has_shed(Tier::Pool));
+        assert_eq!(budget.check(at(606), costs_beside_the_pool(606, 0), 0), Some(Advice::Retry(Tier::Pool)));
     }
 }

@@ -3,6 +3,7 @@
 //! What two tiers could both tell, the cheaper one tells: utilization and iterations come from libuv's own counters where
 //! it keeps them.
 
+mod keeping_to_budget;
 mod reconfigure;
 
 use attach::libuv::locate::Located;
@@ -17,7 +18,7 @@ use model::snapshot::{SharedLabels, Snapshot, Value};
 use model::time::Monotonic;
 
 use super::ProcessNote;
-use super::budget::{Advice, Budget, Costs};
+use super::budget::{Budget, Costs};
 use super::prober::Prober;
 use super::prom_client::NodeProcess;
 use super::recent::Recent;
@@ -50,6 +51,8 @@ pub(super) struct Outside {
     observer: Observer,
     next_reading: Monotonic,
     attachment: Option<Attachment>,
+    /// The probes of the pool that stand by turns, and what they measured; none before the budget asks for turns.
+    sampling: Option<Attachment>,
     /// The main loop's lag, as it was.
     recent_lag: Recent,
     budget: Budget,
@@ -83,6 +86,7 @@ impl Outside {
             observer,
             next_reading: now,
             attachment: None,
+            sampling: None,
             recent_lag: Recent::default(),
             budget: Budget::new(settings.budget),
             slow_ns: settings.slow.as_nanos() as u64,
@@ -249,14 +253,18 @@ impl Outside {
     /// Adds what was observed, and what probes measured.
     fn add_measured(&self, prober: &Prober, readings: Option<&Readings>, snapshot: &mut Snapshot) {
         self.observer.add_to(snapshot, &self.labels);
+        let known = |measured: &LoopMeasured| self.observer.known(measured);
+        if let (Some(attachment), Some(readings)) = (&self.attachment, readings) {
+            readings.of(attachment).add_to(snapshot, &self.labels, &known);
+        }
+        if let (Some(sampling), Some(readings)) = (&self.sampling, readings) {
+            readings.of(sampling).add_sampled_to(snapshot, &self.labels, &known);
+        }
         if let Some(attachment) = &self.attachment {
-            if let Some(readings) = readings {
-                let known = |measured: &LoopMeasured| self.observer.known(measured);
-                readings.of(attachment).add_to(snapshot, &self.labels, &known);
-            }
-            let hits = prober.hits(attachment);
+            let [standing, by_turns] = [Some(attachment), self.sampling.as_ref()]
+                .map(|placed| placed.map_or_else(Costs::default, |placed| prober.hits(placed)));
             for tier in self.asked.probes().iter() {
-                let hits = hits[tier as usize];
+                let hits = standing[tier as usize] + by_turns[tier as usize];
                 let cost_ns = hits * HIT_NS;
                 let own = [tier.as_str()];
                 snapshot.push(&catalogue::LOOPSCOPE_PROBE_HITS, &self.labels, &own, Value::Counter(hits));
@@ -272,7 +280,7 @@ impl Outside {
 
     /// Takes the probes away.
     pub(super) fn detach(&mut self, prober: &mut Prober) {
-        if let Some(attachment) = self.attachment.take() {
+        for attachment in [self.attachment.take(), self.sampling.take()].into_iter().flatten() {
             prober.detach(attachment);
         }
     }
@@ -289,31 +297,12 @@ impl Outside {
 
     /// Forgets what probes measured of threads that have ended.
     fn sweep(&self, prober: &mut Prober) {
-        let Some(attachment) = &self.attachment else { return };
         let lives = |tid: u32| std::path::Path::new(&format!("/proc/{}/task/{tid}", self.pid())).exists();
         // Probes tell threads by their ids in the outermost pid namespace: if that is not ours, none seems to live. The pool's
         // figures belong to no thread.
         if lives(self.pid().get()) {
-            prober.forget_ended_threads(attachment, &|tid| tid == 0 || lives(tid));
-        }
-    }
-
-    fn keep_to_the_budget(&mut self, now: Monotonic, prober: &mut Prober) {
-        let Some(attachment) = &mut self.attachment else { return };
-        let costs: Costs = prober.hits(attachment).map(|hits| hits * HIT_NS);
-        let (pid, service) = (self.process.pid(), &self.service);
-        match self.budget.check(now, costs) {
-            None => {}
-            Some(Advice::Shed(tier, share)) => {
-                prober.detach_tier(attachment, tier);
-                console::line(format_args!(
-                    "process {pid} ({service}): probes cost an estimated {:.1}% of a core, more than the budget: the tier {tier} is shed for ten minutes",
-                    100.0 * share
-                ));
-            }
-            Some(Advice::Retry(tier)) => {
-                prober.attach_tier(attachment, &self.located, tier);
-                console::line(format_args!("process {pid} ({service}): the tier {tier} is tried again"));
+            for attachment in [&self.attachment, &self.sampling].into_iter().flatten() {
+                prober.forget_ended_threads(attachment, &|tid| tid == 0 || lives(tid));
             }
         }
     }

@@ -149,16 +149,10 @@ impl LoopMeasured {
         if self.address != 0 && !known.iterations_are_told {
             push(&catalogue::EVENTLOOP_ITERATIONS, &[], Value::Counter(self.iterations));
         }
-        for (kind, histogram) in &self.completion_delay {
-            push(
-                &catalogue::THREADPOOL_COMPLETION_DELAY,
-                &[kind.as_str()],
-                Value::Histogram(histogram.clone()),
-            );
-        }
         for (kind, histogram) in &self.gc {
             push(&catalogue::GC_PAUSE, &[kind.as_str()], Value::Histogram(histogram.clone()));
         }
+        add_by_kind(&self.completion_delay, &catalogue::THREADPOOL_COMPLETION_DELAY, &labels, snapshot);
     }
 }
 
@@ -178,13 +172,8 @@ impl PoolMeasured {
     }
 
     fn add_to(&self, snapshot: &mut Snapshot, target: &SharedLabels) {
-        for (metric, by_kind) in
-            [(&catalogue::THREADPOOL_QUEUE_WAIT, &self.wait), (&catalogue::THREADPOOL_RUN, &self.run)]
-        {
-            for (kind, histogram) in by_kind {
-                snapshot.push(metric, target, &[kind.as_str()], Value::Histogram(histogram.clone()));
-            }
-        }
+        add_by_kind(&self.wait, &catalogue::THREADPOOL_QUEUE_WAIT, target, snapshot);
+        add_by_kind(&self.run, &catalogue::THREADPOOL_RUN, target, snapshot);
         let done = self.run.iter().map(|(kind, run)| (kind, Outcome::Done, run.count()));
         let cancelled = self.cancelled.iter().map(|(kind, count)| (kind, Outcome::Cancelled, *count));
         for (kind, outcome, count) in done.chain(cancelled) {
@@ -213,5 +202,32 @@ impl Measured {
             }
         }
         self.pool.add_to(snapshot, target);
+    }
+    /// Adds what was measured of the pool by turns, by the names of what is a sample. A loop that `known` has no name for is left out.
+    pub fn add_sampled_to(
+        &self,
+        snapshot: &mut Snapshot,
+        target: &SharedLabels,
+        known: &dyn Fn(&LoopMeasured) -> Option<KnownLoop>,
+    ) {
+        for measured in &self.loops {
+            if let Some(known) = known(measured) {
+                let (delay, labels) = (&measured.completion_delay, target.with("loop", &known.name));
+                add_by_kind(delay, &catalogue::THREADPOOL_COMPLETION_DELAY_SAMPLED, &labels, snapshot);
+            }
+        }
+        add_by_kind(&self.pool.wait, &catalogue::THREADPOOL_QUEUE_WAIT_SAMPLED, target, snapshot);
+        add_by_kind(&self.pool.run, &catalogue::THREADPOOL_RUN_SAMPLED, target, snapshot);
+    }
+}
+
+fn add_by_kind(
+    histograms: &BTreeMap<TaskKind, Histogram>,
+    metric: &'static Metric,
+    labels: &SharedLabels,
+    snapshot: &mut Snapshot,
+) {
+    for (kind, histogram) in histograms {
+        snapshot.push(metric, labels, &[kind.as_str()], Value::Histogram(histogram.clone()));
     }
 }

@@ -46,6 +46,9 @@ impl Outside {
             self.detach(prober);
             return;
         }
+        if let Some(sampling) = self.sampling.take_if(|_| !wanted.has(Tier::Pool)) {
+            prober.detach(sampling);
+        }
         let Some(attachment) = &mut self.attachment else { return self.place_probes(prober) };
         for &tier in Tier::ALL {
             let is_refused = attachment.refused().iter().any(|(refused, _)| *refused == tier);
