@@ -70,7 +70,10 @@ fn a_pool_that_would_cost_more_than_the_budget_is_sampled() {
             grew("threadpool_queue_wait_sampled_seconds_count", kind),
             grew("threadpool_run_sampled_seconds_count", kind),
         );
-        assert!(wait > 0.0 && run > 0.0 && (wait - run).abs() <= 800.0, "{kind}: {wait} waits and {run} runs");
+        assert!(
+            wait > 0.0 && run > 0.0 && (wait - run).abs() <= 800.0,
+            "{kind}: {wait} waits and {run} runs"
+        );
         let delays = last.value(
             "threadpool_completion_delay_sampled_seconds_count",
             &[("pid", &pid), ("kind", kind), ("loop", "main")],
