@@ -9,9 +9,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 
-use common::{Log, MS, after, temporary_folder};
+use common::{Log, MS, after, collect, temporary_folder};
 use loopscope_runtime::{
-    Command, Error, EventLoop, Exit, Pipe, Process, Read, RunMode, Signal, Stdio, TcpListener, kill,
+    Command, Error, EventLoop, Exit, Pipe, Process, RunMode, Signal, Stdio, TcpListener, kill,
 };
 use support::{in_child, wait_until};
 
@@ -31,17 +31,6 @@ fn run(script: &str, change: impl FnOnce(Command) -> Command) -> (Exit, String) 
     let written = collect(&output);
     event_loop.run(RunMode::Default);
     (ended.get().unwrap(), String::from_utf8(written.take()).unwrap())
-}
-
-fn collect(pipe: &Pipe) -> Rc<RefCell<Vec<u8>>> {
-    let collected = Rc::new(RefCell::new(Vec::new()));
-    let into = Rc::clone(&collected);
-    pipe.read_start(move |_, pipe, read| match read.unwrap() {
-        Read::Data(data) => into.borrow_mut().extend_from_slice(data),
-        Read::End => pipe.close(),
-    })
-    .unwrap();
-    collected
 }
 
 const SUCCESS: Exit = Exit { status: Some(0), signal: None };
