@@ -204,6 +204,10 @@ impl UdpState {
 
     /// Tells the poller what the socket waits for, and the loop whether it does.
     fn update_interest(self: &Rc<Self>) -> Result<(), Error> {
+        // One that is being closed waits for nothing, whatever is asked of it.
+        if self.handle.is_closing() {
+            return Ok(());
+        }
         let readable = self.receiving.borrow().is_some();
         let writable = self.sends.borrow().waits();
         self.handle.set_active(readable || self.sends.borrow().count() > 0);

@@ -12,7 +12,7 @@ use std::ptr;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::datagram::last_error;
+use super::errno;
 
 unsafe extern "C" {
     static mut environ: *const *const c_char;
@@ -89,7 +89,7 @@ pub(crate) fn spawn(mut plan: Plan) -> Result<u32, Failure> {
         }
     };
     if pid < 0 {
-        return Err(failed("fork")(last_error()));
+        return Err(failed("fork")(errno::last()));
     }
     drop(writing);
     match read_failure(&reading) {
@@ -97,7 +97,7 @@ pub(crate) fn spawn(mut plan: Plan) -> Result<u32, Failure> {
         Some(failure) => {
             // It ends at once.
             // SAFETY: no place for the status is given.
-            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && last_error() == Errno::INTR {}
+            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && errno::last() == Errno::INTR {}
             Err(failure)
         }
     }
@@ -172,7 +172,7 @@ impl ChildPlan<'_> {
             for signal in 1..32 {
                 let may_be_set = signal != libc::SIGKILL && signal != libc::SIGSTOP;
                 if may_be_set && libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
-                    return (SIGNAL, errno());
+                    return (SIGNAL, errno::number());
                 }
             }
             if self.detached {
@@ -184,7 +184,7 @@ impl ChildPlan<'_> {
             if let Some(folder) = self.folder
                 && libc::chdir(folder.as_ptr()) != 0
             {
-                return (CHDIR, errno());
+                return (CHDIR, errno::number());
             }
             if self.user.is_some() || self.group.is_some() {
                 // Rights that come from other groups go too; that only root may do this is no matter.
@@ -193,12 +193,12 @@ impl ChildPlan<'_> {
             if let Some(group) = self.group
                 && libc::setgid(group) != 0
             {
-                return (SETGID, errno());
+                return (SETGID, errno::number());
             }
             if let Some(user) = self.user
                 && libc::setuid(user) != 0
             {
-                return (SETUID, errno());
+                return (SETUID, errno::number());
             }
             if let Some(environment) = self.environment {
                 // The program is looked for on the path that it will have.
@@ -208,7 +208,7 @@ impl ChildPlan<'_> {
             libc::sigemptyset(&mut none);
             libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
             libc::execvp(self.program.as_ptr(), self.arguments.as_ptr());
-            (EXEC, errno())
+            (EXEC, errno::number())
         }
     }
 
@@ -218,7 +218,7 @@ impl ChildPlan<'_> {
         // SAFETY: the numbers are readable for their length; the descriptor is this child's copy.
         unsafe {
             while libc::write(self.errors, told.as_ptr().cast(), size_of_val(&told)) < 0
-                && self::errno() == libc::EINTR
+                && errno::number() == libc::EINTR
             {}
             libc::_exit(127)
         }
@@ -238,7 +238,7 @@ unsafe fn set_descriptors(stdio: &mut [RawFd]) -> Result<(), (i32, i32)> {
             if *source >= 0 && *source < target as RawFd {
                 *source = libc::fcntl(*source, libc::F_DUPFD_CLOEXEC, count);
                 if *source < 0 {
-                    return Err((FCNTL, errno()));
+                    return Err((FCNTL, errno::number()));
                 }
             }
         }
@@ -251,11 +251,11 @@ unsafe fn set_descriptors(stdio: &mut [RawFd]) -> Result<(), (i32, i32)> {
                     let flags = if target == 0 { libc::O_RDONLY } else { libc::O_RDWR };
                     let null = libc::open(c"/dev/null".as_ptr(), flags);
                     if null < 0 {
-                        return Err((OPEN, errno()));
+                        return Err((OPEN, errno::number()));
                     }
                     if null != target {
                         if libc::dup2(null, target) < 0 {
-                            return Err((DUP2, errno()));
+                            return Err((DUP2, errno::number()));
                         }
                         libc::close(null);
                     }
@@ -266,7 +266,7 @@ unsafe fn set_descriptors(stdio: &mut [RawFd]) -> Result<(), (i32, i32)> {
                         false => libc::dup2(source, target),
                     };
                     if moved < 0 {
-                        return Err((if source == target { FCNTL } else { DUP2 }, errno()));
+                        return Err((if source == target { FCNTL } else { DUP2 }, errno::number()));
                     }
                     // Programs expect their standard input and output to block.
                     let flags = libc::fcntl(target, libc::F_GETFL);
@@ -278,11 +278,6 @@ unsafe fn set_descriptors(stdio: &mut [RawFd]) -> Result<(), (i32, i32)> {
         }
     }
     Ok(())
-}
-
-fn errno() -> c_int {
-    // SAFETY: the place of a thread's `errno` is always valid.
-    unsafe { *libc::__errno_location() }
 }
 
 /// The descriptor of a process, which is ready once it has ended; since Linux 5.3.
@@ -302,13 +297,13 @@ pub(crate) fn send_signal(process: &OwnedFd, signal: i32) -> Result<(), Errno> {
             0,
         )
     };
-    if result == 0 { Ok(()) } else { Err(last_error()) }
+    errno::done(result as c_int)
 }
 
 pub(crate) fn kill(pid: u32, signal: i32) -> Result<(), Errno> {
     let pid = libc::pid_t::try_from(pid).map_err(|_| Errno::SRCH)?;
     // SAFETY: the call takes numbers.
-    if unsafe { libc::kill(pid, signal) } == 0 { Ok(()) } else { Err(last_error()) }
+    errno::done(unsafe { libc::kill(pid, signal) })
 }
 
 pub(super) fn process_id(pid: u32) -> Result<Pid, Errno> {
