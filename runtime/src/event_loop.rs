@@ -26,7 +26,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use model::time::Monotonic;
-use rustix::io::Errno;
 
 pub use self::builder::Builder;
 pub use self::close::Busy;
@@ -36,6 +35,7 @@ use self::info::add;
 pub use self::loop_handle::LoopHandle;
 use crate::error::Error;
 use crate::inbox::InboxSender;
+use crate::poller::Refused;
 use crate::sys::epoll::{EVENTS_MAX, Wait};
 
 /// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
@@ -168,63 +168,75 @@ impl EventLoop {
     }
 
     /// Waits for events and calls back for them.
+    #[inline]
     fn poll(&self, wait: Wait) {
         let refused = self.core.poller.apply_changes();
-        let wait = if refused.is_empty() { wait } else { Wait::No };
         add(&self.core.counts.iterations, 1);
         self.core.instruments.iteration_polls();
-        let events = self.wait_for_events(wait);
-        let mut more = events == EVENTS_MAX;
+        let events = match wait {
+            wait if wait != Wait::No && refused.is_empty() => self.wait_for_events(wait),
+            _ => self.look_for_events(),
+        };
         if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() || self.core.inbox.has_news()
         {
-            // After signals the loop goes on to its other phases first.
-            more &= !phases::poll_callbacks(self, refused);
+            self.call_back_events(events, refused);
         }
+    }
+
+    /// Calls back for the events that there are, and polls again while there are more of them than one poll takes.
+    fn call_back_events(&self, events: usize, refused: Vec<Refused>) {
+        // After signals the loop goes on to its other phases first.
+        let mut more = !phases::poll_callbacks(self, refused) && events == EVENTS_MAX;
         for _ in 1..POLL_ROUNDS {
             if !more {
                 break;
             }
             self.core.instruments.polls_again();
-            more = self.wait_for_events(Wait::No) == EVENTS_MAX;
-            more &= !phases::poll_callbacks(self, Vec::new());
+            let events = self.look_for_events();
+            more = !phases::poll_callbacks(self, Vec::new()) && events == EVENTS_MAX;
         }
     }
 
-    /// One poll; a wait that a signal interrupts, or that ends before its time, is taken up again.
+    /// One poll that does not wait.
+    #[inline(always)]
+    fn look_for_events(&self) -> usize {
+        let events = phases::poll_wait(self, Wait::No).unwrap_or(0);
+        self.core.counts.waited.set(false);
+        if events > 0 {
+            let begin = self.core.now.get();
+            self.core.read_clock();
+            self.count_poll(false, events as u64, begin);
+        }
+        events
+    }
+
+    /// One poll that may wait; if a signal interrupts it, or it ends before its time, it is taken up again.
     fn wait_for_events(&self, mut wait: Wait) -> usize {
-        if self.core.counts_waiting && wait != Wait::No {
-            let waiting = self.wait_for_events(Wait::No);
+        if self.core.counts_waiting {
+            let waiting = self.look_for_events();
             if waiting > 0 || self.core.inbox.has_news() {
                 return waiting;
             }
         }
-        let waits = wait != Wait::No;
         let begin = self.core.now.get();
         let deadline = match wait {
             Wait::Ns(ns) => Some(begin.plus_ns(ns)),
             Wait::No | Wait::Forever => None,
         };
         loop {
-            let result = phases::poll_wait(self, wait);
-            let events = result.unwrap_or(0);
-            if waits || events > 0 {
-                self.core.read_clock();
-            }
-            let interrupted = result == Err(Errno::INTR);
+            let polled = phases::poll_wait(self, wait);
+            let (events, interrupted) = (polled.unwrap_or(0), polled.is_none());
+            let now = self.core.read_clock();
             let news = self.core.inbox.has_news();
             match deadline {
-                Some(deadline) if events == 0 && !news && self.core.now.get() < deadline => {
-                    wait = Wait::Ns(deadline.since_ns(self.core.now.get()));
+                Some(deadline) if events == 0 && !news && now < deadline => {
+                    wait = Wait::Ns(deadline.since_ns(now));
                 }
                 None if interrupted && !news => {}
                 _ => {
-                    self.core.counts.waited.set(waits);
-                    if waits {
-                        self.core.lingering.slept(self.core.now.get().since_ns(begin), news);
-                    }
-                    if waits || events > 0 {
-                        self.count_poll(waits, events as u64, begin);
-                    }
+                    self.core.counts.waited.set(true);
+                    self.core.lingering.slept(now.since_ns(begin), news);
+                    self.count_poll(true, events as u64, begin);
                     return events;
                 }
             }
@@ -243,17 +255,30 @@ impl EventLoop {
         self.core.instruments.poll_ended(waited, now);
     }
 
+    /// Whether there is something that the loop waits for.
+    #[inline]
+    fn waits_for_something(&self) -> bool {
+        self.core.active_handles.get() > 0 || self.core.active_requests.get() > 0
+    }
+
+    /// Whether there is something that the loop does by itself.
+    #[inline]
+    fn has_something_to_do(&self) -> bool {
+        self.core.immediates.keep_alive()
+            || self.core.inbox_left_over.get()
+            || !self.core.pending.borrow().is_empty()
+            || !self.core.closing.is_empty()
+    }
+
     /// How long the poll may wait: until the first timer is due, and not at all while something else is to be done.
+    #[inline]
     fn poll_timeout(&self) -> Wait {
         let core = &self.core;
-        let something_to_wait_for = core.active_handles.get() > 0 || core.active_requests.get() > 0;
-        let something_to_do = core.stopping.get()
-            || core.inbox_left_over.get()
-            || core.immediates.keep_alive()
-            || !core.pending.borrow().is_empty()
+        if core.stopping.get()
             || !core.idle.is_empty()
-            || !core.closing.is_empty();
-        if something_to_do || !something_to_wait_for {
+            || self.has_something_to_do()
+            || !self.waits_for_something()
+        {
             return Wait::No;
         }
         match core.timers.next_due() {
@@ -279,15 +304,9 @@ impl EventLoop {
     }
 
     /// Whether something keeps the loop running.
+    #[inline]
     pub fn is_alive(&self) -> bool {
-        let core = &self.core;
-        let something = core.active_handles.get() > 0
-            || core.active_requests.get() > 0
-            || core.immediates.keep_alive()
-            || core.inbox_left_over.get()
-            || !core.pending.borrow().is_empty()
-            || !core.closing.is_empty();
-        something && !core.has_ended()
+        (self.waits_for_something() || self.has_something_to_do()) && !self.core.has_ended()
     }
 
     /// The loop's time: a reading of `CLOCK_MONOTONIC` that is at most as old as the beginning of the current phase.

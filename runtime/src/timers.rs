@@ -12,6 +12,7 @@ mod slab;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use model::label::HandleType;
 use model::time::Monotonic;
@@ -38,6 +39,11 @@ pub(crate) struct Timers {
 pub(crate) struct TimerReference {
     core: Rc<Core>,
     slot: u32,
+}
+
+/// Rounds nothing: a duration is a whole number of nanoseconds. The longest ones are cut to 584 years.
+pub(crate) fn whole_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The end of time: nothing is due then.

@@ -6,7 +6,7 @@ use super::handle_methods;
 use crate::closing::Closable;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::timers::TimerReference;
+use crate::timers::{TimerReference, whole_ns};
 
 /// Calls back once after a time, or again and again.
 ///
@@ -152,9 +152,4 @@ impl From<TimerState> for Closable {
     fn from(timer: TimerState) -> Self {
         Self::Timer(timer.handle.slot())
     }
-}
-
-/// Rounds nothing: a duration is a whole number of nanoseconds. The longest ones are cut to 584 years.
-fn whole_ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
