@@ -212,6 +212,7 @@ mod inbox;
 mod lingering;
 mod notify;
 pub mod observe;
+mod per_process;
 mod poller;
 pub mod pool;
 mod registry;
