@@ -218,3 +218,25 @@ fn a_callback_that_owns_its_handle_lets_it_go_when_it_is_closed() {
     assert_eq!(Rc::strong_count(&held), 1);
     event_loop.run(RunMode::Default);
 }
+
+#[test]
+fn an_async_handle_of_a_loop_that_has_ended_is_closed_and_leaves_nothing_behind() {
+    let local = EventLoop::new().unwrap().handle();
+    let held = Rc::new(());
+    let of_callback = Rc::clone(&held);
+    let wake = Async::new(&local, move |_, _| drop(Rc::clone(&of_callback)));
+    assert!(wake.is_closing() && !wake.is_active());
+    assert_eq!(Rc::strong_count(&held), 1, "the callback is dropped");
+    wake.sender().send();
+    wake.close();
+}
+
+#[test]
+fn a_loop_that_has_ended_starts_no_process() {
+    let local = EventLoop::new().unwrap().handle();
+    let mark = temporary_folder("ended-loop").join("started");
+    let touch = Command::new("touch").arg(mark.as_os_str());
+    let refused = touch.spawn(&local, |_, _, _| unreachable!()).map(|process| process.pid());
+    assert_eq!(refused, Err(Error::Closed));
+    assert!(!mark.exists());
+}

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use super::stream::{AsyncStream, Stream};
+use super::waiters::{self, Awaited, Waiters};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 
@@ -86,7 +87,13 @@ struct Arrivals<S> {
     queue: VecDeque<Result<S, Error>>,
     /// Whether the queue is full, or was, and the listener holds back.
     paused: bool,
-    waker: Option<Waker>,
+    waiters: Waiters,
+}
+
+impl<S> Awaited for Arrivals<S> {
+    fn waiters(&mut self) -> &mut Waiters {
+        &mut self.waiters
+    }
 }
 
 impl<L: Listen> AsyncListener<L> {
@@ -96,25 +103,24 @@ impl<L: Listen> AsyncListener<L> {
     /// # Errors
     /// What the system says.
     pub fn new(listener: L, backlog: u32) -> Result<Self, Error> {
-        let arrivals = Rc::new(RefCell::new(Arrivals { queue: VecDeque::new(), paused: false, waker: None }));
+        let arrivals = Rc::new(RefCell::new(Arrivals {
+            queue: VecDeque::new(),
+            paused: false,
+            waiters: Waiters::default(),
+        }));
         let of_callback = Rc::clone(&arrivals);
         listener.start_listening(backlog, move |_, listener, connection| {
-            let waker = {
-                let mut arrivals = of_callback.borrow_mut();
+            waiters::change(&of_callback, |arrivals| {
                 arrivals.queue.push_back(connection);
                 if arrivals.queue.len() >= ARRIVALS_MAX && !arrivals.paused {
                     arrivals.paused = listener.pause_listening().is_ok();
                 }
-                arrivals.waker.take()
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            });
         })?;
         Ok(Self { listener, arrivals })
     }
 
-    /// The next connection.
+    /// The next connection. Several tasks may wait for one each.
     ///
     /// # Errors
     /// Where one could not be accepted; the listener goes on.
@@ -132,7 +138,7 @@ impl<L: Listen> AsyncListener<L> {
             match arrived {
                 Some(connection) => Poll::Ready(connection.map(AsyncStream::new)),
                 None => {
-                    arrivals.waker = Some(context.waker().clone());
+                    arrivals.waiters.wait(context);
                     Poll::Pending
                 }
             }
