@@ -6,8 +6,10 @@
 //!
 //! **Locks.** The state of a pool is a `Dispatch` behind one mutex, held for a few dozen instructions and
 //! never while a task, a callback or a system call runs. A worker that sleeps is parked; it takes itself for called only
-//! if the dispatch says so, under the lock. The one thing outside the lock is a flag that a lingering worker watches:
-//! missing it costs the rest of the lingering, and nothing else.
+//! if the dispatch says so, under the lock. What is read outside of the lock is written under it: a flag that a lingering
+//! worker watches (missing it costs the rest of the lingering, and nothing else), one that tells a loop whether workers are
+//! still to be called for what it submitted itself, and what the pool was told to be, which a forked child needs where the
+//! lock may be held for ever. The handles of threads have a mutex of their own.
 //!
 //! Refused: a lock-free queue (order, cancelling, libuv's limit for slow I/O and exact wake-ups need one view of the
 //! whole), and one queue a thread with stealing (tasks that block are worth far more than the lock costs).

@@ -67,8 +67,9 @@ impl Timer {
 
     /// Calls back `timeout` from now, and then every `repeat`, unless that is zero.
     ///
-    /// A repetition is counted from the beginning of the phase in which the timer called back. Calls that the loop was too
-    /// busy for are left out, not made up for.
+    /// A repetition is counted from the [loop's time](EventLoop::now) when the timer's turn comes, as in libuv: from the
+    /// beginning of the phase, or from where a callback before it in that phase has refreshed the time. Calls that the loop
+    /// was too busy for are left out, not made up for.
     ///
     /// # Errors
     /// [`Error::Closed`] if the timer is closed.

@@ -169,9 +169,10 @@ impl ChildPlan<'_> {
         // SAFETY: all pointers are of strings and lists that end as they should and outlive this; nothing here
         // allocates or locks.
         unsafe {
-            for signal in 1..32 {
-                let may_be_set = signal != libc::SIGKILL && signal != libc::SIGSTOP;
-                if may_be_set && libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
+            for signal in 1..=libc::SIGRTMAX() {
+                // Some cannot be set: two are the kernel's, and some the C library keeps for itself and refuses like them.
+                let refused = libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR;
+                if refused && errno::number() != libc::EINVAL {
                     return (SIGNAL, errno::number());
                 }
             }
