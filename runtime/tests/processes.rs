@@ -6,6 +6,7 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -201,6 +202,28 @@ fn a_detached_process_leads_a_session_of_its_own() {
         session == pid
     };
     assert!(own(true) && !own(false));
+}
+
+#[test]
+fn a_file_that_is_no_program_is_run_by_a_shell_and_one_that_may_not_be_run_is_passed_over() {
+    let [first, second] = ["process-script-1", "process-script-2"].map(temporary_folder);
+    fs::write(first.join("script"), "not to be run").unwrap();
+    fs::write(second.join("script"), "echo \"$0 $1 $ONLY\"\n").unwrap();
+    fs::set_permissions(second.join("script"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/nowhere/at/all:{}", first.display(), second.display());
+    let event_loop = EventLoop::new().unwrap();
+    let output = Pipe::new(&event_loop);
+    let command = Command::new("script").arg("argument").env_clear().env("PATH", path).env("ONLY", "this");
+    command.stdout(Stdio::Pipe(output.clone())).spawn(&event_loop, |_, process, _| process.close()).unwrap();
+    let written = collect(&output);
+    event_loop.run(RunMode::Default);
+    let script = second.join("script");
+    assert_eq!(String::from_utf8(written.take()).unwrap(), format!("{} argument this\n", script.display()));
+
+    fs::remove_file(script).unwrap();
+    let path = format!("{}:{}", first.display(), second.display());
+    let refused = Command::new("script").env("PATH", path).spawn(&event_loop, |_, _, _| unreachable!());
+    assert_eq!(refused.map(drop).unwrap_err().code(), libc::EACCES, "what is there and may not be run");
 }
 
 #[test]
