@@ -2,6 +2,7 @@
 
 mod options;
 mod receiving;
+mod send_queue;
 mod sending;
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +15,7 @@ use model::label::HandleType;
 pub use self::options::Interface;
 use self::receiving::Receiving;
 pub use self::receiving::{ReceiveOptions, Received};
-use self::sending::SendQueue;
+use self::send_queue::SendQueue;
 use super::binding::{self, BindOptions};
 use super::{HandleState, handle_methods, socket_methods};
 use crate::closing::Close;
