@@ -154,3 +154,22 @@ fn a_thousand_connections_leave_nothing_behind() {
         });
     });
 }
+
+#[test]
+fn accepting_that_is_given_up_leaves_nothing_behind() {
+    in_child("accepting_that_is_given_up_leaves_nothing_behind", &[], || {
+        let mut kept = None;
+        expect_nothing_left(9, |event_loop| {
+            let listener = kept.get_or_insert_with(|| {
+                let address = "127.0.0.1:0".parse().unwrap();
+                Rc::new(loopscope_runtime::future::TcpListener::bind(event_loop, address, 1).unwrap())
+            });
+            for _ in 0..5_000 {
+                let listener = Rc::clone(listener);
+                let task = event_loop.spawn_local(async move { drop(listener.accept().await) });
+                event_loop.run(RunMode::NoWait);
+                task.abort();
+            }
+        });
+    });
+}

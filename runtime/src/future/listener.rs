@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use super::stream::{AsyncStream, Stream};
 use super::waiters::{self, Awaited, Waiters};
@@ -91,8 +91,8 @@ struct Arrivals<S> {
 }
 
 impl<S> Awaited for Arrivals<S> {
-    fn waiters(&mut self) -> &mut Waiters {
-        &mut self.waiters
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<S> {
+        self.waiters.take()
     }
 }
 
@@ -125,6 +125,7 @@ impl<L: Listen> AsyncListener<L> {
     /// # Errors
     /// Where one could not be accepted; the listener goes on.
     pub async fn accept(&self) -> Result<AsyncStream<L::Stream>, Error> {
+        let asking = Asking::new(&self.arrivals);
         poll_fn(|context| {
             let mut arrivals = self.arrivals.borrow_mut();
             let arrived = arrivals.queue.pop_front();
@@ -138,7 +139,7 @@ impl<L: Listen> AsyncListener<L> {
             match arrived {
                 Some(connection) => Poll::Ready(connection.map(AsyncStream::new)),
                 None => {
-                    arrivals.waiters.wait(context);
+                    arrivals.waiters.wait(asking.number, context);
                     Poll::Pending
                 }
             }
@@ -149,6 +150,25 @@ impl<L: Listen> AsyncListener<L> {
     /// The listener by callbacks: for its address, or to let the loop end while it listens.
     pub fn get_ref(&self) -> &L {
         &self.listener
+    }
+}
+
+/// One who asks for a connection, until it has one or is dropped.
+struct Asking<'a, S> {
+    arrivals: &'a RefCell<Arrivals<S>>,
+    number: u64,
+}
+
+impl<'a, S> Asking<'a, S> {
+    fn new(arrivals: &'a RefCell<Arrivals<S>>) -> Self {
+        let number = arrivals.borrow_mut().waiters.number();
+        Self { arrivals, number }
+    }
+}
+
+impl<S> Drop for Asking<'_, S> {
+    fn drop(&mut self) {
+        self.arrivals.borrow_mut().waiters.leave(self.number);
     }
 }
 

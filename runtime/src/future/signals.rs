@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
-use super::waiters::{self, Awaited, Waiters};
+use super::waiters::{self, Awaited, Waiter};
 use crate::Signal;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
@@ -35,12 +35,12 @@ pub struct Signals {
 struct Arrived {
     /// Those that nobody has awaited yet.
     count: u64,
-    waiters: Waiters,
+    waiter: Waiter,
 }
 
 impl Awaited for Arrived {
-    fn waiters(&mut self) -> &mut Waiters {
-        &mut self.waiters
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<> {
+        self.waiter.take()
     }
 }
 
@@ -65,7 +65,7 @@ impl Signals {
                 arrived.count -= 1;
                 return Poll::Ready(());
             }
-            arrived.waiters.wait(context);
+            arrived.waiter.wait(context);
             Poll::Pending
         })
         .await;

@@ -8,10 +8,10 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use super::oneshot;
-use super::waiters::{self, Awaited, Waiters};
+use super::waiters::{self, Awaited, Waiter};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::handle::buffer::Buffer;
@@ -112,12 +112,12 @@ struct Input {
     /// The end, or the error that was it.
     end: Option<Result<(), Error>>,
     reading: bool,
-    waiters: Waiters,
+    waiter: Waiter,
 }
 
 impl Awaited for Input {
-    fn waiters(&mut self) -> &mut Waiters {
-        &mut self.waiters
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<> {
+        self.waiter.take()
     }
 }
 
@@ -166,7 +166,7 @@ impl<S: Stream> AsyncStream<S> {
                 if let Some(end) = input.end {
                     return Poll::Ready(end.map(|()| false));
                 }
-                input.waiters.wait(context);
+                input.waiter.wait(context);
             }
             match self.read_ahead() {
                 Ok(()) => Poll::Pending,

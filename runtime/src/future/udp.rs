@@ -6,10 +6,10 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use super::oneshot;
-use super::waiters::{self, Awaited, Waiters};
+use super::waiters::{self, Awaited, Waiter};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::{Buffer, Received};
@@ -56,12 +56,12 @@ pub struct Udp {
 struct Input {
     queue: VecDeque<Result<Datagram, Error>>,
     receiving: bool,
-    waiters: Waiters,
+    waiter: Waiter,
 }
 
 impl Awaited for Input {
-    fn waiters(&mut self) -> &mut Waiters {
-        &mut self.waiters
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<> {
+        self.waiter.take()
     }
 }
 
@@ -92,7 +92,7 @@ impl Udp {
                 if let Some(received) = input.queue.pop_front() {
                     return Poll::Ready(received);
                 }
-                input.waiters.wait(context);
+                input.waiter.wait(context);
             }
             match self.receive_ahead() {
                 Ok(()) => Poll::Pending,

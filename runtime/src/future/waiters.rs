@@ -3,40 +3,68 @@
 use std::cell::RefCell;
 use std::task::{Context, Waker};
 
-/// The wakers of those that looked and found nothing. Most things have one who waits; it takes no memory.
+/// Who waits for what belongs to one at a time.
+#[derive(Default)]
+pub(super) struct Waiter(Option<Waker>);
+
+/// All who wait for what several may ask for, each by a number.
 #[derive(Default)]
 pub(super) struct Waiters {
-    first: Option<Waker>,
-    others: Vec<Waker>,
+    waiting: Vec<(u64, Waker)>,
+    last_number: u64,
 }
 
 /// What somebody may wait for.
 pub(super) trait Awaited {
-    fn waiters(&mut self) -> &mut Waiters;
+    /// Takes out who waits.
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<Self>;
 }
 
-impl Waiters {
-    /// Whoever polls waits from now on. A task that looks again and again waits once.
+impl Waiter {
+    /// Whoever polls waits from now on.
     pub(super) fn wait(&mut self, context: &Context<'_>) {
-        let waker = context.waker();
-        let mut known = self.first.iter().chain(&self.others);
-        if known.any(|known| known.will_wake(waker)) {
-            return;
+        match &mut self.0 {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
         }
-        match self.first {
-            None => self.first = Some(waker.clone()),
-            Some(_) => self.others.push(waker.clone()),
-        }
+    }
+
+    pub(super) fn take(&mut self) -> Option<Waker> {
+        self.0.take()
     }
 }
 
-/// Changes what is waited for, and wakes all who wait: one of them may have lost its interest without a word. Nothing is
-/// borrowed while they are woken, for that may run anything.
+impl Waiters {
+    /// The number of one more who asks.
+    pub(super) fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// Whoever polls waits from now on, until woken or until it leaves.
+    pub(super) fn wait(&mut self, number: u64, context: &Context<'_>) {
+        match self.waiting.iter_mut().find(|(known, _)| *known == number) {
+            Some((_, waker)) => waker.clone_from(context.waker()),
+            None => self.waiting.push((number, context.waker().clone())),
+        }
+    }
+
+    pub(super) fn leave(&mut self, number: u64) {
+        self.waiting.retain(|(known, _)| *known != number);
+    }
+
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, waker)| waker)
+    }
+}
+
+/// Changes what is waited for, and wakes all who wait: whoever comes first takes it. Nothing is borrowed while they are
+/// woken, for that may run anything.
 pub(super) fn change<A: Awaited>(awaited: &RefCell<A>, change: impl FnOnce(&mut A)) {
-    let waiters = {
+    let wakers = {
         let mut awaited = awaited.borrow_mut();
         change(&mut awaited);
-        std::mem::take(awaited.waiters())
+        awaited.wakers()
     };
-    waiters.first.into_iter().chain(waiters.others).for_each(Waker::wake);
+    wakers.into_iter().for_each(Waker::wake);
 }
