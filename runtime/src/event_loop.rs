@@ -17,6 +17,7 @@ mod fork;
 pub(crate) mod info;
 mod loop_handle;
 pub(crate) mod phases;
+mod polling;
 mod queues;
 
 use std::fmt;
@@ -26,20 +27,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use model::time::Monotonic;
-use rustix::io::Errno;
 
 pub use self::builder::Builder;
 pub use self::close::Busy;
 pub(crate) use self::core::{Core, Pending};
 pub use self::info::LoopInfo;
-use self::info::add;
 pub use self::loop_handle::LoopHandle;
 use crate::error::Error;
 use crate::inbox::InboxSender;
-use crate::sys::epoll::{EVENTS_MAX, Wait};
-
-/// How many times an iteration polls again when there were more events than one poll takes; libuv's number.
-const POLL_ROUNDS: usize = 48;
+use crate::sys::epoll::Wait;
 
 /// How many times an iteration runs what was put off, when running it puts off more; libuv's number.
 const PENDING_ROUNDS: usize = 8;
@@ -167,100 +163,19 @@ impl EventLoop {
         }
     }
 
-    /// Waits for events and calls back for them.
-    fn poll(&self, wait: Wait) {
-        let refused = self.core.poller.apply_changes();
-        let wait = if refused.is_empty() { wait } else { Wait::No };
-        add(&self.core.counts.iterations, 1);
-        self.core.instruments.iteration_polls();
-        let events = self.wait_for_events(wait);
-        let mut more = events == EVENTS_MAX;
-        if events > 0 || !refused.is_empty() || self.core.inbox_left_over.get() || self.core.inbox.has_news()
-        {
-            // After signals the loop goes on to its other phases first.
-            more &= !phases::poll_callbacks(self, refused);
-        }
-        for _ in 1..POLL_ROUNDS {
-            if !more {
-                break;
-            }
-            self.core.instruments.polls_again();
-            more = self.wait_for_events(Wait::No) == EVENTS_MAX;
-            more &= !phases::poll_callbacks(self, Vec::new());
-        }
+    /// Whether there is something that the loop waits for.
+    #[inline]
+    fn waits_for_something(&self) -> bool {
+        self.core.active_handles.get() > 0 || self.core.active_requests.get() > 0
     }
 
-    /// One poll; a wait that a signal interrupts, or that ends before its time, is taken up again.
-    fn wait_for_events(&self, mut wait: Wait) -> usize {
-        if self.core.counts_waiting && wait != Wait::No {
-            let waiting = self.wait_for_events(Wait::No);
-            if waiting > 0 || self.core.inbox.has_news() {
-                return waiting;
-            }
-        }
-        let waits = wait != Wait::No;
-        let begin = self.core.now.get();
-        let deadline = match wait {
-            Wait::Ns(ns) => Some(begin.plus_ns(ns)),
-            Wait::No | Wait::Forever => None,
-        };
-        loop {
-            let result = phases::poll_wait(self, wait);
-            let events = result.unwrap_or(0);
-            if waits || events > 0 {
-                self.core.read_clock();
-            }
-            let interrupted = result == Err(Errno::INTR);
-            let news = self.core.inbox.has_news();
-            match deadline {
-                Some(deadline) if events == 0 && !news && self.core.now.get() < deadline => {
-                    wait = Wait::Ns(deadline.since_ns(self.core.now.get()));
-                }
-                None if interrupted && !news => {}
-                _ => {
-                    self.core.counts.waited.set(waits);
-                    if waits {
-                        self.core.lingering.slept(self.core.now.get().since_ns(begin), news);
-                    }
-                    if waits || events > 0 {
-                        self.count_poll(waits, events as u64, begin);
-                    }
-                    return events;
-                }
-            }
-        }
-    }
-
-    /// Notes what a poll that waited, or returned something, has done.
-    fn count_poll(&self, waited: bool, events: u64, begin: Monotonic) {
-        let (counts, now) = (&self.core.counts, self.core.now.get());
-        // That the loop was woken is no event: the inbox tells by itself what that counts for.
-        let woken = events > 0 && self.core.poller.was_woken();
-        counts.add_events(events - u64::from(woken));
-        if waited {
-            add(&counts.idle_ns, now.since_ns(begin));
-        }
-        self.core.instruments.poll_ended(waited, now);
-    }
-
-    /// How long the poll may wait: until the first timer is due, and not at all while something else is to be done.
-    fn poll_timeout(&self) -> Wait {
-        let core = &self.core;
-        let something_to_wait_for = core.active_handles.get() > 0 || core.active_requests.get() > 0;
-        let something_to_do = core.stopping.get()
-            || core.inbox_left_over.get()
-            || core.immediates.keep_alive()
-            || !core.pending.borrow().is_empty()
-            || !core.idle.is_empty()
-            || !core.closing.is_empty();
-        if something_to_do || !something_to_wait_for {
-            return Wait::No;
-        }
-        match core.timers.next_due() {
-            None => Wait::Forever,
-            Some(due) if due <= core.now.get() => Wait::No,
-            Some(due) => Wait::Ns(due.since_ns(core.now.get())),
-        }
+    /// Whether there is something that the loop does by itself.
+    #[inline]
+    fn has_something_to_do(&self) -> bool {
+        self.core.immediates.keep_alive()
+            || self.core.inbox_left_over.get()
+            || !self.core.pending.borrow().is_empty()
+            || !self.core.closing.is_empty()
     }
 
     /// Begins a run: what was queued for before the first callback runs now.
@@ -279,15 +194,9 @@ impl EventLoop {
     }
 
     /// Whether something keeps the loop running.
+    #[inline]
     pub fn is_alive(&self) -> bool {
-        let core = &self.core;
-        let something = core.active_handles.get() > 0
-            || core.active_requests.get() > 0
-            || core.immediates.keep_alive()
-            || core.inbox_left_over.get()
-            || !core.pending.borrow().is_empty()
-            || !core.closing.is_empty();
-        something && !core.has_ended()
+        (self.waits_for_something() || self.has_something_to_do()) && !self.core.has_ended()
     }
 
     /// The loop's time: a reading of `CLOCK_MONOTONIC` that is at most as old as the beginning of the current phase.
@@ -314,33 +223,6 @@ impl EventLoop {
     /// The end of the loop's inbox that other threads hold.
     pub(crate) fn sender(&self) -> InboxSender {
         self.core.inbox.sender()
-    }
-
-    /// Takes out what other threads have sent, and calls back for it.
-    fn open_inbox(&self) {
-        let core = &self.core;
-        core.inbox_left_over.set(true);
-        core.inbox.acknowledge();
-        core.inbox.take_completions(&mut core.arrived.borrow_mut());
-        // One event each; a signal, or several, is one as well.
-        core.counts.add_events((core.arrived.borrow().len() as u64).max(1));
-        loop {
-            let next = core.arrived.borrow_mut().pop_front();
-            let Some(completion) = next else { break };
-            if core.instruments.are_on() {
-                core.instruments.completion_starts(
-                    completion.kind,
-                    completion.finished,
-                    self.callback_start(),
-                );
-            }
-            self.call_named(completion.delivery.name(), |event_loop| completion.delivery.deliver(event_loop));
-        }
-        core.wake_ups.deliver(self);
-        if core.executor.take_woken(core) {
-            self.call_named("wake-ups from other threads", |_| {});
-        }
-        core.inbox_left_over.set(false);
     }
 }
 

@@ -49,6 +49,7 @@ mod tcp;
 mod time;
 mod tty;
 mod udp;
+mod waiters;
 mod wake_up;
 
 pub use self::child::Child;

@@ -179,10 +179,11 @@
 //!
 //! | phase | what runs | what puts it there |
 //! |---|---|---|
-//! | pending | what the last iteration put off | writes that ended at once |
+//! | pending | what the last iteration put off, as far as it is left | writes that ended at once |
 //! | idle, prepare | handles, each once an iteration | [`Idle`], [`Prepare`] |
 //! | poll | waits for the kernel, unless something else is to be done | |
-//! | poll callbacks | sockets that are ready; what other threads sent; results of the pool | [`TcpStream`], [`Async`], [`fs`] |
+//! | poll callbacks | results of the pool; what other threads sent; what is ready; processes that ended; signals | [`fs`], [`Async`], [`TcpStream`], [`Process`], [`Signal`] |
+//! | pending | what was put off so far, and what that puts off, up to 8 rounds | writes that ended at once |
 //! | check | handles, then immediates | [`Check`], [`EventLoop::set_immediate`] |
 //! | close | close callbacks | `close_with` of any handle |
 //! | timers | those that are due | [`Timer`], [`EventLoop::set_timeout`] |
@@ -212,6 +213,7 @@ mod inbox;
 mod lingering;
 mod notify;
 pub mod observe;
+mod per_process;
 mod poller;
 pub mod pool;
 mod registry;

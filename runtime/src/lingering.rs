@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::hint;
+use std::sync::OnceLock;
 use std::thread;
 
 use telemetry::clock;
@@ -34,13 +35,11 @@ const SAVED_NS_MAX: i64 = 2 * SLEEP_COST_NS;
 /// How long no other thread is given the processor: as long as a short task takes.
 const SPIN_NS: u64 = 2_000;
 
-/// How often the inbox is looked at before the clock is.
+/// How often there is a look for news before one at the clock.
 const LOOKS: usize = 24;
 
 /// What a loop knows about its sleeps.
 pub(crate) struct Lingering {
-    /// On a single processor a loop that stays awake keeps away what it waits for.
-    useful: bool,
     /// Whether the last wait was short.
     last_was_short: Cell<bool>,
     balance_ns: Cell<i64>,
@@ -57,8 +56,7 @@ pub(crate) struct Lingered {
 
 impl Default for Lingering {
     fn default() -> Self {
-        let useful = thread::available_parallelism().is_ok_and(|threads| threads.get() > 1);
-        Self { useful, last_was_short: Cell::new(false), balance_ns: Cell::new(-PAYMENT_NS) }
+        Self { last_was_short: Cell::new(false), balance_ns: Cell::new(-PAYMENT_NS) }
     }
 }
 
@@ -69,7 +67,7 @@ impl Lingering {
         if !self.last_was_short.get() || self.balance_ns.get() < 0 || inbox.has_news() {
             return Lingered::default();
         }
-        let lingered = wait_for_news(inbox, at_most_ns.min(LINGER_NS));
+        let lingered = stay_awake(|| inbox.has_news(), SPIN_NS, at_most_ns.min(LINGER_NS));
         self.last_was_short.set(lingered.news);
         let saved = if lingered.news { SLEEP_COST_NS } else { 0 };
         let balance_ns = self.balance_ns.get() + saved - lingered.ns as i64;
@@ -80,7 +78,7 @@ impl Lingering {
     /// The loop slept for so long, and was woken by another thread or by something else.
     #[inline]
     pub(crate) fn slept(&self, ns: u64, by_news: bool) {
-        let short = self.useful && by_news && ns < SHORT_SLEEP_NS;
+        let short = by_news && ns < SHORT_SLEEP_NS && is_of_use();
         self.last_was_short.set(short);
         if short && self.balance_ns.get() < 0 {
             self.balance_ns.set(self.balance_ns.get() + PAYMENT_NS);
@@ -88,21 +86,28 @@ impl Lingering {
     }
 }
 
+/// Whether staying awake can be of use: on a single processor it keeps away what is waited for.
+pub(crate) fn is_of_use() -> bool {
+    static SEVERAL_PROCESSORS: OnceLock<bool> = OnceLock::new();
+    *SEVERAL_PROCESSORS.get_or_init(|| thread::available_parallelism().is_ok_and(|threads| threads.get() > 1))
+}
+
+/// Looks for news for a while. At first no other thread is given the processor.
 #[cold]
-fn wait_for_news(inbox: &Inbox, at_most_ns: u64) -> Lingered {
+pub(crate) fn stay_awake(has_news: impl Fn() -> bool, spin_ns: u64, at_most_ns: u64) -> Lingered {
     let begin = clock::monotonic();
     loop {
         for _ in 0..LOOKS {
-            if inbox.has_news() {
+            if has_news() {
                 return Lingered { news: true, ns: clock::monotonic().since_ns(begin) };
             }
             hint::spin_loop();
         }
         let ns = clock::monotonic().since_ns(begin);
         if ns >= at_most_ns {
-            return Lingered { news: inbox.has_news(), ns };
+            return Lingered { news: has_news(), ns };
         }
-        if ns >= SPIN_NS {
+        if ns >= spin_ns {
             thread::yield_now();
         }
     }

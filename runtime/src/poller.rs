@@ -48,6 +48,9 @@ pub(crate) enum Event {
     Stale,
 }
 
+/// A watcher for which the kernel refused a change, and what it wanted.
+pub(crate) type Refused = (Rc<dyn Watcher>, Readiness);
+
 /// The token of the wake descriptor: no slot has that number.
 const WAKE: u64 = u64::MAX;
 
@@ -136,7 +139,12 @@ impl Poller {
 
     /// Tells the kernel what has changed since the last poll. Gives the watchers for which it refused: they are to be
     /// called as if ready, so that their own next system call tells them what is wrong.
-    pub(crate) fn apply_changes(&self) -> Vec<(Rc<dyn Watcher>, Readiness)> {
+    #[inline]
+    pub(crate) fn apply_changes(&self) -> Vec<Refused> {
+        if self.changed.borrow().is_empty() { Vec::new() } else { self.apply_all() }
+    }
+
+    fn apply_all(&self) -> Vec<Refused> {
         let mut refused = Vec::new();
         loop {
             let Some(token) = self.changed.borrow_mut().pop() else { return refused };
@@ -148,7 +156,7 @@ impl Poller {
         }
     }
 
-    fn apply_change(&self, token: Token, refused: &mut Vec<(Rc<dyn Watcher>, Readiness)>) -> Option<Watch> {
+    fn apply_change(&self, token: Token, refused: &mut Vec<Refused>) -> Option<Watch> {
         let mut slots = self.slots.borrow_mut();
         let (_, watch) = slots.find(Some(token))?;
         watch.changed = false;

@@ -6,8 +6,10 @@
 //!
 //! **Locks.** The state of a pool is a `Dispatch` behind one mutex, held for a few dozen instructions and
 //! never while a task, a callback or a system call runs. A worker that sleeps is parked; it takes itself for called only
-//! if the dispatch says so, under the lock. The one thing outside the lock is a flag that a lingering worker watches:
-//! missing it costs the rest of the lingering, and nothing else.
+//! if the dispatch says so, under the lock. What is read outside of the lock is written under it: a flag that a lingering
+//! worker watches (missing it costs the rest of the lingering, and nothing else), one that tells a loop whether workers are
+//! still to be called for what it submitted itself, and what the pool was told to be, which a forked child needs where the
+//! lock may be held for ever. The handles of threads have a mutex of their own.
 //!
 //! Refused: a lock-free queue (order, cancelling, libuv's limit for slow I/O and exact wake-ups need one view of the
 //! whole), and one queue a thread with stealing (tasks that block are worth far more than the lock costs).
@@ -19,10 +21,7 @@ mod task;
 mod worker;
 
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 
 use model::label::TaskKind;
 
@@ -32,7 +31,7 @@ pub use self::size::PoolError;
 pub(crate) use self::task::Task;
 pub use self::task::TaskError;
 use self::worker::{Settings, Shared};
-use crate::sys;
+use crate::per_process::PerProcess;
 
 const DEFAULTS: Settings = Settings { threads: size::DEFAULT, order: Order::Submission, instruments: true };
 
@@ -62,19 +61,7 @@ pub struct Pool {
 
 /// Dropped with the last copy of a [`Pool`], while workers still hold what is shared.
 struct Owner {
-    first: Generation,
-}
-
-/// A pool's state in one process. A forked child finds its parent's, whose threads it does not have and whose locks may be
-/// held by them for ever, and makes another.
-struct Generation {
-    forks: usize,
-    shared: Arc<Shared>,
-    next: OnceLock<Box<Generation>>,
-    /// What the next one begins with, readable without a lock.
-    threads: AtomicUsize,
-    fair: AtomicBool,
-    instruments: bool,
+    shared: PerProcess<Arc<Shared>>,
 }
 
 /// Options of a new pool.
@@ -92,36 +79,11 @@ pub(crate) struct Ticket {
     forks: usize,
 }
 
-impl Generation {
-    fn new(settings: Settings, forks: usize) -> Self {
-        Self {
-            forks,
-            shared: Arc::new(Shared::new(settings)),
-            next: OnceLock::new(),
-            threads: AtomicUsize::new(settings.threads),
-            fair: AtomicBool::new(settings.order == Order::Fair),
-            instruments: settings.instruments,
-        }
-    }
-
-    /// What a child makes of it.
-    fn anew(&self, forks: usize) -> Self {
-        let order = if self.fair.load(Relaxed) { Order::Fair } else { Order::Submission };
-        let threads = self.threads.load(Relaxed);
-        Self::new(Settings { threads, order, instruments: self.instruments }, forks)
-    }
-}
-
 impl Owner {
-    /// The generation of this process.
+    /// What is shared in this process, and how many forks lie before it.
     #[inline]
-    fn generation(&self) -> &Generation {
-        let forks = sys::fork::forks();
-        let mut generation = &self.first;
-        while generation.forks != forks {
-            generation = generation.next.get_or_init(|| Box::new(generation.anew(forks)));
-        }
-        generation
+    fn shared(&self) -> (&Arc<Shared>, usize) {
+        self.shared.get(|of_parent| Arc::new(Shared::new(of_parent.settings())))
     }
 }
 
@@ -139,12 +101,13 @@ impl Pool {
     }
 
     fn with(settings: Settings) -> Self {
-        sys::fork::count_forks();
-        Self { owner: Arc::new(Owner { first: Generation::new(settings, sys::fork::forks()) }) }
+        let shared = PerProcess::new(Arc::new(Shared::new(settings)));
+        Self { owner: Arc::new(Owner { shared }) }
     }
 
+    #[inline]
     fn shared_state(&self) -> &Arc<Shared> {
-        &self.owner.generation().shared
+        self.owner.shared().0
     }
 
     /// The most threads that the pool starts.
@@ -167,10 +130,7 @@ impl Pool {
     /// # Ok::<(), loopscope_runtime::pool::PoolError>(())
     /// ```
     pub fn set_threads(&self, threads: usize) -> Result<(), PoolError> {
-        let threads = size::check(threads)?;
-        let generation = self.owner.generation();
-        generation.threads.store(threads, Relaxed);
-        worker::change(&generation.shared, |settings| settings.threads = threads);
+        worker::resize(self.shared_state(), size::check(threads)?);
         Ok(())
     }
 
@@ -181,9 +141,7 @@ impl Pool {
 
     /// Changes the order in which tasks start, those too that wait already.
     pub fn set_order(&self, order: Order) {
-        let generation = self.owner.generation();
-        generation.fair.store(order == Order::Fair, Relaxed);
-        worker::change(&generation.shared, |settings| settings.order = order);
+        worker::set_order(self.shared_state(), order);
     }
 
     /// Runs what was submitted, takes nothing more, and waits until all threads have ended. What is submitted later
@@ -209,9 +167,9 @@ impl Pool {
 
     /// Submits a task. If it cannot run, it ends with the reason.
     pub(crate) fn submit(&self, kind: TaskKind, task: Box<dyn Task>) -> Ticket {
-        let generation = self.owner.generation();
-        let number = worker::submit(&generation.shared, kind, task);
-        Ticket { pool: self.clone(), kind, number, forks: generation.forks }
+        let (shared, forks) = self.owner.shared();
+        let number = worker::submit(shared, kind, task);
+        Ticket { pool: self.clone(), kind, number, forks }
     }
 
     /// What stands for a task that was not submitted.
@@ -222,14 +180,9 @@ impl Pool {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let forks = sys::fork::forks();
-        let mut generation = Some(&self.first);
-        while let Some(this) = generation {
-            // Those of other processes are not to be touched.
-            if this.forks == forks {
-                this.shared.close();
-            }
-            generation = this.next.get().map(|next| &**next);
+        // Those of other processes are not to be touched.
+        if let Some(shared) = self.shared.get_if_made() {
+            shared.close();
         }
     }
 }
@@ -272,14 +225,9 @@ impl PoolBuilder {
 impl Ticket {
     /// Takes the task back if it has not started; it then ends with [`TaskError::Cancelled`]. Tells whether it did.
     pub(crate) fn cancel(&self) -> bool {
-        let generation = self.pool.owner.generation();
+        let (shared, forks) = self.pool.owner.shared();
         // In a forked child the number may be that of another task.
-        let number = self.number.filter(|_| self.forks == generation.forks);
-        number.is_some_and(|number| generation.shared.cancel(self.kind, number))
+        let number = self.number.filter(|_| self.forks == forks);
+        number.is_some_and(|number| shared.cancel(self.kind, number))
     }
-}
-
-/// How many threads can run at a time on this machine, as far as the system tells.
-fn parallelism() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }

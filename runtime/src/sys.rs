@@ -4,10 +4,12 @@
 
 #![allow(unsafe_code, reason = "the fence: unsafe code is allowed here and nowhere else in the crate")]
 
+pub(crate) mod address;
 pub(crate) mod datagram;
 pub(crate) mod descriptor;
 pub(crate) mod dns;
 pub(crate) mod epoll;
+mod errno;
 pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod inotify;

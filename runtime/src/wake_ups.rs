@@ -1,4 +1,4 @@
-//! WakeUps from other threads to async handles: carried without a lock, an allocation or a limit.
+//! Wake-ups from other threads to async handles: carried without a lock, an allocation or a limit.
 //!
 //! [`crate::notify`] has the argument why none is lost. A handle's place may be taken over by another handle while
 //! senders of the one before it still live: their flag is not the new handle's, so their bit tells the loop nothing.

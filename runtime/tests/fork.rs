@@ -6,11 +6,13 @@ mod support;
 use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 
 use common::{Log, MS, after};
 use loopscope_runtime::pool::Pool;
 use loopscope_runtime::{
-    Async, EventLoop, FsChange, FsEvent, Read, RunMode, Signal, TaskKind, TcpListener, TcpStream, fs,
+    Async, Command, EventLoop, FsChange, FsEvent, Read, RunMode, Signal, TaskKind, TcpListener, TcpStream, fs,
 };
 use support::{Gate, in_child, wait_until};
 
@@ -181,6 +183,58 @@ fn the_shared_pool_begins_anew_in_a_forked_child() {
         reader.read_to_string(&mut told).unwrap();
         assert_eq!(told, "done");
         assert!(sys::exited_well(child));
+    });
+}
+
+#[test]
+fn a_task_that_another_thread_woke_goes_on_in_a_forked_child_and_in_its_parent() {
+    in_child("a_task_that_another_thread_woke_goes_on_in_a_forked_child_and_in_its_parent", &[], || {
+        let event_loop = EventLoop::new().unwrap();
+        let shared: Arc<Mutex<(bool, Option<Waker>)>> = Arc::default();
+        let of_task = Arc::clone(&shared);
+        let task = event_loop.spawn_local(std::future::poll_fn(move |context| {
+            let mut shared = of_task.lock().unwrap();
+            shared.1 = Some(context.waker().clone());
+            if shared.0 { Poll::Ready(42) } else { Poll::Pending }
+        }));
+        event_loop.run(RunMode::NoWait);
+        let waking = std::thread::spawn(move || {
+            let mut shared = shared.lock().unwrap();
+            shared.0 = true;
+            shared.1.take().unwrap().wake();
+        });
+        waking.join().unwrap();
+        let child = sys::fork(|| {
+            event_loop.reinitialize_after_fork().unwrap();
+            !event_loop.run(RunMode::Default) && task.is_finished()
+        });
+        assert!(sys::exited_well(child));
+        assert_eq!(event_loop.block_on(task), Ok(42));
+    });
+}
+
+#[test]
+fn processes_of_closed_handles_are_reaped_in_a_forked_child_too() {
+    in_child("processes_of_closed_handles_are_reaped_in_a_forked_child_too", &[], || {
+        let event_loop = EventLoop::new().unwrap();
+        let start = |script: &str| {
+            let shell = Command::new("sh").args(["-c", script]);
+            let process = shell.spawn(&event_loop, |_, _, _| unreachable!()).unwrap();
+            process.close();
+            event_loop.run(RunMode::NoWait);
+            process.pid()
+        };
+        // The parent has a thread that waits for this one; the child does not.
+        let waits = start("sleep 1000");
+        let child = sys::fork(|| {
+            event_loop.reinitialize_after_fork().unwrap();
+            let ends_soon = start("sleep 0.2");
+            wait_until("it is reaped", || !std::path::Path::new(&format!("/proc/{ends_soon}")).exists());
+            true
+        });
+        assert!(sys::exited_well(child));
+        loopscope_runtime::kill(waits, libc::SIGKILL).unwrap();
+        wait_until("it is reaped", || !std::path::Path::new(&format!("/proc/{waits}")).exists());
     });
 }
 

@@ -518,3 +518,41 @@ fn a_task_may_be_spawned_from_any_callback() {
     event_loop.run(RunMode::Default);
     log.expect("immediate task");
 }
+
+#[test]
+fn two_tasks_that_accept_from_one_listener_both_get_a_connection() {
+    let event_loop = EventLoop::new().unwrap();
+    let listener = Rc::new(TcpListener::bind(&event_loop, loopback(), 16).unwrap());
+    let address = listener.get_ref().local_address().unwrap();
+    let tasks = [Rc::clone(&listener), listener].map(|listener| {
+        event_loop.spawn_local(async move { listener.accept().await.unwrap().close().await })
+    });
+    let local = event_loop.handle();
+    let both = event_loop.block_on(event_loop.timeout_after(Duration::from_secs(30), async move {
+        for _ in 0..2 {
+            TcpStream::connect(&local, address).await.unwrap().read_chunk().await.unwrap();
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }));
+    assert_eq!(both, Ok(()), "one waits for ever");
+}
+
+#[test]
+#[should_panic(expected = "the loop has ended")]
+fn blocking_on_a_future_of_a_loop_that_has_ended_panics_and_says_so() {
+    let local = EventLoop::new().unwrap().handle();
+    local.block_on(async {});
+}
+
+#[test]
+fn blocking_on_a_future_panics_where_the_loop_ends_meanwhile() {
+    let event_loop = Rc::new(RefCell::new(Some(EventLoop::new().unwrap())));
+    let local = event_loop.borrow().as_ref().unwrap().handle();
+    let ending = Rc::clone(&event_loop);
+    local.set_immediate(move |_| drop(ending.take()));
+    let blocked = catch_unwind(AssertUnwindSafe(|| local.block_on(pending::<()>())));
+    let message = *blocked.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("the loop has ended"), "{message}");
+}

@@ -112,13 +112,12 @@ fn a_process_without_descriptors_is_told_so_by_every_handle_that_needs_one_and_g
         &[],
         || {
             let event_loop = EventLoop::new().unwrap();
-            let needing: [Needing<'_>; 9] = [
+            let needing: [Needing<'_>; 8] = [
                 ("listener", &|| TcpListener::bind(&event_loop, loopback()).map(drop)),
                 ("stream", &|| TcpStream::connect(&event_loop, loopback(), |_, _, _| {}).map(drop)),
                 ("udp", &|| Udp::new(&event_loop).bind(loopback())),
                 ("pair", &|| Pipe::pair(&event_loop).map(drop)),
                 ("pipe listener", &|| PipeListener::bind(&event_loop, PipeName::Any).map(drop)),
-                ("process", &|| Command::new("true").spawn(&event_loop, |_, _, _| {}).map(drop)),
                 ("process with a pipe", &|| {
                     let input = Stdio::Pipe(Pipe::new(&event_loop));
                     Command::new("true").stdin(input).spawn(&event_loop, |_, _, _| {}).map(drop)
@@ -138,6 +137,13 @@ fn a_process_without_descriptors_is_told_so_by_every_handle_that_needs_one_and_g
             });
             event_loop.run(RunMode::Default);
             log.expect(&libc::EMFILE.to_string());
+            // A process needs none here, and its end is told by a signal.
+            let noted = log.clone();
+            let started =
+                Command::new("true").spawn(&event_loop, move |_, _, exit| noted.note(exit.status.unwrap()));
+            started.unwrap();
+            event_loop.run(RunMode::Default);
+            log.expect("0");
 
             drop(files);
             for (name, need) in needing {
@@ -217,4 +223,26 @@ fn a_callback_that_owns_its_handle_lets_it_go_when_it_is_closed() {
     fs_event.close();
     assert_eq!(Rc::strong_count(&held), 1);
     event_loop.run(RunMode::Default);
+}
+
+#[test]
+fn an_async_handle_of_a_loop_that_has_ended_is_closed_and_leaves_nothing_behind() {
+    let local = EventLoop::new().unwrap().handle();
+    let held = Rc::new(());
+    let of_callback = Rc::clone(&held);
+    let wake = Async::new(&local, move |_, _| drop(Rc::clone(&of_callback)));
+    assert!(wake.is_closing() && !wake.is_active());
+    assert_eq!(Rc::strong_count(&held), 1, "the callback is dropped");
+    wake.sender().send();
+    wake.close();
+}
+
+#[test]
+fn a_loop_that_has_ended_starts_no_process() {
+    let local = EventLoop::new().unwrap().handle();
+    let mark = temporary_folder("ended-loop").join("started");
+    let touch = Command::new("touch").arg(mark.as_os_str());
+    let refused = touch.spawn(&local, |_, _, _| unreachable!()).map(|process| process.pid());
+    assert_eq!(refused, Err(Error::Closed));
+    assert!(!mark.exists());
 }

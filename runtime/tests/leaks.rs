@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use common::descriptor_count;
-use loopscope_runtime::alloc::{CountingAllocator, counts};
+use common::{descriptor_count, live_bytes};
+use loopscope_runtime::alloc::CountingAllocator;
 use loopscope_runtime::{
     Async, Check, Command, EventLoop, FsEvent, FsPoll, Idle, Pipe, PipeListener, PipeName, Poll, Prepare,
     Read, Readiness, RunMode, Signal, TcpListener, TcpStream, Timer, Udp,
@@ -16,11 +16,6 @@ use loopscope_runtime::{
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator::new();
-
-fn live_bytes() -> u64 {
-    let counts = counts();
-    counts.allocated_bytes - counts.freed_bytes
-}
 
 /// Uses `use_some` for as many handles as it is said to need, after a tenth of them to warm up, and sees that nothing
 /// grows.

@@ -11,10 +11,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use common::{Log, temporary_folder};
+use common::{Log, collect, temporary_folder};
 use loopscope_runtime::{
-    Error, EventLoop, HandleType, Pipe, PipeListener, PipeName, Prepare, Read, RunMode, TcpListener,
-    TcpStream,
+    Error, EventLoop, HandleType, Pipe, PipeListener, PipeName, Prepare, Read, ReceiveOptions, RunMode,
+    TcpListener, TcpStream, Udp,
 };
 
 fn socket_path(test: &str) -> PathBuf {
@@ -23,18 +23,6 @@ fn socket_path(test: &str) -> PathBuf {
 
 fn any_tcp_listener(event_loop: &EventLoop) -> TcpListener {
     TcpListener::bind(event_loop, "127.0.0.1:0".parse().unwrap()).unwrap()
-}
-
-/// Collects what comes until the end, then closes.
-fn collect(pipe: &Pipe) -> Rc<RefCell<Vec<u8>>> {
-    let collected = Rc::new(RefCell::new(Vec::new()));
-    let into = Rc::clone(&collected);
-    pipe.read_start(move |_, pipe, read| match read.unwrap() {
-        Read::Data(data) => into.borrow_mut().extend_from_slice(data),
-        Read::End => pipe.close(),
-    })
-    .unwrap();
-    collected
 }
 
 #[test]
@@ -397,4 +385,54 @@ fn descriptors_that_nobody_took_are_closed_with_the_pipe() {
         .unwrap();
     event_loop.run(RunMode::Default);
     assert_eq!(near.read(&mut [0]).unwrap(), 0, "the other end is closed");
+}
+
+#[test]
+fn a_stream_whose_loop_has_ended_waits_for_nothing_and_is_freed() {
+    let event_loop = EventLoop::new().unwrap();
+    let (own, _peer) = UnixStream::pair().unwrap();
+    let pipe = Pipe::new(&event_loop);
+    pipe.open(own.into()).unwrap();
+    let held = Rc::new(());
+    let of_callback = Rc::clone(&held);
+    // More than the kernel takes, so that a write waits.
+    pipe.write(vec![0; 4 << 20], move |_, _, _| drop(of_callback)).unwrap();
+    drop(event_loop);
+    pipe.read_stop();
+    drop(pipe);
+    assert_eq!(Rc::strong_count(&held), 1, "nothing refers to the stream any more");
+}
+
+#[test]
+fn a_read_gives_at_most_128_kib_also_after_datagrams_made_the_buffer_larger() {
+    let event_loop = EventLoop::new().unwrap();
+    let udp = Udp::new(&event_loop);
+    udp.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    udp.receive_start_with(ReceiveOptions { batch: 20, ..ReceiveOptions::default() }, |_, udp, received| {
+        received.unwrap();
+        udp.close();
+    })
+    .unwrap();
+    assert!(udp.try_send(b"one", udp.local_address().unwrap()).unwrap());
+    event_loop.run(RunMode::Default);
+
+    let (own, peer) = UnixStream::pair().unwrap();
+    peer.set_nonblocking(true).unwrap();
+    let written = (&peer).write(&[7; 150_000]).unwrap();
+    assert!(written > 128 * 1024, "the kernel holds more than one read: {written}");
+    drop(peer);
+    let pipe = Pipe::new(&event_loop);
+    pipe.open(own.into()).unwrap();
+    let (longest, all) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (longest_seen, sum) = (Rc::clone(&longest), Rc::clone(&all));
+    pipe.read_start(move |_, pipe, read| match read.unwrap() {
+        Read::Data(data) => {
+            longest_seen.set(longest_seen.get().max(data.len()));
+            sum.set(sum.get() + data.len());
+        }
+        Read::End => pipe.close(),
+    })
+    .unwrap();
+    event_loop.run(RunMode::Default);
+    assert_eq!((longest.get(), all.get()), (128 * 1024, written));
 }

@@ -6,12 +6,13 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::rc::Rc;
 
-use common::{Log, MS, after, temporary_folder};
+use common::{Log, MS, after, collect, temporary_folder};
 use loopscope_runtime::{
-    Command, Error, EventLoop, Exit, Pipe, Process, Read, RunMode, Signal, Stdio, TcpListener, kill,
+    Command, Error, EventLoop, Exit, Pipe, Process, RunMode, Signal, Stdio, TcpListener, kill,
 };
 use support::{in_child, wait_until};
 
@@ -31,17 +32,6 @@ fn run(script: &str, change: impl FnOnce(Command) -> Command) -> (Exit, String) 
     let written = collect(&output);
     event_loop.run(RunMode::Default);
     (ended.get().unwrap(), String::from_utf8(written.take()).unwrap())
-}
-
-fn collect(pipe: &Pipe) -> Rc<RefCell<Vec<u8>>> {
-    let collected = Rc::new(RefCell::new(Vec::new()));
-    let into = Rc::clone(&collected);
-    pipe.read_start(move |_, pipe, read| match read.unwrap() {
-        Read::Data(data) => into.borrow_mut().extend_from_slice(data),
-        Read::End => pipe.close(),
-    })
-    .unwrap();
-    collected
 }
 
 const SUCCESS: Exit = Exit { status: Some(0), signal: None };
@@ -215,12 +205,38 @@ fn a_detached_process_leads_a_session_of_its_own() {
 }
 
 #[test]
+fn a_file_that_is_no_program_is_run_by_a_shell_and_one_that_may_not_be_run_is_passed_over() {
+    let [first, second] = ["process-script-1", "process-script-2"].map(temporary_folder);
+    fs::write(first.join("script"), "not to be run").unwrap();
+    fs::write(second.join("script"), "echo \"$0 $1 $ONLY\"\n").unwrap();
+    fs::set_permissions(second.join("script"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/nowhere/at/all:{}", first.display(), second.display());
+    let event_loop = EventLoop::new().unwrap();
+    let output = Pipe::new(&event_loop);
+    let command = Command::new("script").arg("argument").env_clear().env("PATH", path).env("ONLY", "this");
+    command.stdout(Stdio::Pipe(output.clone())).spawn(&event_loop, |_, process, _| process.close()).unwrap();
+    let written = collect(&output);
+    event_loop.run(RunMode::Default);
+    let script = second.join("script");
+    assert_eq!(String::from_utf8(written.take()).unwrap(), format!("{} argument this\n", script.display()));
+
+    fs::remove_file(script).unwrap();
+    let path = format!("{}:{}", first.display(), second.display());
+    let refused = Command::new("script").env("PATH", path).spawn(&event_loop, |_, _, _| unreachable!());
+    assert_eq!(refused.map(drop).unwrap_err().code(), libc::EACCES, "what is there and may not be run");
+}
+
+#[test]
 fn a_process_starts_without_blocked_or_ignored_signals() {
     // Rust's runtime ignores SIGPIPE in this process.
+    // SAFETY: nothing in this process sends that signal, or waits for it.
+    unsafe { libc::signal(libc::SIGRTMIN() + 9, libc::SIG_IGN) };
     let (_, written) = run("grep -E 'Sig(Ign|Blk)' /proc/self/status", |command| command);
     let masks = written.lines().map(|line| line.split_whitespace().nth(1).unwrap());
-    // The C library keeps signals from 32 on for itself.
-    let ours: Vec<u64> = masks.map(|mask| u64::from_str_radix(mask, 16).unwrap() & 0x7fff_ffff).collect();
+    // The C library keeps some signals from 32 on for itself.
+    let kept_below = libc::SIGRTMIN() as u32 - 1;
+    let kept: u64 = (1 << kept_below) - (1 << 31);
+    let ours: Vec<u64> = masks.map(|mask| u64::from_str_radix(mask, 16).unwrap() & !kept).collect();
     assert_eq!(ours, [0, 0], "{written}");
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Each test is a process of its own: it counts the bytes that the process holds.
 
+mod common;
 mod support;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use loopscope_runtime::alloc::{CountingAllocator, counts};
+use common::live_bytes;
+use loopscope_runtime::alloc::CountingAllocator;
 use loopscope_runtime::{Async, Check, EventLoop, Idle, Prepare, RunMode, TcpListener, TcpStream, Timer};
 use support::in_child;
 
@@ -18,18 +20,13 @@ static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 /// What may be held besides: the test harness's, and queues that keep a little room.
 const SLACK_BYTES: u64 = 200_000;
 
-fn held_bytes() -> u64 {
-    let counts = counts();
-    counts.allocated_bytes - counts.freed_bytes
-}
-
 /// Runs a batch a few times, and expects that the others hold no more than the first.
 fn expect_nothing_left(batches: usize, mut batch: impl FnMut(&EventLoop)) {
     let event_loop = EventLoop::new().unwrap();
     batch(&event_loop);
-    let before = held_bytes();
+    let before = live_bytes();
     (0..batches).for_each(|_| batch(&event_loop));
-    let after = held_bytes();
+    let after = live_bytes();
     assert!(after <= before + SLACK_BYTES, "{before} bytes became {after}");
 }
 
@@ -154,6 +151,25 @@ fn a_thousand_connections_leave_nothing_behind() {
                 client.unwrap();
             }
             event_loop.run(RunMode::Default);
+        });
+    });
+}
+
+#[test]
+fn accepting_that_is_given_up_leaves_nothing_behind() {
+    in_child("accepting_that_is_given_up_leaves_nothing_behind", &[], || {
+        let mut kept = None;
+        expect_nothing_left(9, |event_loop| {
+            let listener = kept.get_or_insert_with(|| {
+                let address = "127.0.0.1:0".parse().unwrap();
+                Rc::new(loopscope_runtime::future::TcpListener::bind(event_loop, address, 1).unwrap())
+            });
+            for _ in 0..5_000 {
+                let listener = Rc::clone(listener);
+                let task = event_loop.spawn_local(async move { drop(listener.accept().await) });
+                event_loop.run(RunMode::NoWait);
+                task.abort();
+            }
         });
     });
 }

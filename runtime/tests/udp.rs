@@ -475,3 +475,24 @@ fn a_panic_in_a_send_callback_loses_only_itself() {
     assert!(run().is_ok());
     log.expect("2 3");
 }
+
+#[test]
+fn a_socket_that_is_being_closed_is_not_made_active_again() {
+    let event_loop = EventLoop::new().unwrap();
+    let (udp, address) = bound(&event_loop);
+    let log = Log::default();
+    udp.receive_start(|_, _, _| unreachable!()).unwrap();
+    let noted = log.clone();
+    // Its callback is still to come when the socket is closed.
+    udp.send("on its way", address, move |_, udp, result| {
+        result.unwrap();
+        udp.receive_stop();
+        noted.note("called back");
+    })
+    .unwrap();
+    udp.close();
+    udp.receive_stop();
+    assert!(!udp.is_active());
+    assert!(!event_loop.run(RunMode::Default), "the run ends");
+    log.expect("called back");
+}

@@ -4,9 +4,10 @@
 //! `LOOPSCOPE_LIBUV` names the prefix of; our side, and tokio's where it has the thing, are this program, started again.
 //! Each round starts every program once. What counts is the CPU time of the whole process (and of its children), for each
 //! round as a ratio to libuv's: medians and quartiles over the rounds. System calls come from `strace`, peak memory
-//! from the kernel. (Instructions would be steadier, but valgrind hides the vdso, which our system calls need.)
+//! from the kernel, and instructions in user space, which no other load disturbs, from valgrind.
 //!
-//! Run with `cargo bench -p loopscope-benches --bench libuv -- [--rounds N] [--calls] [ROW[:COUNT]]…`.
+//! Run with `cargo bench -p loopscope-benches --bench libuv -- [--rounds N] [--calls] [ROW[:COUNT]]…`, and for instructions with
+//! `cargo bench -p loopscope-benches --bench libuv --features valgrind -- --instructions [ROW[:COUNT]]…`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 
@@ -29,6 +30,7 @@ const AS_CONTENDER: &str = "--as";
 struct Options {
     rounds: usize,
     calls: bool,
+    instructions: bool,
     /// Rows, with the count of operations if it is not the usual one; all if empty.
     rows: Vec<(String, Option<u64>)>,
 }
@@ -57,12 +59,13 @@ fn main() {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Self {
-        let mut options = Self { rounds: 7, calls: false, rows: Vec::new() };
+        let mut options = Self { rounds: 7, calls: false, instructions: false, rows: Vec::new() };
         while let Some(argument) = arguments.next() {
             match &*argument {
                 // Cargo's own.
                 "--bench" => {}
                 "--calls" => options.calls = true,
+                "--instructions" => options.instructions = true,
                 "--rounds" => {
                     let rounds = arguments.next().and_then(|rounds| rounds.parse().ok());
                     options.rounds = rounds.expect("a number of rounds");

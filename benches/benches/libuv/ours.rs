@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod pool;
+mod processes;
 mod streams;
 mod timers;
 mod wake_ups;
@@ -33,6 +34,7 @@ pub(crate) fn run(row: &str, count: u64) -> bool {
         "pipe_connections" => streams::pipe::connections(&event_loop, count),
         "udp_ping" => datagrams::ping(&event_loop, count),
         "udp_pummel" => datagrams::pummel(&event_loop, count),
+        "spawn" => processes::spawn(&event_loop, count),
         _ => return false,
     }
     true

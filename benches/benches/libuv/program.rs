@@ -91,6 +91,17 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Instructions of a run in user space.
+    pub(crate) fn instructions(&self, row: &str, count: u64) -> Option<f64> {
+        let valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+        let output = self.command(&valgrind, row, count).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let total = text.lines().find_map(|line| line.split_once("Collected :"))?.1;
+        total.split_whitespace().next()?.parse().ok()
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         if let [compiled] = &self.command[..] {

@@ -26,6 +26,9 @@ impl Report {
         if options.calls {
             text += " system calls |";
         }
+        if options.instructions {
+            text += " instructions |";
+        }
         let columns = text.matches('|').count() - 1;
         writeln!(text, "\n|{}", "---|".repeat(columns)).expect(ANY_TEXT);
         Self { text }
@@ -61,14 +64,17 @@ impl Report {
         self.list(&runs, |runs| peak_mib(runs).map(|mib| format!("{mib:.1}")));
         let difference =
             |of: &dyn Fn(u64) -> Option<f64>| Some((of(count / 4)? - of(FEW)?) / (count / 4 - FEW) as f64);
-        let has_row = |at: &usize| !runs[*at].is_empty();
-        if options.calls {
-            let calls = (0..programs.len())
-                .filter(has_row)
-                .filter_map(|at| difference(&|count| programs[at].calls(row.name, count)))
-                .map(|calls| format!("{calls:.2}"));
-            write!(self.text, " {} |", calls.collect::<Vec<_>>().join(", ")).expect(ANY_TEXT);
-        }
+        let mut counted = |asked: bool, count: &dyn Fn(&Program, u64) -> Option<f64>, digits: usize| {
+            let with_row = programs.iter().zip(&runs).filter(|(_, runs)| asked && !runs.is_empty());
+            let counts =
+                with_row.filter_map(|(program, _)| difference(&|operations| count(program, operations)));
+            let cells: Vec<_> = counts.map(|count| format!("{count:.digits$}")).collect();
+            if asked {
+                write!(self.text, " {} |", cells.join(", ")).expect(ANY_TEXT);
+            }
+        };
+        counted(options.calls, &|program, operations| program.calls(row.name, operations), 2);
+        counted(options.instructions, &|program, operations| program.instructions(row.name, operations), 0);
         self.text += "\n";
         let walls: Vec<_> =
             runs.iter().filter_map(|runs| wall_ns(runs)).map(|ns| format!("{ns:.0}")).collect();

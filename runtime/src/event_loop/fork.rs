@@ -9,7 +9,8 @@ impl EventLoop {
     /// Parent and child share what the kernel keeps for the loop: without this, each would take events from the other, and
     /// wake it. Handles go on in both; what they share beyond the loop, sockets for instance, they share on. Processes are the parent's
     /// children: how they end is not known in the child. Pool requests
-    /// that were under way belong to the parent: in the child they end without calling back. Pools begin anew with the first
+    /// that were under way belong to the parent: in the child they end without calling back. Tasks look once more whether what
+    /// they wait for is there. Pools begin anew with the first
     /// task. Other threads of the parent do not exist in the child, nor do their loops.
     ///
     /// # Errors
@@ -22,6 +23,7 @@ impl EventLoop {
         core.poller.renew(&core.inbox)?;
         drop(core.arrived.take());
         core.parking.clear();
+        core.executor.renew(core);
         core.read_clock();
         // Whatever signals were under way are looked for once.
         core.inbox.sender().notify();

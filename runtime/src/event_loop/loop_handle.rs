@@ -12,23 +12,26 @@ use super::{Core, EventLoop};
 ///
 /// Of a loop that has ended it is left empty: handles that are made with it are closed, and callbacks and requests that
 /// are asked for are dropped.
-#[derive(Clone)]
-pub struct LoopHandle {
-    event_loop: Rc<EventLoop>,
-}
+pub struct LoopHandle(EventLoop);
 
 impl Deref for LoopHandle {
     type Target = EventLoop;
 
     fn deref(&self) -> &EventLoop {
-        &self.event_loop
+        &self.0
+    }
+}
+
+impl Clone for LoopHandle {
+    fn clone(&self) -> Self {
+        self.0.handle()
     }
 }
 
 impl EventLoop {
     /// A reference to the loop that can be kept.
     pub fn handle(&self) -> LoopHandle {
-        LoopHandle { event_loop: Rc::new(Self::of(&self.core)) }
+        LoopHandle(Self::of(&self.core))
     }
 
     /// The loop that this is the content of. It does not end when what this gives is dropped.
@@ -39,6 +42,6 @@ impl EventLoop {
 
 impl fmt::Debug for LoopHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.event_loop.fmt(f)
+        self.0.fmt(f)
     }
 }

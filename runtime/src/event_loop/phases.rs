@@ -4,15 +4,13 @@
 //! For the frame to be there a phase must not end with the call that runs the callbacks, or the compiler would jump
 //! there instead of calling: each function does something afterwards.
 
-use std::rc::Rc;
-
 use model::label::Phase;
 use rustix::io::Errno;
 
 use super::EventLoop;
-use crate::poller::{Event, Watcher};
+use crate::poller::{Event, Refused};
 use crate::pool::Pool;
-use crate::sys::epoll::{self, Readiness, Wait};
+use crate::sys::epoll::{self, Wait};
 use telemetry::clock;
 
 /// Callbacks of due timers.
@@ -53,9 +51,9 @@ pub(super) fn prepare(event_loop: &EventLoop) {
     ended(event_loop, Phase::Prepare);
 }
 
-/// The kernel's poll.
+/// The kernel's poll. Gives the number of events; `None` where a signal interrupted it.
 #[inline(never)]
-pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Errno> {
+pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Option<usize> {
     let waits = wait != Wait::No;
     if !waits {
         call_workers(event_loop);
@@ -66,10 +64,9 @@ pub(super) fn poll_wait(event_loop: &EventLoop, wait: Wait) -> Result<usize, Err
         event_loop.core.inbox.end_wait();
     }
     match result {
-        Err(errno) if errno != Errno::INTR => {
-            unreachable!("the kernel refuses to poll a descriptor that the loop owns: {errno}")
-        }
-        result => result,
+        Ok(events) => Some(events),
+        Err(Errno::INTR) => None,
+        Err(errno) => unreachable!("the kernel refuses to poll a descriptor that the loop owns: {errno}"),
     }
 }
 
@@ -107,7 +104,7 @@ fn call_workers(event_loop: &EventLoop) {
 /// Callbacks of the events that the poll returned; those for processes that ended and for signals come last. `refused`
 /// are watchers to be called as if they were ready. Gives whether there were signals.
 #[inline(never)]
-pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<(Rc<dyn Watcher>, Readiness)>) -> bool {
+pub(super) fn poll_callbacks(event_loop: &EventLoop, refused: Vec<Refused>) -> bool {
     for (watcher, wanted) in refused {
         watcher.ready(event_loop, epoll::Event::look(wanted));
     }

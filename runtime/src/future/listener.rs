@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::stream::{AsyncStream, Stream};
+use super::waiters::{self, Awaited, Waiters};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 
@@ -86,7 +87,13 @@ struct Arrivals<S> {
     queue: VecDeque<Result<S, Error>>,
     /// Whether the queue is full, or was, and the listener holds back.
     paused: bool,
-    waker: Option<Waker>,
+    waiters: Waiters,
+}
+
+impl<S> Awaited for Arrivals<S> {
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<S> {
+        self.waiters.take()
+    }
 }
 
 impl<L: Listen> AsyncListener<L> {
@@ -96,29 +103,29 @@ impl<L: Listen> AsyncListener<L> {
     /// # Errors
     /// What the system says.
     pub fn new(listener: L, backlog: u32) -> Result<Self, Error> {
-        let arrivals = Rc::new(RefCell::new(Arrivals { queue: VecDeque::new(), paused: false, waker: None }));
+        let arrivals = Rc::new(RefCell::new(Arrivals {
+            queue: VecDeque::new(),
+            paused: false,
+            waiters: Waiters::default(),
+        }));
         let of_callback = Rc::clone(&arrivals);
         listener.start_listening(backlog, move |_, listener, connection| {
-            let waker = {
-                let mut arrivals = of_callback.borrow_mut();
+            waiters::change(&of_callback, |arrivals| {
                 arrivals.queue.push_back(connection);
                 if arrivals.queue.len() >= ARRIVALS_MAX && !arrivals.paused {
                     arrivals.paused = listener.pause_listening().is_ok();
                 }
-                arrivals.waker.take()
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            });
         })?;
         Ok(Self { listener, arrivals })
     }
 
-    /// The next connection.
+    /// The next connection. Several tasks may wait for one each.
     ///
     /// # Errors
     /// Where one could not be accepted; the listener goes on.
     pub async fn accept(&self) -> Result<AsyncStream<L::Stream>, Error> {
+        let asking = Asking::new(&self.arrivals);
         poll_fn(|context| {
             let mut arrivals = self.arrivals.borrow_mut();
             let arrived = arrivals.queue.pop_front();
@@ -132,7 +139,7 @@ impl<L: Listen> AsyncListener<L> {
             match arrived {
                 Some(connection) => Poll::Ready(connection.map(AsyncStream::new)),
                 None => {
-                    arrivals.waker = Some(context.waker().clone());
+                    arrivals.waiters.wait(asking.number, context);
                     Poll::Pending
                 }
             }
@@ -143,6 +150,25 @@ impl<L: Listen> AsyncListener<L> {
     /// The listener by callbacks: for its address, or to let the loop end while it listens.
     pub fn get_ref(&self) -> &L {
         &self.listener
+    }
+}
+
+/// One who asks for a connection, until it has one or is dropped.
+struct Asking<'a, S> {
+    arrivals: &'a RefCell<Arrivals<S>>,
+    number: u64,
+}
+
+impl<'a, S> Asking<'a, S> {
+    fn new(arrivals: &'a RefCell<Arrivals<S>>) -> Self {
+        let number = arrivals.borrow_mut().waiters.number();
+        Self { arrivals, number }
+    }
+}
+
+impl<S> Drop for Asking<'_, S> {
+    fn drop(&mut self) {
+        self.arrivals.borrow_mut().waiters.leave(self.number);
     }
 }
 

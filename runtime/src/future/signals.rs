@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use super::waiters::{self, Awaited, Waiter};
 use crate::Signal;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
@@ -34,7 +35,13 @@ pub struct Signals {
 struct Arrived {
     /// Those that nobody has awaited yet.
     count: u64,
-    waker: Option<Waker>,
+    waiter: Waiter,
+}
+
+impl Awaited for Arrived {
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<> {
+        self.waiter.take()
+    }
 }
 
 impl Signals {
@@ -46,16 +53,7 @@ impl Signals {
         let handle = Signal::new(event_loop);
         let arrived = Rc::new(RefCell::new(Arrived::default()));
         let of_callback = Rc::clone(&arrived);
-        handle.start(signal, move |_, _, _| {
-            let waker = {
-                let mut arrived = of_callback.borrow_mut();
-                arrived.count += 1;
-                arrived.waker.take()
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        })?;
+        handle.start(signal, move |_, _, _| waiters::change(&of_callback, |arrived| arrived.count += 1))?;
         Ok(Self { handle, arrived })
     }
 
@@ -67,7 +65,7 @@ impl Signals {
                 arrived.count -= 1;
                 return Poll::Ready(());
             }
-            arrived.waker = Some(context.waker().clone());
+            arrived.waiter.wait(context);
             Poll::Pending
         })
         .await;

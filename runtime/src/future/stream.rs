@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::oneshot;
+use super::waiters::{self, Awaited, Waiter};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::handle::buffer::Buffer;
@@ -111,7 +112,13 @@ struct Input {
     /// The end, or the error that was it.
     end: Option<Result<(), Error>>,
     reading: bool,
-    waker: Option<Waker>,
+    waiter: Waiter,
+}
+
+impl Awaited for Input {
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<> {
+        self.waiter.take()
+    }
 }
 
 impl<S: Stream> AsyncStream<S> {
@@ -159,10 +166,7 @@ impl<S: Stream> AsyncStream<S> {
                 if let Some(end) = input.end {
                     return Poll::Ready(end.map(|()| false));
                 }
-                match &mut input.waker {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    none => *none = Some(context.waker().clone()),
-                }
+                input.waiter.wait(context);
             }
             match self.read_ahead() {
                 Ok(()) => Poll::Pending,
@@ -177,14 +181,11 @@ impl<S: Stream> AsyncStream<S> {
         }
         let input = Rc::clone(&self.input);
         self.stream.start_reading(move |_, stream, read| {
-            let full = input.borrow_mut().arrived(read);
-            if full {
-                stream.stop_reading();
-            }
-            let waker = input.borrow_mut().waker.take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            waiters::change(&input, |input| {
+                if input.arrived(read) {
+                    stream.stop_reading();
+                }
+            });
         })?;
         self.input.borrow_mut().reading = true;
         Ok(())

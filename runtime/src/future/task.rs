@@ -19,6 +19,7 @@ use super::join::{Ending, JoinHandle, Outcome};
 use super::wake_up::{Scheduled, Woken};
 use crate::event_loop::{Core, EventLoop, RunMode};
 use crate::inbox::InboxSender;
+use crate::per_process::PerProcess;
 use crate::ticks::Microtask;
 
 /// A task, whatever it gives.
@@ -59,7 +60,8 @@ struct WakeUp {
 /// What wakers of other threads need of the loop.
 struct Remote {
     loop_number: u64,
-    woken: Woken<Key>,
+    /// A forked child has its own: a thread of its parent may hold the lock.
+    woken: PerProcess<Woken<Key>>,
     inbox: InboxSender,
 }
 
@@ -83,11 +85,17 @@ thread_local! {
     static LOOPS: RefCell<Vec<(u64, Weak<Core>)>> = const { RefCell::new(Vec::new()) };
 }
 
+impl Remote {
+    fn woken(&self) -> &Woken<Key> {
+        self.woken.get(|_| Woken::new()).0
+    }
+}
+
 impl Executor {
     pub(crate) fn new(inbox: InboxSender) -> Self {
         static LOOPS_MADE: AtomicU64 = AtomicU64::new(0);
         let loop_number = LOOPS_MADE.fetch_add(1, Ordering::Relaxed);
-        let remote = Arc::new(Remote { loop_number, woken: Woken::new(), inbox });
+        let remote = Arc::new(Remote { loop_number, woken: PerProcess::new(Woken::new()), inbox });
         Self { remote, tasks: RefCell::default(), woken: RefCell::default() }
     }
 
@@ -99,13 +107,19 @@ impl Executor {
     /// Queues the tasks that other threads woke as microtasks. Gives whether there were any.
     pub(crate) fn take_woken(&self, core: &Core) -> bool {
         let mut woken = self.woken.take();
-        self.remote.woken.take(&mut woken);
+        self.remote.woken().take(&mut woken);
         let any = !woken.is_empty();
         for key in woken.drain(..) {
             self.schedule(core, key);
         }
         self.woken.replace(woken);
         any
+    }
+
+    /// In a forked child: what was waking a task just then is not there. So each looks for itself.
+    pub(crate) fn renew(&self, core: &Core) {
+        let tasks: Vec<_> = self.tasks.borrow().tasks.iter().flatten().cloned().collect();
+        tasks.into_iter().for_each(|task| core.microtasks.push(Microtask::Task(task)));
     }
 
     fn schedule(&self, core: &Core, key: Key) {
@@ -199,7 +213,8 @@ impl EventLoop {
     /// meanwhile; what is not done by then stays with the loop. [`EventLoop::stop`] does not end this.
     ///
     /// # Panics
-    /// If the loop is running already. A panic in the future, or in any callback, comes out here.
+    /// If the loop is running already, or has ended, or ends meanwhile: then nobody is left to run the future. A panic in the
+    /// future, or in any callback, comes out here.
     pub fn block_on<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> T {
         let handle = self.handle();
         let task = self.spawn_local(async move {
@@ -211,7 +226,7 @@ impl EventLoop {
             self.run(RunMode::Default);
             match task.outcome.replace(Outcome::Taken) {
                 Outcome::Ended(Ok(result)) => return result,
-                Outcome::Ended(Err(error)) => unreachable!("nobody else can end the task: {error}"),
+                Outcome::Ended(Err(error)) => panic!("the loop has ended, and the future did not: {error}"),
                 running => drop(task.outcome.replace(running)),
             }
         }
@@ -308,7 +323,7 @@ impl Wake for WakeUp {
             Ok(Some(core)) => core.executor.schedule(&core, self.key),
             // Another thread, or the loop has ended and nobody reads this.
             Ok(None) | Err(_) => {
-                self.remote.woken.push(self.key);
+                self.remote.woken().push(self.key);
                 self.remote.inbox.notify();
             }
         }

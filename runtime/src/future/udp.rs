@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::oneshot;
+use super::waiters::{self, Awaited, Waiter};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::{Buffer, Received};
@@ -55,7 +56,13 @@ pub struct Udp {
 struct Input {
     queue: VecDeque<Result<Datagram, Error>>,
     receiving: bool,
-    waker: Option<Waker>,
+    waiter: Waiter,
+}
+
+impl Awaited for Input {
+    fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<> {
+        self.waiter.take()
+    }
 }
 
 impl Udp {
@@ -85,10 +92,7 @@ impl Udp {
                 if let Some(received) = input.queue.pop_front() {
                     return Poll::Ready(received);
                 }
-                match &mut input.waker {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    none => *none = Some(context.waker().clone()),
-                }
+                input.waiter.wait(context);
             }
             match self.receive_ahead() {
                 Ok(()) => Poll::Pending,
@@ -105,19 +109,13 @@ impl Udp {
         }
         let input = Rc::clone(&self.input);
         self.socket.receive_start(move |_, socket, received| {
-            let (full, waker) = {
-                let mut input = input.borrow_mut();
+            waiters::change(&input, |input| {
                 input.queue.push_back(Datagram::owned(received));
-                let full = input.queue.len() >= DATAGRAMS_MAX;
-                input.receiving = !full;
-                (full, input.waker.take())
-            };
-            if full {
-                socket.receive_stop();
-            }
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+                input.receiving = input.queue.len() < DATAGRAMS_MAX;
+                if !input.receiving {
+                    socket.receive_stop();
+                }
+            });
         })?;
         self.input.borrow_mut().receiving = true;
         Ok(())

@@ -49,7 +49,8 @@ pub(crate) struct AsyncState {
 handle_methods!(Async);
 
 impl Async {
-    /// A handle that calls back, in the phase of the poll's callbacks, after [`AsyncSender::send`].
+    /// A handle that calls back, in the phase of the poll's callbacks, after [`AsyncSender::send`]. Made with a loop that has
+    /// ended it is closed, as all handles are, and the callback is dropped.
     pub fn new(event_loop: &EventLoop, callback: impl FnMut(&EventLoop, &Async) + 'static) -> Self {
         let (place, sender) = event_loop.core.wake_ups.claim(event_loop.sender());
         let state = Rc::new(AsyncState {
@@ -58,8 +59,13 @@ impl Async {
             place,
             sender,
         });
-        event_loop.core.wake_ups.occupy(place, Rc::clone(&state));
-        state.handle.set_active(true);
+        if event_loop.core.has_ended() {
+            // Nobody would ever take it out of the list again, in which it would hold its own loop.
+            state.abandon();
+        } else {
+            event_loop.core.wake_ups.occupy(place, Rc::clone(&state));
+            state.handle.set_active(true);
+        }
         Self(state).registered()
     }
 

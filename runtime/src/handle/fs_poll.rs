@@ -16,6 +16,7 @@ use crate::closing::Close;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::fs::{self, FsError};
+use crate::timers::whole_ns;
 
 /// Calls back when what a path leads to has changed: for file systems that give no notices of changes, for which there is
 /// [`FsEvent`](crate::FsEvent).
@@ -226,7 +227,7 @@ impl Drop for LookAgain<'_> {
             let polling = self.handle.polling.borrow();
             let same = |polling: &&Polling| Rc::as_ptr(&polling.start) == self.start.as_ptr();
             let Some(polling) = polling.as_ref().filter(same) else { return };
-            let interval_ns = u64::try_from(polling.interval.as_nanos()).unwrap_or(u64::MAX);
+            let interval_ns = whole_ns(polling.interval);
             // The time that looking took does not add up.
             let since_ns = self.event_loop.now().since_ns(polling.looked);
             Duration::from_nanos(interval_ns - since_ns % interval_ns)

@@ -53,7 +53,7 @@ pub(crate) struct ProcessState {
 handle_methods!(Process);
 
 impl Process {
-    fn started(event_loop: &EventLoop, pid: u32, callback: ExitCallback) -> Result<Self, Error> {
+    fn started(event_loop: &EventLoop, pid: u32, callback: ExitCallback) -> Self {
         let state = Rc::new(ProcessState {
             handle: HandleState::new(event_loop, HandleType::Process),
             pid,
@@ -66,7 +66,7 @@ impl Process {
         state.handle.set_active(true);
         event_loop.core.children.started(Rc::clone(&state));
         state.watch(event_loop);
-        Ok(Self(state).registered())
+        Self(state).registered()
     }
 
     /// The number of the process. Once it has ended another one may have it.

@@ -161,6 +161,10 @@ impl StreamState {
 
     /// Tells the poller what the stream waits for.
     fn update_interest(self: &Rc<Self>) -> Result<(), Error> {
+        // One that is being closed, or whose loop has ended, waits for nothing, whatever is asked of it.
+        if self.handle.is_closing() {
+            return Ok(());
+        }
         let reads = self.reading.borrow().is_some();
         let writes = !self.writes.borrow().is_flushed();
         let wanted = match *self.connecting.borrow() {

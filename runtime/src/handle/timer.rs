@@ -6,7 +6,7 @@ use super::handle_methods;
 use crate::closing::Closable;
 use crate::error::Error;
 use crate::event_loop::EventLoop;
-use crate::timers::TimerReference;
+use crate::timers::{TimerReference, whole_ns};
 
 /// Calls back once after a time, or again and again.
 ///
@@ -67,8 +67,9 @@ impl Timer {
 
     /// Calls back `timeout` from now, and then every `repeat`, unless that is zero.
     ///
-    /// A repetition is counted from the beginning of the phase in which the timer called back. Calls that the loop was too
-    /// busy for are left out, not made up for.
+    /// A repetition is counted from the [loop's time](EventLoop::now) when the timer's turn comes, as in libuv: from the
+    /// beginning of the phase, or from where a callback before it in that phase has refreshed the time. Calls that the loop
+    /// was too busy for are left out, not made up for.
     ///
     /// # Errors
     /// [`Error::Closed`] if the timer is closed.
@@ -152,9 +153,4 @@ impl From<TimerState> for Closable {
     fn from(timer: TimerState) -> Self {
         Self::Timer(timer.handle.slot())
     }
-}
-
-/// Rounds nothing: a duration is a whole number of nanoseconds. The longest ones are cut to 584 years.
-fn whole_ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

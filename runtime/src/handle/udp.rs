@@ -2,6 +2,7 @@
 
 mod options;
 mod receiving;
+mod send_queue;
 mod sending;
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +15,7 @@ use model::label::HandleType;
 pub use self::options::Interface;
 use self::receiving::Receiving;
 pub use self::receiving::{ReceiveOptions, Received};
-use self::sending::SendQueue;
+use self::send_queue::SendQueue;
 use super::binding::{self, BindOptions};
 use super::{HandleState, handle_methods, socket_methods};
 use crate::closing::Close;
@@ -204,6 +205,10 @@ impl UdpState {
 
     /// Tells the poller what the socket waits for, and the loop whether it does.
     fn update_interest(self: &Rc<Self>) -> Result<(), Error> {
+        // One that is being closed waits for nothing, whatever is asked of it.
+        if self.handle.is_closing() {
+            return Ok(());
+        }
         let readable = self.receiving.borrow().is_some();
         let writable = self.sends.borrow().waits();
         self.handle.set_active(readable || self.sends.borrow().count() > 0);

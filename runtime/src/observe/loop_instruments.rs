@@ -204,7 +204,7 @@ impl LoopInstruments {
 
 impl Recorder {
     /// The time away from the poll ends.
-    #[inline]
+    #[inline(always)]
     fn end_away(&self) {
         let now = self.mark.get();
         let began = self.away_since.replace(now);

@@ -12,6 +12,8 @@ use std::time::Duration;
 use model::label::Phase;
 use model::time::Monotonic;
 
+use crate::timers::whole_ns;
+
 /// How many slow iterations are kept; the oldest goes first.
 const KEPT: usize = 32;
 
@@ -51,8 +53,26 @@ pub struct PhaseShare {
     pub callbacks: u64,
 }
 
-/// What gathers during an iteration.
-#[derive(Clone, Copy)]
+/// The slow iterations of one loop.
+pub(crate) struct SlowIterations {
+    slow_ns: u64,
+    current: Gathering,
+    kept: RefCell<VecDeque<Gathered>>,
+}
+
+/// What gathers during an iteration. Nothing is cleared between two of them but what tells how much there is.
+struct Gathering {
+    /// The phases that ran something, a bit for each by its position; of the others the figures are old ones.
+    ran: Cell<u16>,
+    phase_ns: [Cell<u64>; PHASES],
+    callbacks: [Cell<u64>; PHASES],
+    names: [Cell<&'static str>; NAMES],
+    name_count: Cell<usize>,
+    /// The name that was noted last: most callbacks follow one of their own kind.
+    last_name: Cell<*const u8>,
+}
+
+/// What gathered during a slow one.
 struct Gathered {
     began: Monotonic,
     duration_ns: u64,
@@ -62,33 +82,11 @@ struct Gathered {
     name_count: usize,
 }
 
-const NOTHING: Gathered = Gathered {
-    began: Monotonic::from_ns(0),
-    duration_ns: 0,
-    phase_ns: [0; PHASES],
-    callbacks: [0; PHASES],
-    names: [""; NAMES],
-    name_count: 0,
-};
-
-/// The slow iterations of one loop.
-pub(crate) struct SlowIterations {
-    slow_ns: u64,
-    current: RefCell<Gathered>,
-    /// The name that was noted last: most callbacks follow one of their own kind.
-    last_name: Cell<*const u8>,
-    /// The phases that ran something, a bit for each by its position.
-    ran: Cell<u16>,
-    kept: RefCell<VecDeque<Gathered>>,
-}
-
 impl SlowIterations {
     pub(crate) fn new(slow: Duration) -> Self {
         Self {
-            slow_ns: u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
-            current: RefCell::new(NOTHING),
-            last_name: Cell::new(std::ptr::null()),
-            ran: Cell::default(),
+            slow_ns: whole_ns(slow),
+            current: Gathering::default(),
             kept: RefCell::new(VecDeque::with_capacity(KEPT)),
         }
     }
@@ -96,28 +94,20 @@ impl SlowIterations {
     /// A callback of this type is about to run.
     #[inline]
     pub(crate) fn note(&self, name: &'static str) {
-        if self.last_name.replace(name.as_ptr()) != name.as_ptr() {
-            self.note_new(name);
-        }
-    }
-
-    fn note_new(&self, name: &'static str) {
-        let Gathered { names, name_count, .. } = &mut *self.current.borrow_mut();
-        // By address: one type has one name. (Where the compiler made several of it, it is told several times.)
-        let known = |noted: &&'static str| std::ptr::addr_eq(noted.as_ptr(), name.as_ptr());
-        if *name_count < NAMES && !names[..*name_count].iter().any(known) {
-            names[*name_count] = name;
-            *name_count += 1;
+        if self.current.last_name.replace(name.as_ptr()) != name.as_ptr() {
+            self.current.note_new(name);
         }
     }
 
     /// A phase ended.
     #[inline]
     pub(crate) fn phase(&self, phase: Phase, ns: u64, callbacks: u64) {
-        let mut current = self.current.borrow_mut();
-        current.phase_ns[phase as usize] += ns;
-        current.callbacks[phase as usize] += callbacks;
-        self.ran.set(self.ran.get() | 1 << phase as usize);
+        let Gathering { ran, phase_ns, callbacks: called, .. } = &self.current;
+        let (at, bit) = (phase as usize, 1 << phase as usize);
+        let before = if ran.get() & bit == 0 { (0, 0) } else { (phase_ns[at].get(), called[at].get()) };
+        ran.set(ran.get() | bit);
+        phase_ns[at].set(before.0 + ns);
+        called[at].set(before.1 + callbacks);
     }
 
     /// The loop comes back to its poll.
@@ -126,19 +116,10 @@ impl SlowIterations {
         if duration_ns >= self.slow_ns {
             self.keep(began, duration_ns);
         }
-        let mut ran = self.ran.take();
-        if ran == 0 {
-            return;
-        }
-        let mut current = self.current.borrow_mut();
-        while ran != 0 {
-            let phase = ran.trailing_zeros() as usize;
-            (current.phase_ns[phase], current.callbacks[phase]) = (0, 0);
-            ran &= ran - 1;
-        }
+        self.current.ran.set(0);
         // The last name is noted anew by whatever follows, or it would be missing there.
-        current.name_count = 0;
-        self.last_name.set(std::ptr::null());
+        self.current.name_count.set(0);
+        self.current.last_name.set(std::ptr::null());
     }
 
     #[cold]
@@ -147,12 +128,52 @@ impl SlowIterations {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Gathered { began, duration_ns, ..*self.current.borrow() });
+        kept.push_back(self.current.gathered(began, duration_ns));
     }
 
     /// Those that are kept, the oldest first.
     pub(crate) fn read(&self) -> Vec<SlowIteration> {
         self.kept.borrow().iter().map(Gathered::told).collect()
+    }
+}
+
+impl Default for Gathering {
+    fn default() -> Self {
+        Self {
+            ran: Cell::default(),
+            phase_ns: Default::default(),
+            callbacks: Default::default(),
+            names: Default::default(),
+            name_count: Cell::default(),
+            last_name: Cell::new(std::ptr::null()),
+        }
+    }
+}
+
+impl Gathering {
+    #[inline]
+    fn note_new(&self, name: &'static str) {
+        let count = self.name_count.get();
+        // By address: one type has one name. (Where the compiler made several of it, it is told several times.)
+        let known = |noted: &Cell<&'static str>| std::ptr::addr_eq(noted.get().as_ptr(), name.as_ptr());
+        if count == 0 || count < NAMES && !self.names[..count].iter().any(known) {
+            self.names[count].set(name);
+            self.name_count.set(count + 1);
+        }
+    }
+
+    fn gathered(&self, began: Monotonic, duration_ns: u64) -> Gathered {
+        let of_those_that_ran = |figures: &[Cell<u64>; PHASES]| {
+            std::array::from_fn(|at| if self.ran.get() >> at & 1 == 1 { figures[at].get() } else { 0 })
+        };
+        Gathered {
+            began,
+            duration_ns,
+            phase_ns: of_those_that_ran(&self.phase_ns),
+            callbacks: of_those_that_ran(&self.callbacks),
+            names: std::array::from_fn(|at| self.names[at].get()),
+            name_count: self.name_count.get(),
+        }
     }
 }
 

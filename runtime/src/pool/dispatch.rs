@@ -22,10 +22,12 @@
 //! found nothing, stays awake a little, but only if the last time the pool ran dry the next task came within that little:
 //! a program that submits one task after the other saves the wake-ups, one that rests pays nothing.
 
-use std::collections::VecDeque;
+mod lane;
 
 use model::label::TaskKind;
 use model::time::Monotonic;
+
+use self::lane::Lane;
 
 /// The longest that a worker stays awake with nothing to do.
 pub(super) const LINGER_NS: u64 = 50_000;
@@ -382,55 +384,6 @@ fn is_slow(kind: TaskKind) -> bool {
 /// What may keep a thread for long: everything but file operations.
 fn is_other(kind: TaskKind) -> bool {
     kind != TaskKind::Fs
-}
-
-/// Tasks in the order of their numbers. One that was withdrawn leaves its place empty until those before it are gone.
-struct Lane<T> {
-    places: VecDeque<(TaskNumber, Option<T>)>,
-    waiting: usize,
-}
-
-impl<T> Default for Lane<T> {
-    fn default() -> Self {
-        Self { places: VecDeque::new(), waiting: 0 }
-    }
-}
-
-impl<T> Lane<T> {
-    fn push(&mut self, number: TaskNumber, task: T) {
-        self.places.push_back((number, Some(task)));
-        self.waiting += 1;
-    }
-
-    /// The first place is never empty.
-    fn first(&self) -> Option<TaskNumber> {
-        self.places.front().map(|(number, _)| *number)
-    }
-
-    fn pop(&mut self) -> Option<T> {
-        let (_, task) = self.places.pop_front()?;
-        self.waiting -= 1;
-        self.drop_empty_places();
-        task
-    }
-
-    fn withdraw(&mut self, number: TaskNumber) -> Option<T> {
-        let at = self.places.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        let task = self.places[at].1.take()?;
-        self.waiting -= 1;
-        self.drop_empty_places();
-        Some(task)
-    }
-
-    fn drop_empty_places(&mut self) {
-        while let Some((_, None)) = self.places.front() {
-            self.places.pop_front();
-        }
-    }
-
-    fn into_tasks(self) -> impl Iterator<Item = T> {
-        self.places.into_iter().filter_map(|(_, task)| task)
-    }
 }
 
 #[cfg(all(test, loom))]

@@ -1,10 +1,9 @@
 //! The threads of a pool: a driver around [`Dispatch`], which decides everything.
 
 use std::any::Any;
-use std::hint;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 
@@ -14,16 +13,14 @@ use model::time::Monotonic;
 use super::dispatch::{Call, Dispatch, From, LINGER_NS, Next, Order, TaskNumber};
 use super::instruments::Instruments;
 use super::{Task, TaskError};
+use crate::lingering;
 use telemetry::clock;
 
 /// As tools show it, which cut names off at 15 bytes.
 const THREAD_NAME: &str = "loopscope-pool";
 
-/// How long a worker that lingers does not give way.
+/// How long a worker that lingers does not give way: on a busy machine it may be the submitter who waits for this processor.
 const SPIN_NS: u64 = 1_000;
-
-/// How often it looks before it reads the clock.
-const LOOKS: usize = 24;
 
 /// What the threads of a pool and its users share.
 pub(super) struct Shared {
@@ -34,7 +31,9 @@ pub(super) struct Shared {
     deferring: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     instruments: Option<&'static Instruments>,
-    settings: Mutex<Settings>,
+    /// What the dispatch was told, to be read without the lock, which a forked child must not take. Changes under it.
+    threads_max: AtomicUsize,
+    fair: AtomicBool,
 }
 
 /// What a pool was told to be.
@@ -116,24 +115,29 @@ fn call_all_deferred(shared: &Arc<Shared>) {
     }
 }
 
-/// Changes what the pool was told to be.
-pub(super) fn change(shared: &Arc<Shared>, change: impl FnOnce(&mut Settings)) {
-    let mut settings = shared.settings.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = *settings;
-    change(&mut settings);
+/// Changes the most workers that there are.
+pub(super) fn resize(shared: &Arc<Shared>, threads: usize) {
+    change(shared, |dispatch| match shared.threads_max.swap(threads, Ordering::Relaxed) {
+        before if before == threads => Vec::new(),
+        _ => dispatch.resize(threads),
+    });
+}
+
+/// Changes the order in which tasks start.
+pub(super) fn set_order(shared: &Arc<Shared>, order: Order) {
+    let fair = order == Order::Fair;
+    change(shared, |dispatch| match shared.fair.swap(fair, Ordering::Relaxed) {
+        before if before == fair => Vec::new(),
+        _ => dispatch.set_order(order),
+    });
+}
+
+fn change(shared: &Arc<Shared>, change: impl FnOnce(&mut Dispatch<Queued, Worker>) -> Vec<Call<Worker>>) {
     let calls = {
         let mut dispatch = shared.lock();
-        let mut calls = Vec::new();
-        if settings.order != before.order {
-            calls.extend(dispatch.set_order(settings.order));
-        }
-        if settings.threads != before.threads {
-            calls.extend(dispatch.resize(settings.threads));
-        }
         shared.news.store(true, Ordering::Relaxed);
-        calls
+        change(&mut dispatch)
     };
-    drop(settings);
     calls.into_iter().for_each(|call| follow(shared, Some(call)));
 }
 
@@ -189,7 +193,7 @@ fn work(shared: &Arc<Shared>) {
                 From::Task(kind, at)
             }
             Next::Linger => {
-                linger(&shared.news);
+                lingering::stay_awake(|| shared.news.load(Ordering::Relaxed), SPIN_NS, LINGER_NS);
                 From::Lingering
             }
             // Telling can run code of the program, which may have waited and so used up a call: ask again.
@@ -247,38 +251,17 @@ fn panicked(payload: Box<dyn Any + Send>) -> TaskError {
     TaskError::Panicked { message }
 }
 
-/// Looks for news, for a while. Soon gives way at every look: on a busy machine it may be the submitter who waits for this
-/// processor.
-fn linger(news: &AtomicBool) {
-    let begin = clock::monotonic();
-    loop {
-        for _ in 0..LOOKS {
-            if news.load(Ordering::Relaxed) {
-                return;
-            }
-            hint::spin_loop();
-        }
-        let ns = clock::monotonic().since_ns(begin);
-        if ns >= LINGER_NS {
-            return;
-        }
-        if ns >= SPIN_NS {
-            thread::yield_now();
-        }
-    }
-}
-
 impl Shared {
     pub(super) fn new(settings: Settings) -> Self {
-        // On a single processor a worker that stays awake only keeps the others from submitting.
-        let may_linger = super::parallelism() > 1;
+        let may_linger = lingering::is_of_use();
         Self {
             dispatch: Mutex::new(Dispatch::new(settings.threads, settings.order, may_linger)),
             news: AtomicBool::new(false),
             deferring: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             instruments: settings.instruments.then(Instruments::of_process),
-            settings: Mutex::new(settings),
+            threads_max: AtomicUsize::new(settings.threads),
+            fair: AtomicBool::new(settings.order == Order::Fair),
         }
     }
 
@@ -302,7 +285,11 @@ impl Shared {
     }
 
     pub(super) fn settings(&self) -> Settings {
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        Settings {
+            threads: self.threads_max.load(Ordering::Relaxed),
+            order: if self.fair.load(Ordering::Relaxed) { Order::Fair } else { Order::Submission },
+            instruments: self.instruments.is_some(),
+        }
     }
 
     /// Takes a task back that has not started; it ends as cancelled.

@@ -1,15 +1,17 @@
 //! UDP sockets: sending and receiving one datagram or many, and what the error queue says.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSlice;
 use std::mem::{MaybeUninit, zeroed};
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg;
-use rustix::net::{
-    self, MMsgHdr, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny,
-};
+use rustix::net::{self, MMsgHdr, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny};
+
+use super::address::Raw;
+use super::errno;
 
 /// How many datagrams one system call sends or receives at most; libuv's number.
 pub(crate) const BATCH_MAX: usize = 20;
@@ -22,8 +24,22 @@ pub(crate) struct Header {
     pub(crate) truncated: bool,
 }
 
+impl Header {
+    const NONE: Self =
+        Self { from: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), length: 0, truncated: false };
+}
+
 /// A datagram to send: its bytes, and where to unless the socket is connected.
 pub(crate) type Outgoing<'a> = (Vec<IoSlice<'a>>, Option<SocketAddr>);
+
+/// Sends one datagram whose bytes lie in one place: the call that asks the kernel for least.
+pub(crate) fn send_one(socket: impl AsFd, data: &[u8], to: Option<SocketAddr>) -> Result<(), Errno> {
+    match to {
+        Some(to) => net::sendto(socket, data, SendFlags::NOSIGNAL, &to),
+        None => net::send(socket, data, SendFlags::NOSIGNAL),
+    }
+    .map(drop)
+}
 
 /// Sends datagrams; gives how many were sent. An error is that of the first.
 pub(crate) fn send(socket: impl AsFd, datagrams: &[Outgoing<'_>]) -> Result<usize, Errno> {
@@ -51,54 +67,60 @@ pub(crate) fn send(socket: impl AsFd, datagrams: &[Outgoing<'_>]) -> Result<usiz
 
 /// Receives one datagram.
 pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> Result<Header, Errno> {
-    let mut control = RecvAncillaryBuffer::default();
-    let message = net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::empty())?;
+    // With this flag the kernel tells how long the datagram was, and not how much of it there was room for.
+    let (_, length, from) = net::recvfrom(socket, &mut *buffer, RecvFlags::TRUNC)?;
     Ok(Header {
-        from: message.address.ok_or(Errno::AFNOSUPPORT)?.try_into()?,
-        length: message.bytes,
-        truncated: message.flags.contains(ReturnFlags::TRUNC),
+        from: from.ok_or(Errno::AFNOSUPPORT)?.try_into()?,
+        length: length.min(buffer.len()),
+        truncated: length > buffer.len(),
     })
 }
 
+/// The datagrams that one call received.
+pub(crate) struct Headers {
+    headers: [Header; BATCH_MAX],
+    count: usize,
+}
+
+impl Deref for Headers {
+    type Target = [Header];
+
+    fn deref(&self) -> &[Header] {
+        &self.headers[..self.count]
+    }
+}
+
 /// Receives as many datagrams as there are, one into each `bytes_max` bytes of the buffer.
-pub(crate) fn receive_many(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-    bytes_max: usize,
-) -> Result<Vec<Header>, Errno> {
+pub(crate) fn receive_many(socket: &OwnedFd, buffer: &mut [u8], bytes_max: usize) -> Result<Headers, Errno> {
+    let mut from = [Raw::room(); BATCH_MAX];
     // SAFETY: zeros are valid for all fields: numbers, and pointers that may be null.
-    let mut from: [libc::sockaddr_in6; BATCH_MAX] = unsafe { zeroed() };
-    // SAFETY: as above.
     let mut slices: [libc::iovec; BATCH_MAX] = unsafe { zeroed() };
     // SAFETY: as above.
     let mut messages: [libc::mmsghdr; BATCH_MAX] = unsafe { zeroed() };
-    let mut count = 0;
+    let mut places = 0;
     for (index, place) in buffer.chunks_exact_mut(bytes_max).take(BATCH_MAX).enumerate() {
         slices[index] = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
         let header = &mut messages[index].msg_hdr;
         header.msg_iov = &raw mut slices[index];
         header.msg_iovlen = 1;
-        header.msg_name = (&raw mut from[index]).cast();
-        header.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
-        count += 1;
+        header.msg_name = (&raw mut from[index].place).cast();
+        header.msg_namelen = from[index].length;
+        places += 1;
     }
-    // SAFETY: the first `count` messages point to places of this function, which are writable for the lengths that they
-    // tell, and to disjoint parts of the buffer.
+    // SAFETY: the first messages, as many as there are places, point to places of this function, which are writable for
+    // the lengths that they tell, and to disjoint parts of the buffer.
     let received =
-        unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), count, 0, std::ptr::null_mut()) };
-    if received < 0 {
-        return Err(last_error());
+        unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), places, 0, std::ptr::null_mut()) };
+    let mut headers = Headers { headers: [Header::NONE; BATCH_MAX], count: errno::count(received)? };
+    let count = headers.count;
+    for ((header, message), from) in headers.headers.iter_mut().zip(&messages[..count]).zip(&from) {
+        *header = Header {
+            from: from.read().ok_or(Errno::AFNOSUPPORT)?,
+            length: message.msg_len as usize,
+            truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+        };
     }
-    let received = messages[..received as usize].iter().zip(&from);
-    received
-        .map(|(message, from)| {
-            Ok(Header {
-                from: address(from).ok_or(Errno::AFNOSUPPORT)?,
-                length: message.msg_len as usize,
-                truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            })
-        })
-        .collect()
+    Ok(headers)
 }
 
 /// An error that the network sent back: where the datagram should have gone, and what is wrong.
@@ -111,15 +133,16 @@ pub(crate) struct Returned {
 /// Takes one entry of the socket's error queue.
 pub(crate) fn take_returned(socket: BorrowedFd<'_>) -> Result<Returned, Errno> {
     let mut control = [MaybeUninit::<u64>::uninit(); 64];
+    let mut to = Raw::room();
     // SAFETY: zeros are valid for all fields.
-    let (mut to, mut header): (libc::sockaddr_in6, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
-    header.msg_name = (&raw mut to).cast();
-    header.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+    let mut header: libc::msghdr = unsafe { zeroed() };
+    header.msg_name = (&raw mut to.place).cast();
+    header.msg_namelen = to.length;
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = size_of_val(&control) as _;
     // SAFETY: the header points to places of this function, writable for the lengths that it tells.
     if unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, libc::MSG_ERRQUEUE) } < 0 {
-        return Err(last_error());
+        return Err(errno::last());
     }
     // SAFETY: the kernel filled in the control messages that the header describes.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(&header) };
@@ -133,36 +156,12 @@ pub(crate) fn take_returned(socket: BorrowedFd<'_>) -> Result<Returned, Errno> {
         if is_error {
             // SAFETY: a message of that type carries this structure.
             let error = unsafe { libc::CMSG_DATA(next).cast::<libc::sock_extended_err>().read_unaligned() };
-            return Ok(Returned { to: address(&to), errno: Errno::from_raw_os_error(error.ee_errno as i32) });
+            return Ok(Returned { to: to.read(), errno: Errno::from_raw_os_error(error.ee_errno as i32) });
         }
         // SAFETY: `next` is one of the header's control messages.
         next = unsafe { libc::CMSG_NXTHDR(&header, next) };
     }
-    Ok(Returned { to: address(&to), errno: Errno::IO })
-}
-
-/// An address of either family, from a place that is large enough for both.
-fn address(raw: &libc::sockaddr_in6) -> Option<SocketAddr> {
-    let raw_pointer: *const libc::sockaddr_in6 = raw;
-    match i32::from(raw.sin6_family) {
-        libc::AF_INET => {
-            // SAFETY: the place is larger than this, and of that family.
-            let raw = unsafe { raw_pointer.cast::<libc::sockaddr_in>().read_unaligned() };
-            let ip = std::net::Ipv4Addr::from(u32::from_be(raw.sin_addr.s_addr));
-            Some(SocketAddr::from((ip, u16::from_be(raw.sin_port))))
-        }
-        libc::AF_INET6 => Some(SocketAddr::V6(std::net::SocketAddrV6::new(
-            raw.sin6_addr.s6_addr.into(),
-            u16::from_be(raw.sin6_port),
-            raw.sin6_flowinfo,
-            raw.sin6_scope_id,
-        ))),
-        _ => None,
-    }
-}
-
-pub(crate) fn last_error() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+    Ok(Returned { to: to.read(), errno: Errno::IO })
 }
 
 /// Has the kernel keep what the network says about datagrams that were sent.
@@ -193,5 +192,5 @@ pub(crate) fn set_option<T>(
             size_of::<T>() as libc::socklen_t,
         )
     };
-    if result == 0 { Ok(()) } else { Err(last_error()) }
+    errno::done(result)
 }

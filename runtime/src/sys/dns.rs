@@ -1,8 +1,10 @@
 //! The C library's resolver: `/etc/hosts`, DNS and whatever else the system's administrator set up.
 
 use std::ffi::{CStr, CString, c_int};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 use std::{io, ptr};
+
+use super::address::{self, Raw};
 
 /// The longest names that the resolver tells, by `netdb.h`.
 const HOST_BYTES: usize = 1025;
@@ -67,36 +69,13 @@ pub(crate) fn getnameinfo(address: SocketAddr, wanted: NameFlags) -> Result<(Str
         (wanted.datagram, libc::NI_DGRAM),
     ];
     let flags = flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
-    match address {
-        SocketAddr::V4(address) => {
-            // SAFETY: zeros are valid for all fields, which are numbers.
-            let mut raw: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-            raw.sin_family = libc::AF_INET as libc::sa_family_t;
-            raw.sin_port = address.port().to_be();
-            raw.sin_addr.s_addr = u32::from(*address.ip()).to_be();
-            names_of(&raw, flags)
-        }
-        SocketAddr::V6(address) => {
-            // SAFETY: as above.
-            let mut raw: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
-            raw.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-            raw.sin6_port = address.port().to_be();
-            raw.sin6_flowinfo = address.flowinfo();
-            raw.sin6_addr.s6_addr = address.ip().octets();
-            raw.sin6_scope_id = address.scope_id();
-            names_of(&raw, flags)
-        }
-    }
-}
-
-/// `address` is one of the socket addresses, with its family told.
-fn names_of<A>(address: &A, flags: c_int) -> Result<(String, String), Failure> {
+    let address = Raw::from(address);
     let (mut host, mut service) = ([0 as libc::c_char; HOST_BYTES], [0 as libc::c_char; SERVICE_BYTES]);
-    // SAFETY: the address is as long as its family says, both places for answers as long as told; all outlive the call.
+    // SAFETY: the address is as long as it tells, both places for answers as long as told; all outlive the call.
     let code = unsafe {
         libc::getnameinfo(
-            (&raw const *address).cast(),
-            size_of::<A>() as libc::socklen_t,
+            (&raw const address.place).cast(),
+            address.length,
             host.as_mut_ptr(),
             HOST_BYTES as libc::socklen_t,
             service.as_mut_ptr(),
@@ -134,7 +113,9 @@ impl List {
         while !next.is_null() {
             // SAFETY: the entries of the list are valid until it is given back, and its last one's `ai_next` is null.
             let entry = unsafe { &*next };
-            if let Some(address) = address_of(entry).filter(|address| !addresses.contains(address)) {
+            // SAFETY: the resolver gives whole addresses.
+            let address = unsafe { address::read(entry.ai_addr) };
+            if let Some(address) = address.filter(|address| !addresses.contains(address)) {
                 addresses.push(address);
             }
             next = entry.ai_next;
@@ -147,25 +128,5 @@ impl Drop for List {
     fn drop(&mut self) {
         // SAFETY: the list is the resolver's own, and is given back once.
         unsafe { libc::freeaddrinfo(self.0) };
-    }
-}
-
-/// `None` of a family that is neither.
-fn address_of(entry: &libc::addrinfo) -> Option<SocketAddr> {
-    match entry.ai_family {
-        libc::AF_INET => {
-            // SAFETY: the resolver gives an address of that family, which has that shape.
-            let address = unsafe { entry.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
-            let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
-            Some(SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into())
-        }
-        libc::AF_INET6 => {
-            // SAFETY: as above.
-            let address = unsafe { entry.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
-            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
-            let port = u16::from_be(address.sin6_port);
-            Some(SocketAddrV6::new(ip, port, address.sin6_flowinfo, address.sin6_scope_id).into())
-        }
-        _ => None,
     }
 }

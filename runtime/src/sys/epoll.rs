@@ -7,6 +7,8 @@ use rustix::event::epoll::EventFlags as E;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::errno;
+
 /// How many events one wait takes at most; libuv's number.
 pub(crate) const EVENTS_MAX: usize = 1024;
 
@@ -195,19 +197,59 @@ fn timespec(ns: u64) -> Timespec {
 
 /// Takes what is there. `epoll_wait`, where there is such a call, spares the kernel looking at a mask of signals: a twentieth
 /// of an empty iteration.
-#[inline]
+#[inline(always)]
 fn poll(epoll: BorrowedFd<'_>, events: &mut Vec<epoll::Event>) -> Result<usize, Errno> {
     let room = events.spare_capacity_mut();
     // SAFETY: the descriptor is open, and `room` is writable for its length in events, whose layout is the kernel's.
-    let count = unsafe {
-        libc::epoll_wait(epoll.as_raw_fd(), room.as_mut_ptr().cast(), room.len() as libc::c_int, 0)
-    };
-    if count < 0 {
-        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
+    let count =
+        unsafe { epoll_wait_0(epoll.as_raw_fd(), room.as_mut_ptr().cast(), room.len() as libc::c_int) };
+    // SAFETY: the kernel wrote so many events to the beginning of the room.
+    unsafe { came(events, count) }
+}
+
+/// The system call alone. The C library's function is one that a thread can be cancelled in, which costs more than all the
+/// rest of an iteration once there are threads.
+///
+/// # Safety
+/// That of the C library's.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn epoll_wait_0(
+    epoll: libc::c_int,
+    events: *mut libc::epoll_event,
+    room: libc::c_int,
+) -> Result<usize, Errno> {
+    let result: isize;
+    // SAFETY: the kernel overwrites the registers that are told here, and the events; it uses nothing of the stack.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") libc::SYS_epoll_wait as isize => result,
+            in("rdi") epoll as isize,
+            in("rsi") events,
+            in("rdx") room as isize,
+            in("r10") 0isize,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags)
+        );
     }
-    // SAFETY: the list was empty, and the kernel wrote so many events to its beginning.
-    unsafe { events.set_len(count as usize) };
-    Ok(count as usize)
+    usize::try_from(result).map_err(|_| Errno::from_raw_os_error(-result as i32))
+}
+
+/// As above, where this does not know how the kernel is called, or the kernel has no such call.
+///
+/// # Safety
+/// As above.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+unsafe fn epoll_wait_0(
+    epoll: libc::c_int,
+    events: *mut libc::epoll_event,
+    room: libc::c_int,
+) -> Result<usize, Errno> {
+    // SAFETY: as the caller says.
+    errno::count(unsafe { libc::epoll_wait(epoll, events, room, 0) })
 }
 
 fn pwait2(epoll: BorrowedFd<'_>, events: &mut Vec<epoll::Event>, ns: u64) -> Result<usize, Errno> {
@@ -226,12 +268,20 @@ fn pwait2(epoll: BorrowedFd<'_>, events: &mut Vec<epoll::Event>, ns: u64) -> Res
             0usize,
         )
     };
-    if count < 0 {
-        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
-    }
-    // SAFETY: the list was empty, and the kernel wrote so many events to its beginning.
-    unsafe { events.set_len(count as usize) };
-    Ok(count as usize)
+    // SAFETY: the kernel wrote so many events to the beginning of the room.
+    unsafe { came(events, errno::count(count as libc::c_int)) }
+}
+
+/// Takes what a wait gave into the list, which was empty.
+///
+/// # Safety
+/// If there is a number the kernel wrote so many events into the list's room.
+#[inline]
+unsafe fn came(events: &mut Vec<epoll::Event>, count: Result<usize, Errno>) -> Result<usize, Errno> {
+    let count = count?;
+    // SAFETY: as the caller says.
+    unsafe { events.set_len(count) };
+    Ok(count)
 }
 
 impl Events {

@@ -1,11 +1,12 @@
 //! Multicast groups, and how far datagrams go.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
+use super::address::Raw;
 use super::datagram::set_option;
 use crate::handle::udp::Interface;
 
@@ -138,10 +139,8 @@ fn in_addr(address: Ipv4Addr) -> libc::in_addr {
 fn storage(address: Ipv6Addr) -> libc::sockaddr_storage {
     // SAFETY: zeros are valid for all fields, which are numbers.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let place: *mut libc::sockaddr_in6 = (&raw mut storage).cast();
+    let raw = Raw::from(SocketAddr::from((address, 0)));
     // SAFETY: a storage is large enough for, and aligned as, any address.
-    let place = unsafe { &mut *place };
-    place.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-    place.sin6_addr.s6_addr = address.octets();
+    unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(raw.place) };
     storage
 }

@@ -1,22 +1,21 @@
 //! Starting processes, and sending them signals.
-//!
-//! **Between fork and exec** the child is a copy of one thread of this process, and locks that others held are held for
-//! ever. So everything is prepared beforehand, and the child makes system calls only: it allocates nothing. All signals
-//! are blocked until its handlers are the system's own, so that none of ours runs there. What goes wrong comes back through
-//! a descriptor that `exec` closes.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+mod child;
+
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::ptr;
 
+use libc::c_int;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::datagram::last_error;
+use self::child::Child;
+use super::errno;
 
-unsafe extern "C" {
-    static mut environ: *const *const c_char;
-}
+/// Where programs are looked for without a `PATH`.
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
 /// What is to be started, and how.
 pub(crate) struct Plan {
@@ -41,248 +40,43 @@ pub(crate) struct Failure {
     pub(crate) errno: Errno,
 }
 
-/// The steps that a child may fail at; it tells their numbers.
-const STEPS: [&str; 8] = ["signal", "fcntl", "open", "dup2", "chdir", "setgid", "setuid", "execvp"];
-const SIGNAL: i32 = 0;
-const FCNTL: i32 = 1;
-const OPEN: i32 = 2;
-const DUP2: i32 = 3;
-const CHDIR: i32 = 4;
-const SETGID: i32 = 5;
-const SETUID: i32 = 6;
-const EXEC: i32 = 7;
+impl Plan {
+    /// The files to try, in their order: the program is looked for on the path that it will have.
+    fn files(&self) -> Vec<CString> {
+        let name = self.program.as_bytes();
+        if name.is_empty() || name.contains(&b'/') {
+            return vec![self.program.clone()];
+        }
+        let path = match &self.environment {
+            Some(environment) => {
+                let entries = environment.iter().map(|entry| entry.as_bytes());
+                entries.filter_map(|entry| entry.strip_prefix(b"PATH=")).next_back().map(<[u8]>::to_vec)
+            }
+            None => std::env::var_os("PATH").map(OsString::into_vec),
+        };
+        let path = path.unwrap_or_else(|| DEFAULT_PATH.to_vec());
+        let file = |folder: &[u8]| match folder {
+            [] => Ok(self.program.clone()),
+            folder => CString::new([folder, b"/", name].concat()),
+        };
+        path.split(|byte| *byte == b':').filter_map(|folder| file(folder).ok()).collect()
+    }
+}
 
 /// Starts a process; gives its number.
-pub(crate) fn spawn(mut plan: Plan) -> Result<u32, Failure> {
-    let failed = |operation| move |errno| Failure { operation, errno };
-    let (reading, low) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;
-    // Out of the way of the descriptors that the child gets.
-    let lowest = plan.stdio.len().max(3) as RawFd;
-    let writing = rustix::io::fcntl_dupfd_cloexec(&low, lowest).map_err(failed("fcntl"))?;
-    drop(low);
-    let arguments = pointers(&plan.arguments);
-    let environment = plan.environment.as_deref().map(pointers);
-    let mut stdio: Vec<RawFd> =
-        std::mem::take(&mut plan.stdio).into_iter().map(|fd| fd.unwrap_or(-1)).collect();
-    let child = ChildPlan {
-        program: &plan.program,
-        arguments: &arguments,
-        environment: environment.as_deref(),
-        folder: plan.folder.as_deref(),
-        user: plan.user,
-        group: plan.group,
-        detached: plan.detached,
-        errors: writing.as_raw_fd(),
-    };
-
-    let pid = {
-        let _blocked = BlockedSignals::new();
-        // SAFETY: the child keeps to what the head of this module says, and does not return.
-        match unsafe { libc::fork() } {
-            0 => {
-                // SAFETY: this is the child.
-                let (step, errno) = unsafe { child.become_it(&mut stdio) };
-                child.tell(step, errno);
-            }
-            pid => pid,
-        }
-    };
-    if pid < 0 {
-        return Err(failed("fork")(last_error()));
-    }
-    drop(writing);
-    match read_failure(&reading) {
+pub(crate) fn spawn(plan: &Plan) -> Result<u32, Failure> {
+    let files = plan.files();
+    let mut child = Child::new(plan, &files);
+    let pid = child.start().map_err(|errno| Failure { operation: "clone", errno })?;
+    match child.failure() {
         None => Ok(pid as u32),
         Some(failure) => {
-            // It ends at once.
+            // It has ended.
             // SAFETY: no place for the status is given.
-            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && last_error() == Errno::INTR {}
+            while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } < 0 && errno::last() == Errno::INTR {}
             Err(failure)
         }
     }
-}
-
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
-}
-
-/// What the child tells before it ends; nothing if it has become the program.
-fn read_failure(reading: &OwnedFd) -> Option<Failure> {
-    let mut told = [0; 8];
-    let mut length = 0;
-    while length < told.len() {
-        match rustix::io::read(reading, &mut told[length..]) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Some(Failure { operation: "read", errno }),
-        }
-    }
-    let number = |at: usize| i32::from_ne_bytes([told[at], told[at + 1], told[at + 2], told[at + 3]]);
-    (length == told.len()).then(|| Failure {
-        operation: STEPS.get(number(0) as usize).copied().unwrap_or("fork"),
-        errno: Errno::from_raw_os_error(number(4)),
-    })
-}
-
-/// All signals of this thread are blocked until dropped.
-struct BlockedSignals(libc::sigset_t);
-
-impl BlockedSignals {
-    fn new() -> Self {
-        // SAFETY: both sets are filled in by the calls.
-        unsafe {
-            let (mut all, mut before): (libc::sigset_t, libc::sigset_t) =
-                (std::mem::zeroed(), std::mem::zeroed());
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-            Self(before)
-        }
-    }
-}
-
-impl Drop for BlockedSignals {
-    fn drop(&mut self) {
-        // SAFETY: the set is the one that the thread had.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
-    }
-}
-
-struct ChildPlan<'a> {
-    program: &'a CStr,
-    arguments: &'a [*const c_char],
-    environment: Option<&'a [*const c_char]>,
-    folder: Option<&'a CStr>,
-    user: Option<u32>,
-    group: Option<u32>,
-    detached: bool,
-    errors: RawFd,
-}
-
-impl ChildPlan<'_> {
-    /// Gives the step that failed, and its error. Does not return if none does.
-    ///
-    /// # Safety
-    /// Only in a child that has just been forked.
-    unsafe fn become_it(&self, stdio: &mut [RawFd]) -> (i32, i32) {
-        // SAFETY: all pointers are of strings and lists that end as they should and outlive this; nothing here
-        // allocates or locks.
-        unsafe {
-            for signal in 1..32 {
-                let may_be_set = signal != libc::SIGKILL && signal != libc::SIGSTOP;
-                if may_be_set && libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
-                    return (SIGNAL, errno());
-                }
-            }
-            if self.detached {
-                libc::setsid();
-            }
-            if let Err(failure) = set_descriptors(stdio) {
-                return failure;
-            }
-            if let Some(folder) = self.folder
-                && libc::chdir(folder.as_ptr()) != 0
-            {
-                return (CHDIR, errno());
-            }
-            if self.user.is_some() || self.group.is_some() {
-                // Rights that come from other groups go too; that only root may do this is no matter.
-                libc::setgroups(0, ptr::null());
-            }
-            if let Some(group) = self.group
-                && libc::setgid(group) != 0
-            {
-                return (SETGID, errno());
-            }
-            if let Some(user) = self.user
-                && libc::setuid(user) != 0
-            {
-                return (SETUID, errno());
-            }
-            if let Some(environment) = self.environment {
-                // The program is looked for on the path that it will have.
-                environ = environment.as_ptr();
-            }
-            let mut none: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&mut none);
-            libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
-            libc::execvp(self.program.as_ptr(), self.arguments.as_ptr());
-            (EXEC, errno())
-        }
-    }
-
-    /// Tells the parent what failed, and ends.
-    fn tell(&self, step: i32, errno: i32) -> ! {
-        let told = [step, errno];
-        // SAFETY: the numbers are readable for their length; the descriptor is this child's copy.
-        unsafe {
-            while libc::write(self.errors, told.as_ptr().cast(), size_of_val(&told)) < 0
-                && self::errno() == libc::EINTR
-            {}
-            libc::_exit(127)
-        }
-    }
-}
-
-/// Puts each descriptor to its number.
-///
-/// # Safety
-/// Only in a child that has just been forked.
-unsafe fn set_descriptors(stdio: &mut [RawFd]) -> Result<(), (i32, i32)> {
-    let count = stdio.len() as RawFd;
-    // SAFETY: these calls take numbers and one string that ends in a zero.
-    unsafe {
-        // Those that lie where others go first move out of the way.
-        for (target, source) in stdio.iter_mut().enumerate() {
-            if *source >= 0 && *source < target as RawFd {
-                *source = libc::fcntl(*source, libc::F_DUPFD_CLOEXEC, count);
-                if *source < 0 {
-                    return Err((FCNTL, errno()));
-                }
-            }
-        }
-        for (target, source) in stdio.iter().enumerate() {
-            let target = target as RawFd;
-            match *source {
-                ..0 if target > 2 => {}
-                ..0 => {
-                    libc::close(target);
-                    let flags = if target == 0 { libc::O_RDONLY } else { libc::O_RDWR };
-                    let null = libc::open(c"/dev/null".as_ptr(), flags);
-                    if null < 0 {
-                        return Err((OPEN, errno()));
-                    }
-                    if null != target {
-                        if libc::dup2(null, target) < 0 {
-                            return Err((DUP2, errno()));
-                        }
-                        libc::close(null);
-                    }
-                }
-                source => {
-                    let moved = match source == target {
-                        true => libc::fcntl(source, libc::F_SETFD, 0),
-                        false => libc::dup2(source, target),
-                    };
-                    if moved < 0 {
-                        return Err((if source == target { FCNTL } else { DUP2 }, errno()));
-                    }
-                    // Programs expect their standard input and output to block.
-                    let flags = libc::fcntl(target, libc::F_GETFL);
-                    if target <= 2 && flags & libc::O_NONBLOCK != 0 {
-                        libc::fcntl(target, libc::F_SETFL, flags & !libc::O_NONBLOCK);
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn errno() -> c_int {
-    // SAFETY: the place of a thread's `errno` is always valid.
-    unsafe { *libc::__errno_location() }
 }
 
 /// The descriptor of a process, which is ready once it has ended; since Linux 5.3.
@@ -302,13 +96,13 @@ pub(crate) fn send_signal(process: &OwnedFd, signal: i32) -> Result<(), Errno> {
             0,
         )
     };
-    if result == 0 { Ok(()) } else { Err(last_error()) }
+    errno::done(result as c_int)
 }
 
 pub(crate) fn kill(pid: u32, signal: i32) -> Result<(), Errno> {
     let pid = libc::pid_t::try_from(pid).map_err(|_| Errno::SRCH)?;
     // SAFETY: the call takes numbers.
-    if unsafe { libc::kill(pid, signal) } == 0 { Ok(()) } else { Err(last_error()) }
+    errno::done(unsafe { libc::kill(pid, signal) })
 }
 
 pub(super) fn process_id(pid: u32) -> Result<Pid, Errno> {

@@ -1,7 +1,7 @@
 //! Learning how processes ended, which is also what removes them; and a thread that does so where nobody else will.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -10,6 +10,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::process::process_id;
 use super::wake::WakeDescriptor;
+use crate::per_process::PerProcess;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +45,50 @@ pub(crate) fn reap(pid: u32) -> Ended {
 /// A process that nobody waits for, and its descriptor if it has one.
 pub(crate) type Left = (u32, Option<OwnedFd>);
 
-/// What the reaper does not know of yet; `None` while there is no reaper.
-static LEFT: Mutex<Option<Vec<Left>>> = Mutex::new(None);
+/// The thread that reaps, and what it is told.
+struct Reaper {
+    /// What it does not know of yet; `None` while there is no such thread.
+    left: Mutex<Option<Vec<Left>>>,
+    /// Wakes it.
+    wake: OnceLock<Option<WakeDescriptor>>,
+}
 
-/// Wakes the reaper.
-static WAKE: OnceLock<Option<WakeDescriptor>> = OnceLock::new();
+/// A forked child has none of its parent's threads, and other children.
+static REAPER: PerProcess<Reaper> = PerProcess::of_first(Reaper::new());
+
+impl Reaper {
+    const fn new() -> Self {
+        Self { left: Mutex::new(None), wake: OnceLock::new() }
+    }
+
+    fn of_process() -> &'static Self {
+        REAPER.get(|_| Self::new()).0
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<Vec<Left>>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What wakes the thread, where the system has a descriptor for it.
+    fn wake(&self) -> Option<&WakeDescriptor> {
+        self.wake.get_or_init(|| WakeDescriptor::new().ok()).as_ref()
+    }
+
+    fn run(&self) {
+        let mut left: Vec<Left> = Vec::new();
+        loop {
+            let mut waiting = self.left();
+            left.extend(waiting.as_mut().map(std::mem::take).unwrap_or_default());
+            left.retain(|(pid, _)| reap(*pid) == Ended::No);
+            if left.is_empty() {
+                *waiting = None;
+                return;
+            }
+            drop(waiting);
+            wait_for_any(&left, self.wake());
+        }
+    }
+}
 
 /// Reaps processes when they end, on a thread that lives for so long. Those that have no descriptor are looked at from
 /// time to time. Where no thread can be had they stay with the system, which reaps them when this process ends.
@@ -57,13 +97,14 @@ pub(crate) fn reap_in_background(processes: Vec<Left>) {
     if left.is_empty() {
         return;
     }
-    let wake = WAKE.get_or_init(|| WakeDescriptor::new().ok()).as_ref();
-    let mut waiting = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    let reaper = Reaper::of_process();
+    let wake = reaper.wake();
+    let mut waiting = reaper.left();
     match &mut *waiting {
         Some(waiting) => waiting.append(&mut left),
         None => {
-            let reaper = thread::Builder::new().name("reaper".into()).stack_size(64 * 1024);
-            *waiting = reaper.spawn(run_reaper).is_ok().then_some(left);
+            let thread = thread::Builder::new().name("reaper".into()).stack_size(64 * 1024);
+            *waiting = thread.spawn(|| Reaper::of_process().run()).is_ok().then_some(left);
         }
     }
     drop(waiting);
@@ -72,23 +113,7 @@ pub(crate) fn reap_in_background(processes: Vec<Left>) {
     }
 }
 
-fn run_reaper() {
-    let mut left: Vec<Left> = Vec::new();
-    loop {
-        let mut waiting = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
-        left.extend(waiting.as_mut().map(std::mem::take).unwrap_or_default());
-        left.retain(|(pid, _)| reap(*pid) == Ended::No);
-        if left.is_empty() {
-            *waiting = None;
-            return;
-        }
-        drop(waiting);
-        wait_for_any(&left);
-    }
-}
-
-fn wait_for_any(left: &[Left]) {
-    let wake = WAKE.get().and_then(Option::as_ref);
+fn wait_for_any(left: &[Left], wake: Option<&WakeDescriptor>) {
     let descriptors = left.iter().filter_map(|(_, descriptor)| descriptor.as_ref());
     let mut watched: Vec<PollFd<'_>> = descriptors
         .map(AsFd::as_fd)

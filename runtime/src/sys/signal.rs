@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
-use super::datagram::last_error;
+use super::errno;
 use crate::inbox::InboxSender;
 
 /// Signals have the numbers 1 to 64.
@@ -243,5 +243,5 @@ fn set_action(signal: i32, handler: libc::sighandler_t, once: bool) -> Result<()
         libc::sigfillset(&mut action.sa_mask);
         libc::sigaction(signal, &action, ptr::null_mut())
     };
-    if result == 0 { Ok(()) } else { Err(last_error()) }
+    errno::done(result)
 }

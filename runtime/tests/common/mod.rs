@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use loopscope_runtime::{EventLoop, Idle, Timer};
+use loopscope_runtime::{EventLoop, Idle, Pipe, Read, Timer};
 
 /// What called back, in order.
 #[derive(Clone, Default)]
@@ -79,12 +79,42 @@ pub(crate) fn busy(duration: Duration) {
     }
 }
 
-/// An empty folder for one test, made anew.
+/// An empty folder for one test, made anew. It is removed when the test's thread ends, however the test does.
 pub(crate) fn temporary_folder(test: &str) -> std::path::PathBuf {
+    thread_local! {
+        static FOLDERS: RefCell<Vec<TemporaryFolder>> = const { RefCell::new(Vec::new()) };
+    }
     let folder = std::env::temp_dir().join(format!("loopscope-{}-{test}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("the temporary folder can be written to");
+    FOLDERS.with_borrow_mut(|folders| folders.push(TemporaryFolder(folder.clone())));
     folder
+}
+
+struct TemporaryFolder(std::path::PathBuf);
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Collects what comes over a pipe until the end, then closes it.
+pub(crate) fn collect(pipe: &Pipe) -> Rc<RefCell<Vec<u8>>> {
+    let collected = Rc::new(RefCell::new(Vec::new()));
+    let into = Rc::clone(&collected);
+    let collecting = pipe.read_start(move |_, pipe, read| match read.expect("the pipe can be read") {
+        Read::Data(data) => into.borrow_mut().extend_from_slice(data),
+        Read::End => pipe.close(),
+    });
+    collecting.expect("the pipe is open");
+    collected
+}
+
+/// How many bytes the process holds; of a test whose allocator counts them.
+pub(crate) fn live_bytes() -> u64 {
+    let counts = loopscope_runtime::alloc::counts();
+    counts.allocated_bytes - counts.freed_bytes
 }
 
 /// Says that a test is skipped, and why.

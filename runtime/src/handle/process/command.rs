@@ -174,23 +174,26 @@ impl Command {
     ///
     /// # Errors
     /// What the system says, with the step that failed: `execvp` of a program that is not there or must not be run, `chdir`,
-    /// `setuid`, `fork`. [`Error::Invalid`] of a zero byte in a string, of a descriptor that is not open, or of a pipe that
+    /// `setuid`, `clone`. [`Error::Closed`] where the loop has ended. [`Error::Invalid`] of a zero byte in a string, of a descriptor that is not open, or of a pipe that
     /// is; the callback is then dropped and no pipe is opened.
     pub fn spawn(
         &self,
         event_loop: &EventLoop,
         callback: impl FnOnce(&EventLoop, &Process, Exit) + 'static,
     ) -> Result<Process, Error> {
+        if event_loop.core.has_ended() {
+            return Err(Error::Closed);
+        }
         let ends = self.open_pipes()?;
         let plan = self.plan(&ends)?;
-        let pid = process::spawn(plan).map_err(|failure| Error::system(failure.operation, failure.errno))?;
+        let pid = process::spawn(&plan).map_err(|failure| Error::system(failure.operation, failure.errno))?;
         for (stdio, ends) in self.stdio.iter().zip(ends) {
             if let (Stdio::Pipe(pipe), Some((own, _))) = (stdio, ends) {
                 // It was looked at before; one pipe that is given twice has its first end.
                 let _ = pipe.open(own);
             }
         }
-        Process::started(event_loop, pid, Box::new(callback))
+        Ok(Process::started(event_loop, pid, Box::new(callback)))
     }
 
     /// The own and the other end of each pipe.

@@ -1,6 +1,6 @@
 //! What a stream has yet to write: bytes in order, and the requests that they belong to.
 //!
-//! The queue is one sequence of bytes. A request is done when all bytes up to its end are written, so that one system
+//! The queue is one sequence of bytes. A request has ended when all bytes up to its end are written, so that one system
 //! call may write for many requests, and no bookkeeping depends on how the kernel cuts the sequence. Only a descriptor
 //! that is sent with bytes cuts it: it belongs to the first of them, so a system call begins there.
 
@@ -33,8 +33,9 @@ pub(crate) struct WriteQueue {
     /// Bytes that were ever queued, and that were ever written.
     queued: u64,
     written: u64,
-    requests: VecDeque<Request>,
-    done: VecDeque<Done>,
+    /// In their order; the first ones have ended and wait to call back.
+    requests: VecDeque<WriteRequest>,
+    ended: usize,
 }
 
 struct Queued {
@@ -43,18 +44,13 @@ struct Queued {
     sent: Option<Rc<OwnedFd>>,
 }
 
-struct Request {
-    /// The number of bytes ever written at which the request is done.
+pub(crate) struct WriteRequest {
+    /// The number of bytes ever written at which the request has ended.
     end: u64,
-    callback: RequestCallback,
-    active: ActiveRequest,
-}
-
-/// A request that has ended and not yet called back.
-pub(crate) struct Done {
-    pub(crate) result: Result<(), Error>,
     pub(crate) callback: RequestCallback,
     pub(crate) active: ActiveRequest,
+    /// How it ended, once it has.
+    pub(crate) result: Result<(), Error>,
 }
 
 impl WriteQueue {
@@ -70,7 +66,7 @@ impl WriteQueue {
             self.queued += bytes.len() as u64;
             self.buffers.push_back(Queued { bytes, sent: sent.take() });
         }
-        self.requests.push_back(Request { end: self.queued, callback, active });
+        self.requests.push_back(WriteRequest { end: self.queued, callback, active, result: Ok(()) });
     }
 
     /// Writes through `write` until everything is written, the descriptor takes no more, or others should have their turn.
@@ -87,7 +83,7 @@ impl WriteQueue {
                 Err(errno) => return self.fail(Error::system("write", errno)),
             }
         }
-        self.finish_written();
+        self.end_written();
     }
 
     fn write_once(
@@ -95,15 +91,21 @@ impl WriteQueue {
         write: impl Fn(&[IoSlice<'_>], Option<&OwnedFd>) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
         let first = &self.buffers[0];
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        slices[0] = IoSlice::new(&first.bytes[self.first_written..]);
-        let mut count = 1;
-        let behind = self.buffers.iter().skip(1).take_while(|queued| queued.sent.is_none());
-        for (slice, queued) in slices[1..].iter_mut().zip(behind) {
-            *slice = IoSlice::new(&queued.bytes);
-            count += 1;
-        }
-        let written = write(&slices[..count], first.sent.as_deref())?;
+        let (sent, first) = (first.sent.as_deref(), IoSlice::new(&first.bytes[self.first_written..]));
+        let written = match self.buffers.len() {
+            1 => write(&[first], sent)?,
+            _ => {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                slices[0] = first;
+                let mut count = 1;
+                let behind = self.buffers.iter().skip(1).take_while(|queued| queued.sent.is_none());
+                for (slice, queued) in slices[1..].iter_mut().zip(behind) {
+                    *slice = IoSlice::new(&queued.bytes);
+                    count += 1;
+                }
+                write(&slices[..count], sent)?
+            }
+        };
         if written > 0 {
             self.buffers[0].sent = None;
         }
@@ -119,22 +121,20 @@ impl WriteQueue {
         }
     }
 
-    fn finish_written(&mut self) {
-        while self.requests.front().is_some_and(|request| request.end <= self.written) {
-            let Some(Request { callback, active, .. }) = self.requests.pop_front() else { break };
-            self.done.push_back(Done { result: Ok(()), callback, active });
+    fn end_written(&mut self) {
+        while self.requests.get(self.ended).is_some_and(|request| request.end <= self.written) {
+            self.ended += 1;
         }
     }
 
-    /// Ends all requests that are not done, and forgets their bytes.
+    /// Ends all requests that have not ended, and forgets their bytes.
     pub(crate) fn fail(&mut self, error: Error) {
-        self.finish_written();
+        self.end_written();
         self.buffers.clear();
         self.first_written = 0;
         self.written = self.queued;
-        for Request { callback, active, .. } in self.requests.drain(..) {
-            self.done.push_back(Done { result: Err(error), callback, active });
-        }
+        self.requests.range_mut(self.ended..).for_each(|request| request.result = Err(error));
+        self.ended = self.requests.len();
     }
 
     /// Bytes that are queued and not written.
@@ -144,16 +144,17 @@ impl WriteQueue {
 
     /// Whether all requests have ended.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.requests.is_empty()
+        self.ended == self.requests.len()
     }
 
     /// How many requests have ended and not called back.
-    pub(crate) fn done_count(&self) -> usize {
-        self.done.len()
+    pub(crate) fn ended_count(&self) -> usize {
+        self.ended
     }
 
     /// The first request that has ended and not called back.
-    pub(crate) fn next_done(&mut self) -> Option<Done> {
-        self.done.pop_front()
+    pub(crate) fn next_ended(&mut self) -> Option<WriteRequest> {
+        self.ended = self.ended.checked_sub(1)?;
+        self.requests.pop_front()
     }
 }

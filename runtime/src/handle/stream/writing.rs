@@ -7,7 +7,7 @@ use std::rc::Rc;
 use model::label::RequestType;
 use rustix::io::Errno;
 
-use super::write_queue::RequestCallback;
+use super::write_queue::{RequestCallback, WriteRequest};
 use super::{Request, StreamState};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
@@ -91,7 +91,7 @@ impl StreamState {
 
     /// Puts off calling back for the requests that have ended, or can end now.
     pub(super) fn put_off_ended(self: &Rc<Self>) {
-        if self.writes.borrow().done_count() > 0 || self.may_shut_down() {
+        if self.writes.borrow().ended_count() > 0 || self.may_shut_down() {
             self.put_off();
         }
     }
@@ -100,7 +100,7 @@ impl StreamState {
     /// off.
     pub(super) fn end_requests(self: &Rc<Self>, event_loop: &EventLoop) {
         let _rest = PutOffRest(self);
-        let count = self.writes.borrow().done_count();
+        let count = self.writes.borrow().ended_count();
         for _ in 0..count {
             self.call_back_write(event_loop);
         }
@@ -111,10 +111,10 @@ impl StreamState {
 
     /// Calls back for one write that has ended; gives whether there was one.
     fn call_back_write(self: &Rc<Self>, event_loop: &EventLoop) -> bool {
-        let done = self.writes.borrow_mut().next_done();
-        let Some(done) = done else { return false };
-        drop(done.active);
-        event_loop.call(|event_loop| (done.callback)(event_loop, self, done.result));
+        let ended = self.writes.borrow_mut().next_ended();
+        let Some(WriteRequest { callback, active, result, .. }) = ended else { return false };
+        drop(active);
+        event_loop.call(|event_loop| callback(event_loop, self, result));
         true
     }
 

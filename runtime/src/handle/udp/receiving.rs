@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -136,32 +136,39 @@ impl UdpState {
         let mut lent = LentBuffer::new(event_loop);
         let mut left = RECEIVES_MAX;
         while left > 0 {
-            let Some((_, options)) = self.receiver() else { return };
+            let Some((callback, options)) = self.receiver() else { return };
             let bytes = options.batch * options.bytes_max;
             if lent.buffer.len() < bytes {
                 lent.buffer.resize(bytes, 0);
             }
-            let received = self.receive_once(&mut lent.buffer[..bytes], options);
-            match received {
-                Ok(headers) => {
-                    left = left.saturating_sub(headers.len());
-                    self.call_back_all(event_loop, &headers, &lent.buffer, options.bytes_max);
+            let buffer = &mut lent.buffer[..bytes];
+            let received = match options.batch {
+                1 => self.try_receive(|socket| datagram::receive(socket, buffer)).map(|header| {
+                    self.call_back(event_loop, &callback, header.told(buffer));
+                    1
+                }),
+                _ => {
+                    let many = |socket: &OwnedFd| datagram::receive_many(socket, buffer, options.bytes_max);
+                    self.try_receive(many).map(|headers| {
+                        self.call_back_all(event_loop, &headers, buffer, options.bytes_max);
+                        headers.len()
+                    })
                 }
+            };
+            match received {
+                Ok(count) => left = left.saturating_sub(count),
                 Err(Error::System { code, .. }) if code == Errno::AGAIN.raw_os_error() => return,
-                Err(error) => return self.call_back(event_loop, Err(error)),
+                Err(error) => return self.call_back(event_loop, &callback, Err(error)),
             }
         }
     }
 
-    fn receive_once(&self, buffer: &mut [u8], options: ReceiveOptions) -> Result<Vec<Header>, Error> {
+    fn try_receive<T>(&self, mut receive: impl FnMut(&OwnedFd) -> Result<T, Errno>) -> Result<T, Error> {
         let socket = self.socket()?;
         loop {
-            let received = match options.batch {
-                1 => datagram::receive(&*socket, buffer).map(|header| vec![header]),
-                _ => datagram::receive_many(socket.as_fd(), buffer, options.bytes_max),
-            };
-            if received.as_ref().err() != Some(&Errno::INTR) {
-                return received.map_err(|errno| Error::system("recvmsg", errno));
+            match receive(&socket) {
+                Err(Errno::INTR) => {}
+                received => return received.map_err(|errno| Error::system("recvmsg", errno)),
             }
         }
     }
@@ -175,14 +182,17 @@ impl UdpState {
         bytes_max: usize,
     ) {
         for (header, place) in headers.iter().zip(buffer.chunks(bytes_max)) {
-            let Header { from, length, truncated } = *header;
-            let data = &place[..length.min(place.len())];
-            self.call_back(event_loop, Ok(Received::Datagram { data, from, truncated }));
+            let Some((callback, _)) = self.receiver() else { return };
+            self.call_back(event_loop, &callback, header.told(place));
         }
     }
 
-    fn call_back(self: &Rc<Self>, event_loop: &EventLoop, received: Result<Received<'_>, Error>) {
-        let Some((callback, _)) = self.receiver() else { return };
+    fn call_back(
+        self: &Rc<Self>,
+        event_loop: &EventLoop,
+        callback: &ReceiveCallback,
+        received: Result<Received<'_>, Error>,
+    ) {
         let udp = Udp(Rc::clone(self));
         event_loop.call(|event_loop| callback.borrow_mut()(event_loop, &udp, received));
     }
@@ -190,10 +200,18 @@ impl UdpState {
     /// Tells what the network says about what was sent.
     pub(super) fn receive_returned(self: &Rc<Self>, event_loop: &EventLoop) {
         for _ in 0..RECEIVES_MAX {
-            let (Some(_), Ok(socket)) = (self.receiver(), self.socket()) else { return };
+            let (Some((callback, _)), Ok(socket)) = (self.receiver(), self.socket()) else { return };
             let Ok(returned) = datagram::take_returned(socket.as_fd()) else { return };
             let reason = Error::system("sendmsg", returned.errno);
-            self.call_back(event_loop, Ok(Received::Undelivered { to: returned.to, reason }));
+            self.call_back(event_loop, &callback, Ok(Received::Undelivered { to: returned.to, reason }));
         }
+    }
+}
+
+impl Header {
+    /// What a callback is told of the datagram, which lies at the beginning of `place`.
+    fn told<'a>(&self, place: &'a [u8]) -> Result<Received<'a>, Error> {
+        let Self { from, length, truncated } = *self;
+        Ok(Received::Datagram { data: &place[..length.min(place.len())], from, truncated })
     }
 }

@@ -1,6 +1,5 @@
 //! Sending datagrams.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -8,90 +7,13 @@ use std::rc::Rc;
 use model::label::RequestType;
 use rustix::io::Errno;
 
+use super::send_queue::{Data, Send, SendCallback};
 use super::{Udp, UdpState};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::handle::buffer::Buffer;
 use crate::request::ActiveRequest;
 use crate::sys::datagram::{self, BATCH_MAX, Outgoing};
-
-type SendCallback = Box<dyn FnOnce(&EventLoop, &Udp, Result<(), Error>)>;
-
-/// What is to be sent, and what was and has not called back.
-#[derive(Default)]
-pub(super) struct SendQueue {
-    waiting: VecDeque<Send>,
-    done: VecDeque<(Send, Result<(), Error>)>,
-    bytes: u64,
-}
-
-struct Send {
-    data: Vec<Buffer>,
-    to: Option<SocketAddr>,
-    callback: SendCallback,
-    active: ActiveRequest,
-}
-
-impl Send {
-    fn bytes(&self) -> u64 {
-        self.data.iter().map(|buffer| buffer.len() as u64).sum()
-    }
-
-    fn outgoing(&self) -> Outgoing<'_> {
-        (self.data.iter().map(|buffer| IoSlice::new(buffer)).collect(), self.to)
-    }
-}
-
-impl SendQueue {
-    fn push(&mut self, send: Send) {
-        self.bytes += send.bytes();
-        self.waiting.push_back(send);
-    }
-
-    /// Whether something is to be sent.
-    pub(super) fn waits(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// How many requests have not called back.
-    pub(super) fn count(&self) -> usize {
-        self.waiting.len() + self.done.len()
-    }
-
-    /// Sends until everything is sent, the socket takes no more, or one fails: then that one has ended. Tells whether
-    /// any has.
-    fn flush(&mut self, send: impl Fn(&[Outgoing<'_>]) -> Result<usize, Errno>) -> bool {
-        let before = self.done.len();
-        while !self.waiting.is_empty() {
-            let batch: Vec<_> = self.waiting.iter().take(BATCH_MAX).map(Send::outgoing).collect();
-            match send(&batch) {
-                Ok(sent) => self.end_first(sent, Ok(())),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN | Errno::NOBUFS) => break,
-                Err(errno) => {
-                    self.end_first(1, Err(Error::system("sendmsg", errno)));
-                    break;
-                }
-            }
-        }
-        self.done.len() > before
-    }
-
-    fn end_first(&mut self, count: usize, result: Result<(), Error>) {
-        let ended = self.waiting.drain(..count.min(self.waiting.len()));
-        self.done.extend(ended.map(|send| (send, result)));
-    }
-
-    pub(super) fn cancel(&mut self) {
-        self.end_first(usize::MAX, Err(Error::Cancelled));
-    }
-
-    fn next_done(&mut self) -> Option<(Send, Result<(), Error>)> {
-        let (send, result) = self.done.pop_front()?;
-        self.bytes -= send.bytes();
-        Some((send, result))
-    }
-}
 
 impl Udp {
     /// Sends a datagram: to an address, or, with `None`, to the one that the socket is connected to. What the socket takes at
@@ -106,7 +28,7 @@ impl Udp {
         to: impl Into<Option<SocketAddr>>,
         callback: impl FnOnce(&EventLoop, &Udp, Result<(), Error>) + 'static,
     ) -> Result<(), Error> {
-        self.send_vectored([data.into()], to, callback)
+        self.send_data(to.into(), || Data::One(data.into()), Box::new(callback))
     }
 
     /// Sends several buffers as one datagram; see [`Udp::send`].
@@ -119,11 +41,18 @@ impl Udp {
         to: impl Into<Option<SocketAddr>>,
         callback: impl FnOnce(&EventLoop, &Udp, Result<(), Error>) + 'static,
     ) -> Result<(), Error> {
-        let to = to.into();
+        self.send_data(to.into(), || Data::Many(data.into_iter().collect()), Box::new(callback))
+    }
+
+    fn send_data(
+        &self,
+        to: Option<SocketAddr>,
+        data: impl FnOnce() -> Data,
+        callback: SendCallback,
+    ) -> Result<(), Error> {
         self.0.prepare_to_send(to)?;
         let active = ActiveRequest::begin(self.0.handle.core(), RequestType::UdpSend);
-        let data = data.into_iter().collect();
-        self.0.send(Send { data, to, callback: Box::new(callback), active })
+        self.0.send(Send { data: data(), to, callback, active, result: Ok(()) })
     }
 
     /// Sends a datagram if the socket takes it at once, and tells whether it did: not while others are on their way.
@@ -131,7 +60,16 @@ impl Udp {
     /// # Errors
     /// Those of [`Udp::send`], and what the system says.
     pub fn try_send(&self, data: &[u8], to: impl Into<Option<SocketAddr>>) -> Result<bool, Error> {
-        self.try_send_many(&[(data, to.into())]).map(|sent| sent == 1)
+        if self.0.sends.borrow().count() > 0 {
+            return Ok(false);
+        }
+        let to = to.into();
+        self.0.prepare_to_send(to)?;
+        match datagram::send_one(&*self.0.socket()?, data, to) {
+            Ok(()) => Ok(true),
+            Err(errno) if would_wait(errno) => Ok(false),
+            Err(errno) => Err(Error::system("sendmsg", errno)),
+        }
     }
 
     /// Sends as many of the datagrams as the socket takes at once, with few system calls, and gives their number.
@@ -151,7 +89,7 @@ impl Udp {
                 batch.iter().map(|(data, to)| (vec![IoSlice::new(data)], *to)).collect();
             match datagram::send(&*self.0.socket()?, &outgoing) {
                 Ok(count) => sent += count,
-                Err(Errno::AGAIN | Errno::NOBUFS | Errno::INTR) => break,
+                Err(errno) if would_wait(errno) => break,
                 Err(errno) if sent == 0 => return Err(Error::system("sendmsg", errno)),
                 Err(_) => break,
             }
@@ -171,6 +109,11 @@ impl Udp {
     pub fn send_queue_count(&self) -> usize {
         self.0.sends.borrow().count()
     }
+}
+
+/// Whether the socket takes nothing at the moment.
+fn would_wait(errno: Errno) -> bool {
+    matches!(errno, Errno::AGAIN | Errno::NOBUFS | Errno::INTR)
 }
 
 impl UdpState {
@@ -196,7 +139,7 @@ impl UdpState {
     /// Sends what the socket takes.
     fn flush(self: &Rc<Self>) {
         let any_ended = match &*self.socket.borrow() {
-            Some(socket) => self.sends.borrow_mut().flush(|batch| datagram::send(&**socket, batch)),
+            Some(socket) => self.sends.borrow_mut().flush(socket),
             None => false,
         };
         if any_ended {
@@ -219,8 +162,8 @@ impl UdpState {
         }
         let _calling_back = CallingBack::begin(self);
         loop {
-            let done = self.sends.borrow_mut().next_done();
-            let Some((Send { callback, active, .. }, result)) = done else { return };
+            let ended = self.sends.borrow_mut().next_ended();
+            let Some(Send { callback, active, result, .. }) = ended else { return };
             drop(active);
             let udp = Udp(Rc::clone(self));
             event_loop.call(|event_loop| callback(event_loop, &udp, result));
@@ -245,7 +188,7 @@ impl Drop for CallingBack<'_> {
         if udp.handle.is_closing() {
             return;
         }
-        if !udp.sends.borrow().done.is_empty() {
+        if udp.sends.borrow().any_ended() {
             udp.put_off();
         }
         // Should the kernel refuse to wait for the socket, the next round of what was put off tries again.
