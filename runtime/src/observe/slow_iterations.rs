@@ -3,13 +3,14 @@
 //! Distributions tell how often an iteration is slow; this tells which. While an iteration runs, what each phase took and
 //! the names of what ran gather in one place; where the iteration was slow, that is copied into a ring, in memory that is
 //! there from the beginning. Names are those of the types of callbacks, which the compiler knows: noting one compares and
-//! stores an address.
+//! stores an address. Times and phases, but no names, also go into a ring of the telemetry segment, where the agent finds them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::label::Phase;
+use model::segment::{LocalSlowIterations, Scope};
 use model::time::Monotonic;
 
 /// How many slow iterations are kept; the oldest goes first.
@@ -80,16 +81,21 @@ pub(crate) struct SlowIterations {
     /// The phases that ran something, a bit for each by its position.
     ran: Cell<u16>,
     kept: RefCell<VecDeque<Gathered>>,
+    /// `None` where the segment has no room for it.
+    published: Option<LocalSlowIterations>,
 }
 
 impl SlowIterations {
-    pub(crate) fn new(slow: Duration) -> Self {
+    /// Those of a loop that lives in `scope`.
+    pub(crate) fn new(slow: Duration, scope: &Scope) -> Self {
+        let slow_ns = u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX);
         Self {
-            slow_ns: u64::try_from(slow.as_nanos()).unwrap_or(u64::MAX),
+            slow_ns,
             current: RefCell::new(NOTHING),
             last_name: Cell::new(std::ptr::null()),
             ran: Cell::default(),
             kept: RefCell::new(VecDeque::with_capacity(KEPT)),
+            published: scope.local_slow_iterations(slow_ns),
         }
     }
 
@@ -147,7 +153,11 @@ impl SlowIterations {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(Gathered { began, duration_ns, ..*self.current.borrow() });
+        let iteration = Gathered { began, duration_ns, ..*self.current.borrow() };
+        if let Some(published) = &self.published {
+            published.push(began, began.plus_ns(duration_ns), &iteration.phase_ns);
+        }
+        kept.push_back(iteration);
     }
 
     /// Those that are kept, the oldest first.
