@@ -44,7 +44,7 @@ use client::Client;
 use exporting::Exporting;
 pub(super) use outbox::{Delivery, Outbox};
 use queue::Queue;
-pub(super) use resource::Resources;
+pub(super) use resource::{ProcessKey, Resources};
 use sender::Sender;
 pub(crate) use tls::config as tls_config;
 
