@@ -46,7 +46,6 @@ use crate::web::{Ready, Web};
 pub(crate) use background::Background;
 use exports::Exports;
 pub(crate) use names::Names;
-pub(crate) use otlp::tls_config;
 use own_metrics::{ConfigFile, OwnMetrics};
 use profiler::{Profiler, Roster};
 use reload::{Addresses, Parts, Reload};
