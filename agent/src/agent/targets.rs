@@ -267,12 +267,12 @@ impl Targets {
 
     /// Tells the profiler whom to profile.
     fn name_the_profiled(&mut self, now: Monotonic) {
-        let Some(roster) = &self.links.roster else { return };
         let wanted = self.discovery.targets().filter_map(|target| match target {
             Target::Published(published) => published.wanted(&self.host, now),
             Target::Outside(outside) => outside.wanted(&self.host),
         });
-        roster.replace(wanted.collect::<Vec<Wanted>>());
+        let wanted: Vec<Wanted> = wanted.collect();
+        self.links.roster.replace(wanted);
     }
 
     fn welcome(&mut self, scan: Scan<Finder>) {

@@ -20,7 +20,7 @@ const FREQUENCY_MAX_HZ: u32 = 1000;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// How processes are profiled all the time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Profiling {
     pub(crate) frequency_hz: u32,
     /// How long each profile is.

@@ -38,6 +38,14 @@ pub(in crate::agent) struct Delivery {
 }
 
 impl Outbox {
+    /// Checks what sending so needs. Nothing is started.
+    ///
+    /// # Errors
+    /// Where the certificates that were named cannot be used.
+    pub(in crate::agent) fn check(export: &Export) -> Result<(), Error> {
+        Client::new(export).map(drop)
+    }
+
     /// Starts a sender.
     ///
     /// # Errors
@@ -93,6 +101,11 @@ impl Delivery {
     /// Tells it to end: to send what waits, within a deadline.
     pub(in crate::agent) fn stop(&self) {
         self.thread.stop();
+    }
+
+    /// Whether it has, because it was told to or because nobody can hand anything over any more.
+    pub(in crate::agent) fn has_ended(&self) -> bool {
+        self.thread.has_ended()
     }
 
     /// Waits for its end.

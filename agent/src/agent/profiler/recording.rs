@@ -76,6 +76,7 @@ pub(super) fn run(
         let _ = session.take(Duration::ZERO);
         session.close(&mut told);
     }
+    own.profiling().processes_are(0);
 }
 
 /// A recording that goes on.
