@@ -27,6 +27,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use attach::allocator;
 use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use model::snapshot::Snapshot;
@@ -59,6 +60,7 @@ use worker::Worker;
 
 /// Runs the agent until SIGINT or SIGTERM.
 pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
+    allocator::share_one_heap();
     let settings = Settings::new(options)?;
     let web = Ready::read(settings.web_config.clone())?;
     if options.check {

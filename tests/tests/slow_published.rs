@@ -123,7 +123,7 @@ fn over_otlp_a_block_is_a_span_to_which_the_exemplar_of_the_lag_leads() {
         let requests = receiver.requests();
         let points = requests.iter().flat_map(|request| request.points());
         let of_lag = points.filter(|point| {
-            point.name() == "eventloop.lag" && *point.resource("process.pid") == Value::from(pid)
+            point.name() == "eventloop.lag" && point.resource("process.pid").as_u64() == Some(pid)
         });
         let mut exemplars = of_lag.filter_map(|point| point.field("exemplars").get(0).cloned());
         let spans = receiver.spans();
@@ -151,7 +151,7 @@ fn over_otlp_a_block_is_a_span_to_which_the_exemplar_of_the_lag_leads() {
     let created = |resource: &Value| resource["process.creation.time"].clone();
     let requests = receiver.requests();
     let mut points = requests.iter().flat_map(|request| request.points());
-    let point = points.find(|point| *point.resource("process.pid") == Value::from(pid)).expect("a point");
+    let point = points.find(|point| point.resource("process.pid").as_u64() == Some(pid)).expect("a point");
     assert_eq!(created(&span["resource"]), *point.resource("process.creation.time"));
 }
 

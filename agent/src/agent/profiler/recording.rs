@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use attach::allocator;
 use attach::sampler::convert::{Conversion, Converter, Note};
 use attach::sampler::event::Event;
 use attach::sampler::recorder::{Fleet, Mode, RecordOptions};
@@ -96,6 +97,8 @@ struct Session<'a> {
     window_ends: Monotonic,
     window_began: Monotonic,
     next_roster: Monotonic,
+    /// What the converter remembered when memory was last given back.
+    remembered: usize,
 }
 
 impl<'a> Session<'a> {
@@ -125,6 +128,7 @@ impl<'a> Session<'a> {
             window_ends: began.plus_ns(profiling.interval.as_nanos() as u64),
             window_began: began,
             next_roster: began,
+            remembered: 0,
         })
     }
 
@@ -216,6 +220,15 @@ impl<'a> Session<'a> {
         }
         if self.converter.remembered() > REMEMBERED_MAX || self.converter.images() > IMAGES_MAX {
             self.begin_anew();
+        }
+        self.give_back();
+    }
+
+    /// Gives back what looking up names took, if there were new ones.
+    fn give_back(&mut self) {
+        let remembered = self.converter.remembered();
+        if remembered != std::mem::replace(&mut self.remembered, remembered) {
+            allocator::give_back();
         }
     }
 
