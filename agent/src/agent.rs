@@ -13,6 +13,7 @@ mod names;
 mod otlp;
 mod own_metrics;
 mod profiler;
+mod profiles;
 mod prom_client;
 mod reload;
 mod routes;
@@ -26,6 +27,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use attach::allocator;
 use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use model::snapshot::Snapshot;
@@ -46,9 +48,9 @@ use crate::web::{Ready, Web};
 pub(crate) use background::Background;
 use exports::Exports;
 pub(crate) use names::Names;
-pub(crate) use otlp::tls_config;
 use own_metrics::{ConfigFile, OwnMetrics};
-use profiler::{Profiler, Roster};
+use profiler::Roster;
+use profiles::Profiles;
 use reload::{Addresses, Parts, Reload};
 use routes::Routes;
 use slow_log::SlowLog;
@@ -58,6 +60,7 @@ use worker::Worker;
 
 /// Runs the agent until SIGINT or SIGTERM.
 pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
+    allocator::share_one_heap();
     let settings = Settings::new(options)?;
     let web = Ready::read(settings.web_config.clone())?;
     if options.check {
@@ -65,11 +68,11 @@ pub(crate) fn run(options: &AgentOptions) -> Result<(), Error> {
     }
     let scheme = web.scheme();
     let listener = listen(settings.listen)?;
-    // A configuration may ask for probes later.
+    // A configuration may ask for probes or profiles later.
     let probes = settings.rules.ask_for_probes() || options.config.is_some();
+    let profiles = settings.profiling.is_some() || options.config.is_some();
     // What must be read or opened by special right has been, and the event loop brings a second thread.
-    // Whether anybody is profiled is settled at the start, as all that is exported is.
-    privileges::give_up(probes, settings.profiling.is_some())?;
+    privileges::give_up(probes, profiles)?;
     measured_event_loop()?.block_on(async {
         let stopped =
             stop::signalled().map_err(|source| Error::System { doing: "cannot handle signals", source })?;
@@ -132,8 +135,8 @@ const START: &str = "cannot start the event loop";
 #[derive(Default)]
 struct Links {
     slow_log: Arc<SlowLog>,
-    /// Whom to profile, where anybody is.
-    roster: Option<Roster>,
+    /// Whom to profile.
+    roster: Roster,
     /// Slow iterations as spans, where somebody takes them.
     spans: Option<Spans>,
 }
@@ -163,7 +166,7 @@ async fn serve(
     let (listen, names, export) = (settings.listen, settings.names, settings.export.clone());
     let slow_log = Arc::new(SlowLog::default());
     let profiling = settings.profiling.clone();
-    let roster = profiling.is_some().then(Roster::default);
+    let roster = Roster::default();
     let spans = settings.traces.clone().map(|export| Spans::open(export, &own)).transpose()?;
     let (spans, delivery) = spans.unzip();
     let links = Links { slow_log: Arc::clone(&slow_log), roster: roster.clone(), spans };
@@ -175,14 +178,12 @@ async fn serve(
         delivery.tell();
     }
     exports.make(first).await?;
-    let profiler = profiling.zip(roster).map(|(profiling, roster)| Profiler::start(profiling, roster, &own));
-    let profiler = profiler.transpose()?;
+    let profiles = Profiles::new(roster, &own);
+    profiles.make(profiles.prepare(profiling)?).await?;
     let stop = async {
         stop.await;
         exports.stop();
-        if let Some(profiler) = &profiler {
-            profiler.stop();
-        }
+        profiles.stop();
         if let Some(delivery) = &delivery {
             delivery.stop();
         }
@@ -195,7 +196,14 @@ async fn serve(
     match reload {
         None => serving.await,
         Some(reload) => {
-            let parts = Parts { routes: &routes, web: &web, own: &own, exports: &exports, addresses };
+            let parts = Parts {
+                routes: &routes,
+                web: &web,
+                own: &own,
+                exports: &exports,
+                profiles: &profiles,
+                addresses,
+            };
             tokio::select! {
                 () = serving => {}
                 () = reload.run(&parts) => {}
@@ -203,9 +211,7 @@ async fn serve(
         }
     }
     exports.finish();
-    if let Some(profiler) = profiler {
-        profiler.finish();
-    }
+    profiles.finish();
     if let Some(delivery) = delivery {
         delivery.finish();
     }

@@ -18,6 +18,14 @@ pub(crate) struct Moment {
     pub(crate) monotonic: Monotonic,
 }
 
+impl Moment {
+    /// A time on the clock that only goes on, by the clock that people set, as that is at this moment.
+    pub(crate) fn unix_ns_of(self, time: Monotonic) -> u64 {
+        let ahead_ns = time.since_ns(self.monotonic);
+        self.unix_ns.saturating_sub(self.monotonic.since_ns(time)).saturating_add(ahead_ns)
+    }
+}
+
 /// The present, by both clocks.
 pub(crate) fn now() -> Moment {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -65,6 +73,14 @@ fn ns(time: Timespec) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_before_or_after_a_moment_is_told_by_its_other_clock() {
+        let moment = Moment { unix_ns: 1000, monotonic: Monotonic::from_ns(50) };
+        let told = [20, 50, 60].map(|ns| moment.unix_ns_of(Monotonic::from_ns(ns)));
+        assert_eq!(told, [970, 1000, 1010]);
+        assert_eq!(Moment { unix_ns: 10, ..moment }.unix_ns_of(Monotonic::from_ns(20)), 0);
+    }
 
     #[test]
     fn a_step_of_a_second_is_noticed_once_and_time_that_passes_is_none() {

@@ -6,7 +6,7 @@
 //! A command that draws on the whole terminal [holds](hold) the lines back, for they would run into its picture, and
 //! shows them in its own way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,27 @@ pub(crate) fn line(message: fmt::Arguments<'_>) {
             lines.push_back(message.to_string());
         }
         None => write(message),
+    }
+}
+
+/// What was told already: of the same thing a line is told once, and of more than two hundred things none.
+#[derive(Debug, Default)]
+pub(crate) struct Once(BTreeSet<String>);
+
+impl Once {
+    const TOLD_MAX: usize = 200;
+
+    /// Tells a line, unless it was told.
+    pub(crate) fn line(&mut self, message: String) {
+        let key = message.clone();
+        self.of(key, format_args!("{message}"));
+    }
+
+    /// Tells a line of something, unless one was told of that.
+    pub(crate) fn of(&mut self, what: String, message: fmt::Arguments<'_>) {
+        if self.0.len() < Self::TOLD_MAX && self.0.insert(what) {
+            line(message);
+        }
     }
 }
 

@@ -37,8 +37,8 @@ pub(crate) enum Error {
     FrequencyOffCpu,
     /// Probes cannot be placed.
     Probes(attach::libuv::probes::ProbeError),
-    /// A process has no libuv, or one whose loop cannot be probed.
-    NoLibuv { pid: attach::target::Pid },
+    /// A process has no loop whose iterations are told one by one, and no libuv that can be probed.
+    NoLoop { pid: attach::target::Pid },
     /// Nothing can be recorded.
     Record(attach::Error),
     /// The standard output cannot be written.
@@ -107,9 +107,9 @@ impl fmt::Display for Error {
             Self::Collector { program, message } => write!(f, "{}: {message}", program.display()),
             Self::Upload { path, message } => write!(f, "{}: {message}", path.display()),
             Self::Probes(error) => error.fmt(f),
-            Self::NoLibuv { pid } => write!(
+            Self::NoLoop { pid } => write!(
                 f,
-                "process {pid}: runs no libuv whose loop can be probed, and --slow needs that; `loopscope inspect --pid {pid}` tells more"
+                "process {pid}: runs no libuv whose loop can be probed and no loop of loopscope_runtime, and --slow needs one; `loopscope inspect --pid {pid}` tells more"
             ),
             Self::Process(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
@@ -140,10 +140,9 @@ impl std::error::Error for Error {
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
             Self::Probes(error) => Some(error),
-            Self::NoLibuv { .. }
-            | Self::Upload { .. }
-            | Self::NoCollector { .. }
-            | Self::Collector { .. } => None,
+            Self::NoLoop { .. } | Self::Upload { .. } | Self::NoCollector { .. } | Self::Collector { .. } => {
+                None
+            }
             Self::UnknownFormat { .. }
             | Self::FrequencyOffCpu
             | Self::Config { .. }

@@ -12,6 +12,7 @@ mod config;
 mod console;
 mod demo;
 mod error;
+mod http;
 mod inspect;
 mod manual;
 mod privileges;

@@ -3,6 +3,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod allocator;
 mod error;
 pub mod libuv;
 pub mod sampler;

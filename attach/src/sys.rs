@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "memory that is shared with others, and calls that take addresses")]
 
+pub(crate) mod allocator;
 pub(crate) mod bpf;
 pub(crate) mod file;
 pub(crate) mod launch;

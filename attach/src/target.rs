@@ -73,6 +73,9 @@ impl FromStr for Pid {
     }
 }
 
+/// Threads that are looked at to find one.
+const THREADS_MAX: usize = 4096;
+
 /// A process that existed when it was opened.
 #[derive(Debug)]
 pub struct Process {
@@ -124,23 +127,40 @@ impl Process {
         if stat.has_ended() { Err(ProcessError::Vanished { pid: self.pid }) } else { Ok(stat) }
     }
 
+    /// When it started, in nanoseconds since the UNIX epoch, as it was first reckoned for this object; `None` where nobody can tell.
+    pub fn started_unix_ns(&self, host: &Host) -> Option<u64> {
+        match self.started_unix_ns.get() {
+            Some(started) => *started,
+            None => {
+                let start_ticks = self.stat().ok()?.start_ticks;
+                *self.started_unix_ns.get_or_init(|| host.unix_ns(start_ticks))
+            }
+        }
+    }
+
     /// The process's id in its own pid namespace: what it would call itself.
     ///
     /// # Errors
     /// [`ProcessError`] where the process has ended.
     pub fn own_pid(&self) -> Result<u32, ProcessError> {
-        let status = self.read("status")?;
-        let status = String::from_utf8_lossy(&status);
-        // "NSpid:  4711  23  1": from the outermost namespace that we see to the process's own.
-        match status.lines().find_map(|line| line.strip_prefix("NSpid:")) {
-            Some(pids) => pids
-                .split_whitespace()
-                .last()
-                .and_then(|pid| pid.parse().ok())
-                .ok_or_else(|| self.malformed("status")),
-            // A kernel without pid namespaces.
-            None => Ok(self.pid.get()),
+        let own = own_id(&self.read("status")?).ok_or_else(|| self.malformed("status"))?;
+        // A kernel without pid namespaces tells none.
+        Ok(own.unwrap_or(self.pid.get()))
+    }
+
+    /// A thread of the process by its id in our pid namespace, where `own_id` is the one in the process's; `None` of one
+    /// that has ended.
+    pub fn thread(&self, own_id: u32) -> Option<u32> {
+        let is_it = |tid: u32| {
+            let status = self.read(&format!("task/{tid}/status")).ok();
+            status.and_then(|status| self::own_id(&status)).is_some_and(|own| own.unwrap_or(tid) == own_id)
+        };
+        if is_it(own_id) {
+            return Some(own_id);
         }
+        let tasks = rustix::fs::Dir::new(self.open_file("task").ok()?).ok()?;
+        let tids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str().ok()?.parse().ok());
+        tids.take(THREADS_MAX).find(|&tid| is_it(tid))
     }
 
     /// Device and inode of the file that the process executes: another one after it executed another program.
@@ -194,6 +214,17 @@ impl Process {
     }
 }
 
+/// What a process or a thread would call itself, of its `status`: inner `None` where the kernel has no pid namespaces, outer `None` where
+/// the file is malformed.
+fn own_id(status: &[u8]) -> Option<Option<u32>> {
+    let status = String::from_utf8_lossy(status);
+    // "NSpid:  4711  23  1": from the outermost namespace that we see to the process's own.
+    match status.lines().find_map(|line| line.strip_prefix("NSpid:")) {
+        Some(ids) => ids.split_whitespace().last()?.parse().ok().map(Some),
+        None => Some(None),
+    }
+}
+
 /// The words of a file that parts them by zeros.
 fn strings(bytes: &[u8]) -> Vec<String> {
     let words = bytes.split(|&byte| byte == 0).filter(|word| !word.is_empty());
@@ -212,6 +243,16 @@ mod tests {
     fn a_process_knows_its_own_pid() {
         // In the namespace that the test runs in, this is the innermost id as well.
         assert_eq!(own().own_pid().unwrap(), std::process::id());
+    }
+
+    #[test]
+    fn a_thread_is_found_by_what_its_process_calls_it() {
+        let own_thread = std::fs::read_link("/proc/thread-self").unwrap();
+        let tid = own_thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        assert_eq!(own().thread(tid), Some(tid));
+        assert_eq!(own().thread(i32::MAX as u32), None);
+        assert_eq!(own_id(b"Name:\tx\nNSpid:\t4711\t23\t1\n"), Some(Some(1)));
+        assert_eq!((own_id(b"Name:\tx\n"), own_id(b"NSpid:\t?\n")), (Some(None), None));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use error::TelemetryError;
 
 use std::io::{BufRead, BufReader};
 
-use model::segment::{Contents, Identity, Reader, WORDS_DEFAULT};
+use model::segment::{Contents, Identity, Reader, SlowCursor, SlowReading, WORDS_DEFAULT};
 use model::snapshot::Value;
 use model::time::Monotonic;
 
@@ -102,6 +102,31 @@ impl Telemetry {
             return Err(TelemetryError::TooMuch { pid, numbers, limit: NUMBERS_MAX });
         }
         Ok((reader.identity(), contents))
+    }
+
+    /// Takes the slow iterations that the process has published since the cursor's last reading.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Segment`] where the segment is not well formed.
+    pub fn slow_iterations(
+        &self,
+        cursor: &mut SlowCursor,
+        now: Monotonic,
+    ) -> Result<SlowReading, TelemetryError> {
+        let pid = self.process.pid();
+        let malformed = |source| TelemetryError::Segment { pid, source };
+        let reader = Reader::open(self.segment.words()).map_err(malformed)?;
+        reader.slow_iterations(cursor, now).map_err(malformed)
+    }
+
+    /// Who writes the segment.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Segment`] where the segment is not well formed.
+    pub fn identity(&self) -> Result<Identity, TelemetryError> {
+        let pid = self.process.pid();
+        let reader = Reader::open(self.segment.words());
+        reader.map(|reader| reader.identity()).map_err(|source| TelemetryError::Segment { pid, source })
     }
 
     /// Whether the process still holds the file: it may have ended, or executed another program.

@@ -253,7 +253,7 @@ catalogue! {
     162 LOOPSCOPE_PROFILE_QUEUE_BYTES "loopscope_profile_queue_bytes" Gauge Bytes Agent [] "loopscope.profile.queue"
         "Encoded profiles that wait for the receiver, the ones on their way included."
     163 LOOPSCOPE_PROFILE_EXPORTED_SAMPLES "loopscope_profile_exported_samples_total" Counter Count Agent [] "loopscope.profile.exported_samples"
-        "Samples of profiles that the receiver took."
+        "Samples in requests that the receiver took, those of profiles among it that it rejected included."
     164 LOOPSCOPE_PROFILE_DROPPED_SAMPLES "loopscope_profile_dropped_samples_total" Counter Count Agent [EXPORT_LOSS] "loopscope.profile.dropped_samples"
         "Samples of profiles that the receiver did not get or did not take, by cause."
     165 LOOPSCOPE_TRACE_EXPORTS "loopscope_trace_exports_total" Counter Count Agent [EXPORT_OUTCOME] "loopscope.trace.exports"
@@ -264,6 +264,8 @@ catalogue! {
         "Spans of slow iterations that the receiver took."
     168 LOOPSCOPE_TRACE_DROPPED_SPANS "loopscope_trace_dropped_spans_total" Counter Count Agent [EXPORT_LOSS] "loopscope.trace.dropped_spans"
         "Spans of slow iterations that the receiver did not get or did not take, by cause."
+    169 LOOPSCOPE_PROFILE_REJECTED_PROFILES "loopscope_profile_rejected_profiles_total" Counter Count Agent [] "loopscope.profile.rejected_profiles"
+        "Profiles that the receiver rejected from requests that it took, by its own count."
 
     // A tokio runtime: 192 to 255. From 208 on, what only a build with `--cfg tokio_unstable` tells.
     192 TOKIO_WORKERS "tokio_workers" Gauge Count Runtime [THREAD_STATE] "tokio.workers"

@@ -18,7 +18,8 @@
 //!     10            instruments that did not fit
 //!     16..24        service name: UTF-8, padded with zeros
 //!     24..32        producer, such as "loopscope-telemetry 0.1.0"
-//! scope, 8 words    state (1 opening, 2 open, 3 closed) | kind << 8;  index;  thread id;  reserved;  name (4 words)
+//! scope, 8 words    state (1 opening, 2 open, 3 closed) | kind << 8;  index;  thread id;  ring of slow iterations, or zero:
+//!                   offset << 32 | rows << 16 | words of a row;  name (4 words)
 //! entry, 2 words    metric | encoding << 16 | label 1 << 24 | label 2 << 32 | 1 << 40 | shards << 48;
 //!                   offset | stride << 32 | scope << 48
 //! ```
@@ -32,12 +33,15 @@
 //! work is bounded by the segment's size, and what it does not understand is counted, not guessed.
 //!
 //! **Versions.** A reader accepts its own major version. A new metric, label value or kind of scope needs no new version:
-//! readers skip what they do not know. A new encoding raises the minor version; any other change the major one.
+//! readers skip what they do not know. A new encoding raises the minor version; any other change the major one. Since 1.1 a loop may have a
+//! [ring of slow iterations](SlowReading), of which older readers know nothing.
 
 mod layout;
 mod reader;
+mod slow;
 mod writer;
 
 pub use layout::{Identity, ScopeKind, WORDS_DEFAULT, WORDS_MIN};
 pub use reader::{Contents, Reader, Reading, ScopeReading, SegmentError};
+pub use slow::{LocalSlowIterations, SlowCursor, SlowIteration, SlowReading};
 pub use writer::{AllocationCells, Scope, Writer};

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use loopscope_model::catalogue::*;
 use loopscope_model::histogram::Histogram;
 use loopscope_model::label::{LabelValue, Phase, TaskKind};
-use loopscope_model::segment::{Contents, Identity, Reader, ScopeKind, SegmentError, WORDS_MIN, Writer};
+use loopscope_model::segment::{
+    Contents, Identity, Reader, ScopeKind, SegmentError, SlowCursor, SlowReading, WORDS_MIN, Writer,
+};
 use loopscope_model::snapshot::{SharedLabels, Snapshot, Value};
 use loopscope_model::time::Monotonic;
 use proptest::prelude::*;
@@ -265,13 +267,180 @@ fn a_table_with_more_rows_than_any_writer_makes_is_refused() {
     assert!(matches!(read, Err(SegmentError::Malformed { what: "directory", .. })), "{read:?}");
 }
 
+const SLOW_NS: u64 = 7;
+
+/// An iteration whose every word follows from one number.
+fn push(ring: &loopscope_model::segment::LocalSlowIterations, number: u64) {
+    let mut phase_ns = [0; Phase::ALL.len()];
+    (phase_ns[Phase::Timers as usize], phase_ns[Phase::Check as usize]) = (2 * number, number);
+    ring.push(Monotonic::from_ns(number), Monotonic::from_ns(5 * number), &phase_ns);
+}
+
+/// The numbers of the iterations that are new, each of which is found to be whole.
+fn take(words: &[AtomicU64], cursor: &mut SlowCursor) -> (Vec<u64>, SlowReading) {
+    let reading = Reader::open(words).unwrap().slow_iterations(cursor, NOW).unwrap();
+    let numbers = reading.iterations.iter().map(|it| {
+        let number = it.began.as_ns();
+        let expected = vec![(Phase::Timers, 2 * number), (Phase::Check, number)];
+        assert_eq!((it.ended.as_ns(), &it.phases), (5 * number, &expected), "{it:?}");
+        number
+    });
+    (numbers.collect(), reading)
+}
+
+/// What is taken where nothing is new.
+fn nothing_of(loops: usize) -> SlowReading {
+    SlowReading { loops, slow_ns: SLOW_NS, ..SlowReading::default() }
+}
+
+#[test]
+fn slow_iterations_are_read_once_in_their_order_with_their_loop() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let _quiet = writer.open_scope(ScopeKind::Loop, 0, 98, "main");
+    let scope = writer.open_scope(ScopeKind::Loop, 1, 99, "main");
+    let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
+    let mut cursor = SlowCursor::default();
+    assert_eq!(take(words, &mut cursor).1, nothing_of(1));
+    (1..=3).for_each(|number| push(&ring, number));
+    let (numbers, reading) = take(words, &mut cursor);
+    assert_eq!((numbers, reading.missed, reading.refused), (vec![1, 2, 3], 0, 0));
+    let first = &reading.iterations[0];
+    assert_eq!((first.thread_id, first.loop_name.as_str()), (99, "main-1"), "as its series are called");
+    assert_eq!(take(words, &mut cursor).1, nothing_of(1));
+    push(&ring, 4);
+    assert_eq!(take(words, &mut cursor).0, [4]);
+    // Another reader has a cursor of its own.
+    assert_eq!(take(words, &mut SlowCursor::default()).0, [1, 2, 3, 4]);
+}
+
+#[test]
+fn slow_iterations_that_were_overwritten_are_counted_by_whoever_was_reading() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 1, "main");
+    let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
+    let mut cursor = SlowCursor::default();
+    push(&ring, 1);
+    take(words, &mut cursor);
+    (2..=200).for_each(|number| push(&ring, number));
+    let (numbers, reading) = take(words, &mut cursor);
+    assert_eq!(numbers, (137..=200).collect::<Vec<_>>());
+    assert_eq!(reading.missed, 135);
+    // One who comes now has missed nothing.
+    assert_eq!(take(words, &mut SlowCursor::default()).1.missed, 0);
+}
+
+#[test]
+fn a_loop_that_takes_over_a_place_has_slow_iterations_of_its_own() {
+    let (words, writer) = segment(WORDS_MIN + 2_000);
+    let mut cursor = SlowCursor::default();
+    for index in 0..20 {
+        let scope = writer.open_scope(ScopeKind::Loop, index, index, "");
+        let ring = scope.local_slow_iterations(SLOW_NS).expect("one ring serves them all");
+        (0..=index).for_each(|number| push(&ring, number + 1));
+        let (numbers, reading) = take(words, &mut cursor);
+        assert_eq!(numbers, (1..=index + 1).collect::<Vec<_>>());
+        assert!(
+            reading.iterations.iter().all(|it| it.thread_id == index && it.loop_name == index.to_string())
+        );
+        drop(scope);
+        assert_eq!(take(words, &mut cursor).1, SlowReading::default());
+    }
+}
+
+#[test]
+fn a_segment_without_room_has_no_slow_iterations_and_counts_that() {
+    let (words, writer) = segment(WORDS_MIN + 100);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 1, "main");
+    assert!(scope.local_slow_iterations(SLOW_NS).is_none());
+    assert_eq!(read(words).dropped_instruments, 1);
+    assert_eq!(take(words, &mut SlowCursor::default()).1, SlowReading::default());
+}
+
+/// A reader that believed a row which was just being written would tell times of two iterations as one.
+#[test]
+fn no_reader_sees_an_iteration_that_is_half_another() {
+    const COUNT: u64 = 300_000;
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 1, "main");
+    let mut cursor = SlowCursor::default();
+    take(words, &mut cursor);
+    let writing = std::thread::spawn(move || {
+        let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
+        (1..=COUNT).for_each(|number| push(&ring, number));
+        scope
+    });
+    let (mut last, mut seen, mut missed) = (0, 0, 0);
+    while last < COUNT {
+        let (numbers, reading) = take(words, &mut cursor);
+        for number in numbers {
+            assert!(number > last, "{number} after {last}");
+            (last, seen) = (number, seen + 1);
+        }
+        assert_eq!(reading.refused, 0);
+        missed += reading.missed;
+    }
+    let _scope = writing.join().unwrap();
+    // What came before the reader saw the ring at all, it did not miss.
+    assert!(seen > 0 && seen + missed <= COUNT, "{seen} seen, {missed} missed");
+}
+
+#[test]
+fn slow_iterations_that_cannot_be_are_refused() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 1, "main");
+    let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
+    let phases = [0; Phase::ALL.len()];
+    let mut long = phases;
+    (long[0], long[1]) = (u64::MAX, 2);
+    let at = Monotonic::from_ns;
+    ring.push(at(9), at(8), &phases);
+    ring.push(at(9), NOW.plus_ns(1), &phases);
+    ring.push(at(9), at(20), &long);
+    push(&ring, 4);
+    let (numbers, reading) = take(words, &mut SlowCursor::default());
+    assert_eq!((numbers, reading.refused), (vec![4], 3));
+    // A row that its writer has not finished, as if it had stopped there.
+    push(&ring, 5);
+    let is_row = |word: &&AtomicU64| word.load(Ordering::Relaxed) == 10;
+    words[WORDS_MIN..].iter().find(is_row).unwrap().store(9, Ordering::Relaxed);
+    let (numbers, reading) = take(words, &mut SlowCursor::default());
+    assert_eq!((numbers, reading.missed, reading.refused), (vec![4], 1, 3));
+}
+
+#[test]
+fn a_ring_that_lies_outside_the_segment_is_refused_and_the_others_are_read() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let scopes = [0, 1].map(|index| writer.open_scope(ScopeKind::Loop, index, 1, ""));
+    let rings = scopes.each_ref().map(|scope| scope.local_slow_iterations(SLOW_NS).unwrap());
+    rings.iter().for_each(|ring| push(ring, 7));
+    let place = &words[32 + 3];
+    let honest = place.load(Ordering::Relaxed);
+    for lie in [
+        (words.len() as u64) << 32 | honest & 0xffff_ffff,
+        honest & !0xffff,
+        honest & !0xffff_0000,
+        honest | 0xffff_ffff,
+        1,
+    ] {
+        place.store(lie, Ordering::Relaxed);
+        let (numbers, reading) = take(words, &mut SlowCursor::default());
+        assert_eq!((numbers, reading.refused), (vec![7], 1), "{lie:#x}");
+    }
+    // A writer that claims to have written more than can be.
+    place.store(honest, Ordering::Relaxed);
+    words[(honest >> 32) as usize].store(u64::MAX, Ordering::Relaxed);
+    let (numbers, reading) = take(words, &mut SlowCursor::default());
+    assert_eq!((numbers, reading.missed), (vec![7], 64));
+}
+
 proptest! {
     /// Any words at all: an error or a bounded answer, never a panic.
     #[test]
     fn hostile_words_are_survived(changes in prop::collection::vec((0..3000usize, any::<u64>()), 0..40), small in prop::collection::vec((0..3000usize, 0..70_000u64), 0..40)) {
-        let (words, writer) = segment(WORDS_MIN + 2_000);
+        let (words, writer) = segment(WORDS_MIN + 4_000);
         let scope = writer.open_scope(ScopeKind::Loop, 0, 0, "main");
         let _ = (scope.local_histogram(&EVENTLOOP_LAG, &[]), scope.local_counter(&EVENTLOOP_ITERATIONS, &[]));
+        let _ = scope.local_slow_iterations(SLOW_NS);
         // The header, the first scopes and the first entries are where a lie can do harm.
         let directory = 32 + 512 * 8;
         for (at, value) in changes.into_iter().chain(small) {
@@ -281,6 +450,7 @@ proptest! {
         if let Ok(reader) = Reader::open(words) {
             let _ = reader.identity();
             let _ = reader.read(NOW);
+            let _ = reader.slow_iterations(&mut SlowCursor::default(), NOW);
         }
     }
 }

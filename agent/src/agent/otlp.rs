@@ -23,15 +23,13 @@ mod queue;
 mod resource;
 mod sender;
 mod series;
+mod thread;
 mod timeline;
-mod tls;
 mod told;
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use model::label::ExportLoss;
-use tokio::sync::watch;
 
 use super::own_metrics::OwnMetrics;
 use super::worker::Worker;
@@ -44,15 +42,12 @@ use client::Client;
 use exporting::Exporting;
 pub(super) use outbox::{Delivery, Outbox};
 use queue::Queue;
-pub(super) use resource::Resources;
+pub(super) use resource::{ProcessKey, Resources};
 use sender::Sender;
-pub(crate) use tls::config as tls_config;
+use thread::LoopThread;
 
 /// An exporter that runs.
-pub(super) struct Exporter {
-    stopping: watch::Sender<bool>,
-    thread: JoinHandle<Batcher>,
-}
+pub(super) struct Exporter(LoopThread<Batcher>);
 
 /// What an exporter needs, checked and opened.
 pub(super) struct Prepared {
@@ -88,39 +83,29 @@ impl Prepared {
         let queue = opened.map_or_else(|| queue(&export, &own), Ok)?;
         own.exports(export.signal).begin();
         let batcher = known.unwrap_or_else(|| Batcher::new(export.preference));
-        let system = |source| Error::System { doing: "cannot start the exporter", source };
-        let (stopping, stopped) = watch::channel(false);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         console::line(format_args!("exporting metrics by {export}"));
-        let thread = std::thread::Builder::new()
-            .name("export".into())
-            .spawn(move || {
-                let sender = Sender::new(export, client, queue, own);
-                let batcher = runtime.block_on(Exporting::new(sender, batcher, worker).run(stopped));
-                // A look-up of a name that hangs has a thread that nobody waits for.
-                runtime.shutdown_background();
-                batcher
-            })
-            .map_err(system)?;
-        Ok(Exporter { stopping, thread })
+        let thread = LoopThread::start("export".into(), "cannot start the exporter", move |stopped| {
+            let sender = Sender::new(export, client, queue, own);
+            Exporting::new(sender, batcher, worker).run(stopped)
+        });
+        thread.map(Exporter)
     }
 }
 
 impl Exporter {
     /// Tells it to end: to export what there is now and what waits, within a deadline.
     pub(super) fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.0.stop();
     }
 
     /// Whether it has.
     pub(super) fn has_ended(&self) -> bool {
-        self.thread.is_finished()
+        self.0.has_ended()
     }
 
     /// Waits for its end; gives what it knows of the sums.
     pub(super) fn finish(self) -> Batcher {
-        self.stop();
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.0.finish()
     }
 }
 

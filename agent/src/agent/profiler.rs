@@ -48,6 +48,11 @@ impl Profiler {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it has, and what was recorded is sent as far as it can be.
+    pub(super) fn has_ended(&self) -> bool {
+        self.recording.is_finished() && self.delivery.has_ended()
+    }
+
     /// Waits for its end.
     pub(super) fn finish(self) {
         self.stop();

@@ -1,4 +1,4 @@
-//! `SIGHUP`: the configuration is read again, and measuring, serving and exporting go on by it.
+//! `SIGHUP`: the configuration is read again, and measuring, serving, exporting and profiling go on by it.
 //!
 //! All of it or none: what cannot be used leaves everything as it was, and is told. So whatever may fail comes first: the files are understood, the
 //! new address is listened on, certificates and directories are opened. Then nothing is missing while one takes the place of the other: the old
@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::exports::Exports;
 use super::own_metrics::{ConfigFile, OwnMetrics};
+use super::profiles::Profiles;
 use super::routes::Routes;
 use crate::cli::{Address, AgentOptions};
 use crate::config::Settings;
@@ -32,6 +33,7 @@ pub(super) struct Parts<'a> {
     pub(super) web: &'a Web,
     pub(super) own: &'a Arc<OwnMetrics>,
     pub(super) exports: &'a Exports,
+    pub(super) profiles: &'a Profiles,
     pub(super) addresses: Addresses,
 }
 
@@ -92,6 +94,7 @@ impl<'a> Reload<'a> {
         let ready = Ready::read(settings.web_config.clone())?;
         let listener = parts.addresses.open(settings.listen)?;
         let change = parts.exports.prepare(settings.export.clone())?;
+        let profiles = parts.profiles.prepare(settings.profiling.clone())?;
         console::line(format_args!("configuration read again: {}", ready.describe()));
         if let Some(listener) = listener {
             parts.addresses.move_to(settings.listen, listener, ready.scheme());
@@ -100,9 +103,14 @@ impl<'a> Reload<'a> {
         parts.routes.reconfigure(settings);
         parts.own.config_read(ConfigFile::Web, true);
         parts.own.config_read(ConfigFile::Agent, true);
-        if let Err(error) = parts.exports.make(change).await {
-            console::line(format_args!("{error}; nothing is exported until the configuration is read again"));
-            parts.own.config_read(ConfigFile::Agent, false);
+        let (exports, profiles) = tokio::join!(parts.exports.make(change), parts.profiles.make(profiles));
+        for (made, what) in [(exports, "exported"), (profiles, "profiled")] {
+            if let Err(error) = made {
+                console::line(format_args!(
+                    "{error}; nothing is {what} until the configuration is read again"
+                ));
+                parts.own.config_read(ConfigFile::Agent, false);
+            }
         }
         Ok(())
     }

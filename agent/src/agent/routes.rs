@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use formats::prometheus;
 use hyper::header::{
@@ -86,10 +85,7 @@ impl Routes {
                 Ok(names) => self.metrics(names, request.headers()).await,
                 Err(message) => text(StatusCode::BAD_REQUEST, message),
             },
-            "/slow" => {
-                let now = (SystemTime::now(), clock::monotonic());
-                with_type(StatusCode::OK, "application/json", self.slow_log.json(now))
-            }
+            "/slow" => with_type(StatusCode::OK, "application/json", self.slow_log.json(clock::now())),
             "/-/healthy" => text(StatusCode::OK, "loopscope is healthy\n"),
             "/-/ready" if self.worker.is_ready() => text(StatusCode::OK, "loopscope is ready\n"),
             "/-/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "the first search for targets is not done\n"),

@@ -5,14 +5,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use attach::libuv::probes::SlowIteration;
 use attach::target::Pid;
-use model::label::LabelValue;
+use model::label::{LabelValue, Phase};
 use model::snapshot::{Exemplar, Trace};
 use model::time::Monotonic;
 use serde_json::{Map, Value, json};
+
+use crate::clock::Moment;
 
 /// Slow iterations that are kept, of all targets; the oldest go first.
 const KEPT: usize = 1000;
@@ -28,9 +28,16 @@ pub(super) struct SlowLog {
 pub(super) struct Entry {
     pub(super) service: String,
     pub(super) pid: Pid,
+    /// When the process started; `None` where nobody can tell.
+    pub(super) process_started_unix_ns: Option<u64>,
     /// `None` of a loop that has no name yet.
     pub(super) loop_name: Option<String>,
-    pub(super) iteration: SlowIteration,
+    /// The loop's thread; `None` of one that the loop's process calls by a number which is not known here.
+    pub(super) tid: Option<u32>,
+    pub(super) started: Monotonic,
+    pub(super) ended: Monotonic,
+    /// The phases that took time, as far as they are known, the longest first.
+    pub(super) phases: Vec<(Phase, u64)>,
     /// The span that tells of it, where spans are told.
     pub(super) trace: Option<Trace>,
 }
@@ -45,15 +52,11 @@ impl SlowLog {
         kept.push_back(entry);
     }
 
-    /// The longest iteration of each loop, by its process, among those that ended after `since`. `now` is the present by both clocks.
-    pub(super) fn longest(
-        &self,
-        since: Monotonic,
-        now: (SystemTime, Monotonic),
-    ) -> HashMap<(String, String), Exemplar> {
+    /// The longest iteration of each loop, by its process, among those that ended after `since`.
+    pub(super) fn longest(&self, since: Monotonic, now: Moment) -> HashMap<(String, String), Exemplar> {
         let kept = self.kept.lock().unwrap_or_else(|poison| poison.into_inner());
         let mut longest: HashMap<(String, String), Exemplar> = HashMap::new();
-        for entry in kept.iter().filter(|entry| entry.iteration.ended > since) {
+        for entry in kept.iter().filter(|entry| entry.ended > since) {
             let Some(name) = &entry.loop_name else { continue };
             let key = (entry.pid.to_string(), name.clone());
             let exemplar = entry.exemplar(now);
@@ -64,8 +67,8 @@ impl SlowLog {
         longest
     }
 
-    /// All that are kept, the newest first. `now` is the present by both clocks.
-    pub(super) fn json(&self, now: (SystemTime, Monotonic)) -> String {
+    /// All that are kept, the newest first.
+    pub(super) fn json(&self, now: Moment) -> String {
         let kept = self.kept.lock().unwrap_or_else(|poison| poison.into_inner());
         let iterations: Vec<Value> = kept.iter().rev().map(|entry| entry.json(now)).collect();
         json!({ "slow_iterations": iterations }).to_string() + "\n"
@@ -73,65 +76,56 @@ impl SlowLog {
 }
 
 impl Entry {
+    /// How long it was.
+    pub(super) fn duration_ns(&self) -> u64 {
+        self.ended.since_ns(self.started)
+    }
+
     /// The iteration as one of the measurements of its loop's lag.
-    fn exemplar(&self, now: (SystemTime, Monotonic)) -> Exemplar {
-        let SlowIteration { tid, started, ended, phases, .. } = &self.iteration;
-        let phase = phases.iter().max_by_key(|(_, ns)| *ns);
+    fn exemplar(&self, now: Moment) -> Exemplar {
+        let phase = self.phases.iter().max_by_key(|(_, ns)| *ns);
         let phase = phase.map(|(phase, _)| ("phase", phase.as_str().to_owned()));
+        let thread = self.tid.map(|tid| ("thread.id", tid.to_string()));
         Exemplar {
-            value_ns: ended.since_ns(*started),
-            time_unix_ns: unix_ns(*ended, now),
-            labels: [("thread.id", tid.to_string())].into_iter().chain(phase).collect(),
+            value_ns: self.duration_ns(),
+            time_unix_ns: now.unix_ns_of(self.ended),
+            labels: thread.into_iter().chain(phase).collect(),
             trace: self.trace,
         }
     }
 
-    fn json(&self, (wall, monotonic): (SystemTime, Monotonic)) -> Value {
-        let SlowIteration { tid, started, ended, phases, .. } = &self.iteration;
-        let now = wall.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let started_unix = now - monotonic.since_ns(*started) as f64 / 1e9;
+    fn json(&self, now: Moment) -> Value {
+        let phases = self.phases.iter();
         let phases: Map<String, Value> =
-            phases.iter().map(|(phase, ns)| (phase.as_str().to_owned(), json!(*ns as f64 / 1e9))).collect();
+            phases.map(|(phase, ns)| (phase.as_str().to_owned(), json!(*ns as f64 / 1e9))).collect();
+        // To the microsecond.
+        let started_unix = (now.unix_ns_of(self.started) / 1000) as f64 / 1e6;
         json!({
             "service": self.service,
             "pid": self.pid.get(),
             "loop": self.loop_name,
-            "thread": tid,
-            "started_unix_seconds": (started_unix * 1e6).round() / 1e6,
-            "duration_seconds": ended.since_ns(*started) as f64 / 1e9,
+            "thread": self.tid,
+            "started_unix_seconds": started_unix,
+            "duration_seconds": self.duration_ns() as f64 / 1e9,
             "phase_seconds": phases,
         })
     }
 }
 
-/// A time by the clock of walls. `now` is the present by both clocks.
-pub(super) fn unix_ns(time: Monotonic, (wall, monotonic): (SystemTime, Monotonic)) -> u64 {
-    let wall_ns = wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    wall_ns.saturating_sub(monotonic.since_ns(time))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use model::label::Phase;
-
     use super::*;
 
     fn entry(number: u64) -> Entry {
-        let iteration = SlowIteration {
-            slot: 0,
-            tid: 18,
-            loop_address: 1,
-            started: Monotonic::from_ns(number * 1_000_000_000),
-            ended: Monotonic::from_ns(number * 1_000_000_000 + 250_000_000),
-            phases: vec![(Phase::Timers, 200_000_000)],
-        };
         Entry {
             service: "shop".into(),
             pid: Pid::new(17),
+            process_started_unix_ns: None,
             loop_name: Some("main".into()),
-            iteration,
+            tid: Some(18),
+            started: Monotonic::from_ns(number * 1_000_000_000),
+            ended: Monotonic::from_ns(number * 1_000_000_000 + 250_000_000),
+            phases: vec![(Phase::Timers, 200_000_000)],
             trace: None,
         }
     }
@@ -140,7 +134,7 @@ mod tests {
     fn the_newest_comes_first_and_the_oldest_goes() {
         let log = SlowLog::default();
         (0..KEPT as u64 + 5).for_each(|number| log.push(entry(number)));
-        let now = (UNIX_EPOCH + Duration::from_secs(5000), Monotonic::from_ns(2_000_000_000_000));
+        let now = Moment { unix_ns: 5_000_000_000_000, monotonic: Monotonic::from_ns(2_000_000_000_000) };
         let told: Value = serde_json::from_str(&log.json(now)).unwrap();
         let iterations = told["slow_iterations"].as_array().unwrap();
         assert_eq!(iterations.len(), KEPT);

@@ -5,23 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use attach::libuv::probes::SlowIteration;
-use attach::target::{Figures, Host, Pid, Process};
 use formats::otlp::{Attribute, Span, encode_spans};
 use model::label::{LabelValue, Phase};
 use model::snapshot::Trace;
 
-use super::otlp::{Delivery, Outbox, Resources};
+use super::otlp::{Delivery, Outbox, ProcessKey, Resources};
 use super::own_metrics::OwnMetrics;
-use super::slow_log::{Entry, unix_ns};
-use crate::clock;
+use super::slow_log::Entry;
+use crate::clock::Moment;
 use crate::config::Export;
 use crate::error::Error;
 
 /// The phases in the order in which they follow each other after the poll.
-const ORDER: [Phase; 7] = [
+const ORDER: [Phase; 9] = [
     Phase::PollCallbacks,
     Phase::Check,
     Phase::Close,
@@ -29,15 +26,17 @@ const ORDER: [Phase; 7] = [
     Phase::Pending,
     Phase::Idle,
     Phase::Prepare,
+    // Of the runtime: they run between callbacks of all the others, and are told behind them.
+    Phase::Ticks,
+    Phase::Microtasks,
 ];
 
 /// Makes spans of slow iterations.
 pub(super) struct Spans {
     outbox: Outbox,
     resources: Resources,
-    host: Host,
     /// By process and service.
-    waiting: BTreeMap<(u32, String), Vec<Span>>,
+    waiting: BTreeMap<(ProcessKey, String), Vec<Span>>,
 }
 
 impl Spans {
@@ -47,18 +46,16 @@ impl Spans {
     /// Where the certificates that were named cannot be used.
     pub(super) fn open(export: Export, own: &Arc<OwnMetrics>) -> Result<(Self, Delivery), Error> {
         let (outbox, delivery) = Outbox::open(export, own)?;
-        let (resources, host) = (Resources::new(), Host::read());
-        Ok((Self { outbox, resources, host, waiting: BTreeMap::new() }, delivery))
+        Ok((Self { outbox, resources: Resources::new(), waiting: BTreeMap::new() }, delivery))
     }
 
     /// Takes an iteration, which gets identifiers.
-    pub(super) fn push(&mut self, entry: &mut Entry) {
+    pub(super) fn push(&mut self, entry: &mut Entry, now: Moment) {
         let trace = Trace { trace_id: random(), span_id: random() };
         entry.trace = Some(trace);
-        let now = (SystemTime::now(), clock::monotonic());
-        let start_unix_ns = unix_ns(entry.iteration.started, now);
-        let spans = self.waiting.entry((entry.pid.get(), entry.service.clone())).or_default();
-        spans.extend(of_iteration(&entry.iteration, entry.loop_name.as_deref(), trace, start_unix_ns));
+        let process = (entry.pid.get(), entry.process_started_unix_ns);
+        let spans = self.waiting.entry((process, entry.service.clone())).or_default();
+        spans.extend(of_iteration(entry, trace, now.unix_ns_of(entry.started)));
     }
 
     /// Hands over what was taken.
@@ -67,18 +64,8 @@ impl Spans {
             return;
         }
         let (mut request, mut count) = (Vec::new(), 0);
-        for ((pid, service), spans) in std::mem::take(&mut self.waiting) {
-            let figures =
-                Process::open(Pid::new(pid)).and_then(|process| Figures::read(&process, &self.host));
-            let started = figures.ok().and_then(|figures| figures.started_unix_ns);
-            // Of a process that is gone already, its start is not known.
-            let attributes = match started {
-                Some(started) => self.resources.of(pid, started, &service),
-                None => vec![
-                    ("service.name", Attribute::Text(service)),
-                    ("process.pid", Attribute::Integer(pid.into())),
-                ],
-            };
+        for ((process, service), spans) in std::mem::take(&mut self.waiting) {
+            let attributes = self.resources.of(process, &service);
             count += spans.len() as u64;
             encode_spans(attributes, env!("CARGO_PKG_VERSION"), spans, &mut request);
         }
@@ -88,16 +75,12 @@ impl Spans {
 }
 
 /// The span of an iteration, and those of its phases.
-fn of_iteration(
-    iteration: &SlowIteration,
-    loop_name: Option<&str>,
-    trace: Trace,
-    start_unix_ns: u64,
-) -> Vec<Span> {
-    let end_unix_ns = start_unix_ns + iteration.ended.since_ns(iteration.started);
+fn of_iteration(iteration: &Entry, trace: Trace, start_unix_ns: u64) -> Vec<Span> {
+    let end_unix_ns = start_unix_ns + iteration.duration_ns();
     let text = |text: &str| Attribute::Text(text.to_owned());
-    let mut attributes = vec![("thread.id", Attribute::Integer(iteration.tid.into()))];
-    attributes.extend(loop_name.map(|name| ("loop", text(name))));
+    let thread = iteration.tid.map(|tid| ("thread.id", Attribute::Integer(tid.into())));
+    let name = iteration.loop_name.as_deref().map(|name| ("loop", text(name)));
+    let attributes: Vec<_> = thread.into_iter().chain(name).collect();
     let whole = Span {
         name: "eventloop slow iteration",
         trace,
@@ -135,20 +118,24 @@ fn random<const N: usize>() -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use attach::target::Pid;
     use model::time::Monotonic;
 
     #[test]
     fn phases_follow_each_other_within_their_iteration() {
-        let iteration = SlowIteration {
-            slot: 0,
-            tid: 18,
-            loop_address: 1,
+        let iteration = Entry {
+            service: "shop".into(),
+            pid: Pid::new(17),
+            process_started_unix_ns: None,
+            loop_name: Some("main".into()),
+            tid: Some(18),
+            trace: None,
             started: Monotonic::from_ns(5_000),
             ended: Monotonic::from_ns(6_000),
             phases: vec![(Phase::Timers, 700), (Phase::PollCallbacks, 200), (Phase::Close, 0)],
         };
         let trace = Trace { trace_id: random(), span_id: random() };
-        let spans = of_iteration(&iteration, Some("main"), trace, 100_000);
+        let spans = of_iteration(&iteration, trace, 100_000);
         let told: Vec<_> = spans.iter().map(|it| (it.name, it.start_unix_ns, it.end_unix_ns)).collect();
         assert_eq!(
             told,

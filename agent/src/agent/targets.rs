@@ -1,7 +1,7 @@
 //! The targets: keeping their list up to date, and reading them all into one snapshot.
 //!
-//! A target is a process that [publishes](published) telemetry, or one that is measured from [outside](outside). The
-//! former cost nothing between scrapes. The latter are [tended](Targets::tend) some times a second, each as often as
+//! A target is a process that [publishes](published) telemetry, or one that is measured from [outside](outside). Of the
+//! former, only slow iterations are looked for between scrapes. The latter are [tended](Targets::tend) some times a second, each as often as
 //! it has something to tell.
 
 mod budget;
@@ -13,7 +13,6 @@ mod recent;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use attach::libuv::probes::Readings;
 use attach::target::discovery::{Discovery, Scan};
@@ -57,6 +56,12 @@ pub(crate) struct Targets {
     notes: Vec<ProcessNote>,
     /// Targets that could not be read at the last scrape.
     failing: BTreeSet<Pid>,
+    /// Since when there are targets: a slow iteration of before may have been told as a span already.
+    began: Monotonic,
+    /// When to look again for slow iterations that are published.
+    next_look: Monotonic,
+    /// Slow iterations that were published and not taken in time; `None` where nobody has published any.
+    missed: Option<u64>,
     own: Arc<OwnMetrics>,
     links: Links,
 }
@@ -87,6 +92,9 @@ impl Targets {
             told_of_hidden: false,
             notes: Vec::new(),
             failing: BTreeSet::new(),
+            began: clock::monotonic(),
+            next_look: clock::monotonic(),
+            missed: None,
             own,
             links,
         }
@@ -97,10 +105,13 @@ impl Targets {
         let now = clock::monotonic();
         let mut left_out = Vec::new();
         for (pid, target) in self.discovery.targets_mut() {
-            if let Target::Outside(outside) = target
-                && !outside.reconfigure(&settings, &mut self.prober)
-            {
-                left_out.push(pid);
+            match target {
+                Target::Published(published) => published.reconfigure(&settings.rules),
+                Target::Outside(outside) => {
+                    if !outside.reconfigure(&settings, &mut self.prober) {
+                        left_out.push(pid);
+                    }
+                }
             }
         }
         for pid in left_out {
@@ -142,23 +153,47 @@ impl Targets {
         for (pid, error) in gone {
             self.lose(pid, &Failure::Process(error));
         }
-        for iteration in self.prober.slow_iterations() {
-            let mut outside = self.discovery.targets().filter_map(Target::outside);
-            if let Some(entry) = outside.find_map(|outside| outside.slow_entry(&iteration)) {
-                let mut entry = entry;
-                if let Some(spans) = &mut self.links.spans {
-                    spans.push(&mut entry);
-                }
-                self.links.slow_log.push(entry);
-            }
-        }
-        if let Some(spans) = &mut self.links.spans {
-            spans.flush();
-        }
+        next = next.min(self.take_slow(now));
         match self.keep_if_due(now) {
             Some(keeping) => next.min(keeping),
             None => next,
         }
+    }
+
+    /// Takes the slow iterations that probes have told and, if it is time, those that are published; tells when to do it next.
+    fn take_slow(&mut self, now: Monotonic) -> Monotonic {
+        let mut entries = Vec::new();
+        for iteration in self.prober.slow_iterations() {
+            let mut outside = self.discovery.targets().filter_map(Target::outside);
+            entries.extend(outside.find_map(|outside| outside.slow_entry(&iteration, &self.host)));
+        }
+        if now >= self.next_look {
+            self.next_look = now.plus_ns(published::LOOK_EVERY_NS);
+            let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
+            for (_, target) in self.discovery.targets_mut() {
+                let Target::Published(published) = target else { continue };
+                // Whatever is told by now has ended by then.
+                let losses = published.take_slow(&self.host, slow_ns, clock::monotonic(), &mut entries);
+                *self.missed.get_or_insert(0) += losses.missed;
+                if losses.refused > 0 {
+                    self.own.count(Some(TargetError::Invalid));
+                }
+            }
+        }
+        // Each target's are in their order already.
+        entries.sort_by_key(|entry| entry.ended);
+        let moment = clock::now();
+        for mut entry in entries {
+            if let Some(spans) = self.links.spans.as_mut().filter(|_| entry.ended > self.began) {
+                spans.push(&mut entry, moment);
+            }
+            self.links.slow_log.push(entry);
+        }
+        if let Some(spans) = &mut self.links.spans {
+            spans.flush();
+        }
+        let is_published = self.discovery.targets().any(|target| matches!(target, Target::Published(_)));
+        if is_published { self.next_look } else { self.next_scan }
     }
 
     /// Keeps what probes have measured, if it is time; tells when to do it next, if at all.
@@ -186,8 +221,9 @@ impl Targets {
         let mut lines = String::new();
         for target in self.discovery.targets() {
             match target {
-                Target::Published(telemetry) => {
-                    lines += &format!("process {}: publishes telemetry\n", telemetry.process().pid());
+                Target::Published(published) => {
+                    let pid = published.telemetry().process().pid();
+                    lines += &format!("process {pid}: publishes telemetry\n");
                 }
                 Target::Outside(outside) => lines += &format!("{}\n", outside.plan()),
             }
@@ -231,13 +267,12 @@ impl Targets {
 
     /// Tells the profiler whom to profile.
     fn name_the_profiled(&mut self, now: Monotonic) {
-        let Some(roster) = &self.links.roster else { return };
-        let rules = &self.discovery.find().settings().rules;
         let wanted = self.discovery.targets().filter_map(|target| match target {
-            Target::Published(telemetry) => published::wanted(telemetry, rules, now),
-            Target::Outside(outside) => outside.wanted(rules),
+            Target::Published(published) => published.wanted(&self.host, now),
+            Target::Outside(outside) => outside.wanted(&self.host),
         });
-        roster.replace(wanted.collect::<Vec<Wanted>>());
+        let wanted: Vec<Wanted> = wanted.collect();
+        self.links.roster.replace(wanted);
     }
 
     fn welcome(&mut self, scan: Scan<Finder>) {
@@ -278,7 +313,8 @@ impl Targets {
             let read = match target {
                 // It is no Node.js.
                 Target::Published(_) if !names.has_loopscope() => Ok(()),
-                Target::Published(telemetry) => published::read(telemetry, &self.host, now, &mut snapshot)
+                Target::Published(published) => published
+                    .read(&self.host, now, &mut snapshot)
                     .map(|note| self.notes.push(note))
                     .map_err(Failure::Telemetry),
                 Target::Outside(outside) => outside
@@ -298,10 +334,10 @@ impl Targets {
             self.lose(pid, &failure);
         }
         if names.has_loopscope() {
-            self.prober.add_to(&mut snapshot);
+            self.prober.add_to(self.missed, &mut snapshot);
             self.own.add_to(&mut snapshot, &self.host, measured, unmeasurable);
         }
-        let longest = self.links.slow_log.longest(since, (SystemTime::now(), clock::monotonic()));
+        let longest = self.links.slow_log.longest(since, clock::now());
         if !longest.is_empty() {
             snapshot.add_exemplars(&catalogue::EVENTLOOP_LAG, |series| {
                 let key = (series.label("pid")?.to_owned(), series.label("loop")?.to_owned());

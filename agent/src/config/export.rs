@@ -35,8 +35,6 @@ const QUEUE_BYTES: usize = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 20;
 /// How a variable tells that it is for metrics only.
 const OF_METRICS: &str = "_METRICS_";
-/// Where Pyroscope listens.
-const PYROSCOPE_PORT: u16 = 4040;
 /// Service managers wait for 10 s or longer before they kill.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -275,15 +273,9 @@ impl Export {
         tls: TlsFiles,
     ) -> Result<Self, String> {
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let mut endpoint = Endpoint::either(&with_scheme, Signal::Pyroscope, Some(Protocol::Http), true)?;
-        if !with_scheme.trim_start_matches("https://").trim_start_matches("http://").contains(':')
-            && !endpoint.tls
-        {
-            endpoint.port = PYROSCOPE_PORT;
-        }
         Ok(Self {
             signal: Signal::Pyroscope,
-            endpoint,
+            endpoint: Endpoint::either(&with_scheme, Signal::Pyroscope, Some(Protocol::Http), true)?,
             headers,
             // A pprof file is compressed already.
             gzip: false,

@@ -20,7 +20,7 @@ const FREQUENCY_MAX_HZ: u32 = 1000;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// How processes are profiled all the time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Profiling {
     pub(crate) frequency_hz: u32,
     /// How long each profile is.
@@ -181,5 +181,22 @@ mod tests {
         }
         let told = profiling("pyroscope = 'http://x'").unwrap().to_string();
         assert_eq!(told, "19 Hz, every 10s, by Pyroscope at x:4040");
+    }
+
+    /// It was once looked for in the text, where an address in brackets has colons, too.
+    #[test]
+    fn a_port_is_that_of_the_address_or_the_one_that_pyroscope_is_known_by() {
+        for (url, authority) in [
+            ("http://[::1]", "[::1]:4040"),
+            ("[::1]", "[::1]:4040"),
+            ("http://[::1]:4041/", "[::1]:4041"),
+            ("http://host/a:b", "host:4040"),
+            ("host:80", "host:80"),
+            ("https://host", "host:443"),
+            ("https://[2001:db8::1]", "[2001:db8::1]:443"),
+        ] {
+            let profiling = profiling(&format!("pyroscope = '{url}'")).unwrap();
+            assert_eq!(profiling.export.endpoint.authority(), authority, "{url}");
+        }
     }
 }

@@ -91,10 +91,16 @@ impl Rules {
         self.profile || self.rules.iter().any(|rule| rule.profile == Some(true))
     }
 
+    /// Whether all processes are profiled, or none, whatever they are; `None` where it depends on them.
+    pub(crate) fn profile_all(&self) -> Option<bool> {
+        let is_usual = |rule: &Written| rule.profiles(self.profile) == self.profile;
+        self.rules.iter().all(is_usual).then_some(self.profile)
+    }
+
     /// Whether a process is profiled all the time.
     pub(crate) fn profiles(&self, facts: &Facts) -> bool {
         match self.rules.iter().find(|rule| rule.fits(facts)) {
-            Some(rule) => rule.include && rule.profile.unwrap_or(self.profile),
+            Some(rule) => rule.profiles(self.profile),
             None => self.profile,
         }
     }
@@ -128,6 +134,11 @@ impl Rules {
 }
 
 impl Written {
+    /// Whether what it fits is profiled, where that is usual or not.
+    fn profiles(&self, usual: bool) -> bool {
+        self.include && self.profile.unwrap_or(usual)
+    }
+
     fn fits(&self, facts: &Facts) -> bool {
         let fits =
             |pattern: &Option<WildMatch>, text: &str| pattern.as_ref().is_none_or(|it| it.matches(text));

@@ -154,3 +154,22 @@ fn a_rule_says_who_is_profiled_and_comes_before_what_holds_for_all() {
     assert_eq!(profiles("[[rule]]\nprofile = false", true), (false, true));
     assert_eq!(profiles("[[rule]]\ninclude = false", true), (false, true));
 }
+
+#[test]
+fn whom_a_rule_may_treat_otherwise_is_looked_at_and_all_others_are_not() {
+    let for_all = |text: &str, usual| {
+        let mut settings = Settings::of(parse(Path::new("x.toml"), text).unwrap(), &options(&[]));
+        settings.rules.profile_unless_told(usual);
+        settings.rules.profile_all()
+    };
+    for usual in [false, true] {
+        assert_eq!(for_all("", usual), Some(usual));
+        assert_eq!(for_all("[[rule]]\nname = 'node'\ntier = 'loop'", usual), Some(usual));
+        let same = format!("[[rule]]\nname = 'node'\nprofile = {usual}");
+        assert_eq!(for_all(&same, usual), Some(usual));
+        let other = format!("[[rule]]\nname = 'node'\nprofile = {}", !usual);
+        assert_eq!(for_all(&other, usual), None);
+    }
+    assert_eq!(for_all("[[rule]]\ninclude = false", true), None);
+    assert_eq!(for_all("[[rule]]\ninclude = false\nprofile = true", false), Some(false));
+}

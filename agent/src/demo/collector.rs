@@ -3,11 +3,11 @@
 //! It runs until its standard input closes, which the kernel sees to even where this program is killed. It has a process group of its own,
 //! for a Ctrl-C is the whole group's, and the collector has to take what the agent sends at the end.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -50,26 +50,30 @@ impl Collector {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| failed(format!("cannot be started: {error}")))?;
         let stderr = child.stderr.take().expect("standard error is piped");
-        let (pid, (served, serving)) = (child.id(), channel());
+        let (pid, (first, served)) = (child.id(), channel());
         let system = |source| Error::System { doing: "cannot start a thread", source };
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
-        thread("collector says").spawn(move || read(stderr, &served)).map_err(system)?;
+        let told = thread("collector says").spawn(move || {
+            // Whoever started it may be gone.
+            read(
+                stderr,
+                |said| drop(first.send(said)),
+                |line| console::line(format_args!("collector: {line}")),
+            );
+        });
+        told.map_err(system)?;
         let (stop, stopped) = channel();
         let watch = move || watch(child, &stopped, ended);
         let watcher = Some(thread("collector").spawn(watch).map_err(system)?);
         // From here on its end is seen to.
         let collector = |address| Self { program: program.clone(), pid, address, stop: Some(stop), watcher };
-        match serving.recv() {
-            Ok(Said::Serving(address)) => Ok(collector(address)),
-            Ok(Said::Other(said)) => {
-                drop(collector(SocketAddr::from(([0; 4], 0))));
-                Err(failed(said))
-            }
-            Err(_) => {
-                drop(collector(SocketAddr::from(([0; 4], 0))));
-                Err(failed("ended before it served, without a word".to_owned()))
-            }
-        }
+        let why = match served.recv() {
+            Ok(Said::Serving(address)) => return Ok(collector(address)),
+            Ok(Said::Ended(last)) => last,
+            Err(_) => None,
+        };
+        drop(collector(SocketAddr::from(([0; 4], 0))));
+        Err(failed(why.unwrap_or_else(|| "ended before it served, without a word".to_owned())))
     }
 
     /// Where it serves.
@@ -118,29 +122,34 @@ fn find() -> Result<PathBuf, Error> {
     found.ok_or(Error::NoCollector { beside })
 }
 
-/// What it said first.
+/// How its beginning came out.
+#[derive(Debug, PartialEq)]
 enum Said {
-    /// Where it serves.
+    /// It serves there.
     Serving(SocketAddr),
-    /// Why it does not.
-    Other(String),
+    /// It has ended, with these last words.
+    Ended(Option<String>),
 }
 
-/// Reads what it says: first where it serves, then what is worth passing on.
-fn read(stderr: ChildStderr, first: &Sender<Said>) {
-    let mut is_serving = false;
+/// Reads what it says: where it serves, or that it does not come so far, once; and all else that is worth passing on.
+fn read(stderr: impl Read, first: impl FnOnce(Said), mut pass_on: impl FnMut(&str)) {
+    let mut first = Some(first);
+    // Before it serves, the last line may be why it does not.
+    let mut last: Option<String> = None;
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let line = line.strip_prefix(PROGRAM).map_or(line.as_str(), |rest| rest.trim_start_matches(": "));
         match served(line) {
-            Some(address) if !is_serving => {
-                is_serving = true;
-                // Whoever started it may be gone.
-                let _ = first.send(Said::Serving(address));
+            Some(address) if first.is_some() => {
+                last.take().iter().for_each(|line| pass_on(line));
+                first.take().into_iter().for_each(|first| first(Said::Serving(address)));
             }
+            _ if first.is_some() => last.replace(line.to_owned()).iter().for_each(|line| pass_on(line)),
             _ if line == "stopped" => {}
-            _ if is_serving => console::line(format_args!("collector: {line}")),
-            _ => drop(first.send(Said::Other(line.to_owned()))),
+            _ => pass_on(line),
         }
+    }
+    if let Some(first) = first {
+        first(Said::Ended(last));
     }
 }
 
@@ -184,5 +193,26 @@ mod tests {
         assert_eq!(served(line), Some("127.0.0.1:4040".parse().unwrap()));
         assert_eq!(served("serving on http://[::1]:1/, …"), Some("[::1]:1".parse().unwrap()));
         assert_eq!(served("cannot listen on 127.0.0.1:4040"), None);
+    }
+
+    fn said(lines: &str) -> (Option<Said>, Vec<String>) {
+        let (mut first, mut passed_on) = (None, Vec::new());
+        read(lines.as_bytes(), |said| first = Some(said), |line| passed_on.push(line.to_owned()));
+        (first, passed_on)
+    }
+
+    /// It was once given up at the first line that did not say where it serves.
+    #[test]
+    fn what_the_collector_says_before_it_serves_is_passed_on_and_waited_out() {
+        let begin = "loopscope-collector: 3 blocks were not whole\nloopscope-collector: keeps 2 days\n";
+        let (first, passed_on) = said(&format!(
+            "{begin}loopscope-collector: serving on http://127.0.0.1:4040/, …\nloopscope-collector: a disk is full\nstopped\n"
+        ));
+        assert_eq!(first, Some(Said::Serving("127.0.0.1:4040".parse().unwrap())));
+        assert_eq!(passed_on, ["3 blocks were not whole", "keeps 2 days", "a disk is full"]);
+        let (first, passed_on) = said(begin);
+        assert_eq!(first, Some(Said::Ended(Some("keeps 2 days".into()))));
+        assert_eq!(passed_on, ["3 blocks were not whole"]);
+        assert_eq!(said("").0, Some(Said::Ended(None)));
     }
 }

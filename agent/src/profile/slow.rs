@@ -1,8 +1,10 @@
 //! `--slow`: only what ran in iterations that kept the loop away from its poll for long.
 //!
-//! A probe where an iteration comes to the poll tells when each of them began and ended, on the clock that samples carry,
-//! too; when the recording is over, samples outside of all of them are left out. An iteration that has not ended by then,
-//! perhaps never will, passes no probe: it is seen by libuv's own state, which is read from outside.
+//! In a libuv program a probe where an iteration comes to the poll tells when each of them began and ended, on the clock that samples carry,
+//! too; a program on our runtime tells it itself, in its telemetry. When the recording is over, samples outside of all of them are left out. An iteration of
+//! libuv that has not ended by then, perhaps never will, passes no probe: it is seen by libuv's own state, which is read from outside.
+
+mod published;
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use attach::libuv::locate::Images;
 use attach::libuv::observe::Observer;
-use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, SlowIteration};
+use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readings};
 use attach::libuv::tiers::Tiers;
 use attach::target::{Pid, Process};
 use model::label::Tier;
@@ -18,8 +20,9 @@ use model::time::Monotonic;
 
 use crate::clock;
 use crate::error::Error;
+use published::Published;
 
-/// Slow iterations that are remembered; there are not more than twenty a second and thread.
+/// Slow iterations that are remembered; of libuv there are not more than twenty a second and thread.
 const ITERATIONS_MAX: usize = 1_000_000;
 
 /// Processes that are watched: the one that was asked for, and its children.
@@ -32,58 +35,77 @@ const TOLD: usize = 5;
 pub(super) struct SlowWatch {
     /// `None` of a command that has not started.
     root: Option<Pid>,
+    began: Monotonic,
     threshold: Duration,
     images: Images,
-    probes: Probes,
+    /// Loaded for the first process that needs them.
+    probes: Option<Probes>,
     watched: HashMap<Pid, Watched>,
-    iterations: Vec<SlowIteration>,
+    iterations: Vec<Iteration>,
     /// Iterations of processes that have ended.
     counted: u64,
+    missed: u64,
+    /// From when on programs tell iterations themselves, if that is later than was asked for.
+    told_from: Option<Duration>,
+}
+
+/// A slow iteration.
+#[derive(Clone, Copy, Debug)]
+struct Iteration {
+    tid: u32,
+    started: Monotonic,
+    ended: Monotonic,
 }
 
 /// A process with a loop.
-struct Watched {
-    attachment: Attachment,
-    observer: Observer,
+enum Watched {
+    /// With libuv's.
+    Outside { attachment: Attachment, observer: Box<Observer> },
+    /// With one that measures itself.
+    Published(Box<Published>),
 }
 
 /// What was watched.
 pub(super) struct Slow {
     threshold: Duration,
     /// By thread and time.
-    iterations: Vec<SlowIteration>,
+    iterations: Vec<Iteration>,
     counted: u64,
     /// How many of them had not ended.
     unfinished: usize,
+    missed: u64,
+    told_from: Option<Duration>,
 }
 
 impl SlowWatch {
     /// Makes ready, before the recording begins: a process that runs is watched from now on, a command from
     /// [its start](SlowWatch::follow).
     pub(super) fn new(pid: Option<Pid>, threshold: Duration) -> Result<Self, Error> {
-        let probes = Probes::load(&ProbeOptions::default()).map_err(Error::Probes)?;
         let mut watch = Self {
             root: pid,
+            began: clock::monotonic(),
             threshold,
             images: Images::default(),
-            probes,
+            probes: None,
             watched: HashMap::new(),
             iterations: Vec::new(),
             counted: 0,
+            missed: 0,
+            told_from: None,
         };
         watch.attach_to_all()?;
         match pid {
-            Some(pid) if watch.watched.is_empty() => Err(Error::NoLibuv { pid }),
+            Some(pid) if watch.watched.is_empty() => Err(Error::NoLoop { pid }),
             _ => Ok(watch),
         }
     }
 
-    /// Watches a command that has just started, as soon as it has loaded its libuv.
+    /// Watches a command that has just started, as soon as it has loaded its libuv, or made its loop.
     pub(super) fn follow(&mut self, command: Pid) {
         self.root = Some(command);
     }
 
-    /// Attaches to the process and its descendants, as far as they have come as far as to their libuv.
+    /// Attaches to the process and its descendants, as far as they have come as far as to their loops.
     fn attach_to_all(&mut self) -> Result<(), Error> {
         let Some(root) = self.root else { return Ok(()) };
         let mut family = vec![root];
@@ -106,70 +128,100 @@ impl SlowWatch {
         Ok(())
     }
 
-    /// Attaches to a process. One that has no libuv is none of ours, one that has ended is told of by its recording.
+    /// Attaches to a process. One that has no loop is none of ours, one that has ended is told of by its recording.
     fn attach_to(&mut self, pid: Pid) -> Result<(), Error> {
+        if let Some(published) = Published::open(pid, self.began, clock::monotonic()) {
+            self.watched.insert(pid, Watched::Published(Box::new(published)));
+            return Ok(());
+        }
         let Ok(process) = Process::open(pid) else { return Ok(()) };
         let Some(located) = self.images.locate(&process).ok().flatten() else { return Ok(()) };
+        let probes = match &mut self.probes {
+            Some(probes) => probes,
+            none => none.insert(Probes::load(&ProbeOptions::default()).map_err(Error::Probes)?),
+        };
         let threshold_ns = self.threshold.as_nanos() as u64;
-        let attached = self.probes.attach(pid, &located, Tiers::only(Tier::Loop), threshold_ns);
+        let attached = probes.attach(pid, &located, Tiers::only(Tier::Loop), threshold_ns);
         let attachment = match attached {
-            Ok(attachment) if attachment.tiers().is_empty() => return Err(Error::NoLibuv { pid }),
+            Ok(attachment) if attachment.tiers().is_empty() => return Err(Error::NoLoop { pid }),
             Ok(attachment) => attachment,
             Err(ProbeError::Vanished { .. }) => return Ok(()),
             Err(error) => return Err(Error::Probes(error)),
         };
         match Observer::new(&process, located, clock::monotonic()) {
-            Ok(observer) => drop(self.watched.insert(pid, Watched { attachment, observer })),
-            Err(_) => self.probes.detach(attachment),
+            Ok(observer) => {
+                let observer = Box::new(observer);
+                self.watched.insert(pid, Watched::Outside { attachment, observer });
+            }
+            Err(_) => probes.detach(attachment),
         }
         Ok(())
     }
 
     /// Takes what has come.
     pub(super) fn poll(&mut self) -> Result<(), Error> {
-        self.take();
         let now = clock::monotonic();
         let ended: Vec<Pid> = self
             .watched
             .iter_mut()
-            .filter_map(|(&pid, watched)| watched.observer.read(now).is_err().then_some(pid))
+            .filter_map(|(&pid, watched)| {
+                let has_ended = match watched {
+                    Watched::Outside { observer, .. } => observer.read(now).is_err(),
+                    Watched::Published(published) => published.has_ended(),
+                };
+                has_ended.then_some(pid)
+            })
             .collect();
-        if !ended.is_empty() {
-            let readings = self.probes.collect().map_err(Error::Probes)?;
-            for watched in ended.iter().filter_map(|pid| self.watched.remove(pid)) {
-                self.counted += readings.of(&watched.attachment).iterations();
-                self.probes.detach(watched.attachment);
+        // Behind that, or the last iterations of one that has ended would be missing.
+        self.take();
+        let readings = if ended.is_empty() { None } else { self.readings()? };
+        for pid in ended {
+            if let Some(watched) = self.watched.remove(&pid) {
+                self.counted += watched.iterations(readings.as_ref());
+                if let (Watched::Outside { attachment, .. }, Some(probes)) = (watched, &mut self.probes) {
+                    probes.detach(attachment);
+                }
             }
         }
         self.attach_to_all()
     }
 
+    fn readings(&self) -> Result<Option<Readings>, Error> {
+        self.probes.as_ref().map(|probes| probes.collect().map_err(Error::Probes)).transpose()
+    }
+
     fn take(&mut self) {
         let iterations = &mut self.iterations;
-        self.probes.slow_iterations(|iteration| {
+        let mut keep = |iteration| {
             if iterations.len() < ITERATIONS_MAX {
                 iterations.push(iteration);
             }
-        });
+        };
+        if let Some(probes) = &mut self.probes {
+            probes
+                .slow_iterations(|it| keep(Iteration { tid: it.tid, started: it.started, ended: it.ended }));
+        }
+        for watched in self.watched.values_mut() {
+            let Watched::Published(published) = watched else { continue };
+            let taken = published.take(self.threshold, clock::monotonic(), &mut keep);
+            self.missed += taken.missed;
+            self.told_from = self.told_from.max(Some(taken.told_from).filter(|from| *from > self.threshold));
+        }
     }
 
     /// Ends watching.
     pub(super) fn finish(mut self) -> Result<Slow, Error> {
         self.poll()?;
-        let readings = self.probes.collect().map_err(Error::Probes)?;
         let (now, finished) = (clock::monotonic(), self.iterations.len());
+        let threshold_ns = self.threshold.as_nanos() as u64;
+        let readings = self.readings()?;
         for watched in self.watched.values() {
-            self.counted += readings.of(&watched.attachment).iterations();
-            let threshold_ns = self.threshold.as_nanos() as u64;
-            let unfinished = watched.observer.away().filter(|away| now.since_ns(away.since) > threshold_ns);
-            self.iterations.extend(unfinished.map(|away| SlowIteration {
-                slot: watched.attachment.slot(),
-                tid: away.tid,
-                loop_address: away.loop_address,
-                started: away.since,
-                ended: now,
-                phases: Vec::new(),
-            }));
+            self.counted += watched.iterations(readings.as_ref());
+            let Watched::Outside { observer, .. } = watched else { continue };
+            let unfinished = observer.away().filter(|away| now.since_ns(away.since) > threshold_ns);
+            let unfinished =
+                unfinished.map(|away| Iteration { tid: away.tid, started: away.since, ended: now });
+            self.iterations.extend(unfinished);
         }
         let unfinished = self.iterations.len() - finished;
         self.iterations.sort_by_key(|iteration| (iteration.tid, iteration.started));
@@ -178,7 +230,21 @@ impl SlowWatch {
             iterations: self.iterations,
             counted: self.counted + unfinished as u64,
             unfinished,
+            missed: self.missed,
+            told_from: self.told_from,
         })
+    }
+}
+
+impl Watched {
+    /// All iterations while it was watched, where `readings` are those of all probes.
+    fn iterations(&self, readings: Option<&Readings>) -> u64 {
+        match self {
+            Self::Published(published) => published.iterations(),
+            Self::Outside { attachment, .. } => {
+                readings.map_or(0, |readings| readings.of(attachment).iterations())
+            }
+        }
     }
 }
 
@@ -209,10 +275,19 @@ impl Slow {
         let threshold = humantime::format_duration(self.threshold);
         let mut notes =
             vec![format!("{} of {of} iterations were longer than {threshold}", self.iterations.len())];
-        let mut longest: Vec<&SlowIteration> = self.iterations.iter().collect();
+        let mut longest: Vec<&Iteration> = self.iterations.iter().collect();
         longest.sort_by_key(|it| std::cmp::Reverse(it.ended.since_ns(it.started)));
         if self.unfinished > 0 {
             notes.push(format!("{} of them had not ended when the recording did", self.unfinished));
+        }
+        if let Some(from) = self.told_from {
+            let from = humantime::format_duration(from);
+            notes.push(format!(
+                "the program tells only iterations of {from} or longer: build its loop with slow_iteration({threshold})"
+            ));
+        }
+        if self.missed > 0 {
+            notes.push(format!("{} more came faster than they were read, and are missing", self.missed));
         }
         notes.extend(longest.into_iter().take(TOLD).map(|it| {
             format!(
@@ -232,17 +307,12 @@ mod tests {
 
     #[test]
     fn a_sample_belongs_to_the_iteration_of_its_own_thread_that_it_fell_in() {
-        let iteration = |tid, began, ended| SlowIteration {
-            slot: 0,
-            tid,
-            loop_address: 1,
-            started: Monotonic::from_ns(began),
-            ended: Monotonic::from_ns(ended),
-            phases: Vec::new(),
-        };
+        let at = Monotonic::from_ns;
+        let iteration = |tid, began, ended| Iteration { tid, started: at(began), ended: at(ended) };
         let iterations = vec![iteration(1, 100, 200), iteration(1, 300, 400), iteration(2, 250, 280)];
-        let slow = Slow { threshold: Duration::from_millis(50), iterations, counted: 9, unfinished: 0 };
-        let holds = |tid, ns| slow.holds(tid, Monotonic::from_ns(ns));
+        let (threshold, missed, told_from) = (Duration::from_millis(50), 0, None);
+        let slow = Slow { threshold, iterations, counted: 9, unfinished: 0, missed, told_from };
+        let holds = |tid, ns| slow.holds(tid, at(ns));
         assert!(holds(1, 100) && holds(1, 200) && holds(1, 350) && holds(2, 260));
         assert!(!holds(1, 99) && !holds(1, 201) && !holds(1, 260) && !holds(2, 100) && !holds(3, 150));
     }

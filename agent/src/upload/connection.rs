@@ -1,24 +1,16 @@
-//! One request: connect, over TLS where the URL says so, post, read the answer.
+//! One request: post, and read the answer.
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Request, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::agent::tls_config;
 use crate::config::{Protocol, TlsFiles};
+use crate::http::{self, Server};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Of an answer no more is read: it says a sentence.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Posts a body; the error is what went wrong, or what the receiver said.
 pub(super) fn post(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> {
@@ -31,44 +23,25 @@ pub(super) fn post(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> 
 }
 
 async fn attempt(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> {
-    let is_secure = to.scheme_str() == Some("https");
-    let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let port = to.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-    let stream = TcpStream::connect((host, port)).await;
-    let stream = stream.map_err(|error| format!("cannot connect: {error}"))?;
-    if !is_secure {
-        return exchange(stream, to, target, body).await;
-    }
-    let connector = TlsConnector::from(tls_config(&TlsFiles::default(), Protocol::Http)?);
-    let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| format!("{host} is no name that a certificate could have"))?;
-    let stream = connector.connect(name, stream).await.map_err(|error| format!("no TLS: {error}"))?;
-    exchange(stream, to, target, body).await
-}
-
-async fn exchange<S>(stream: S, to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let broken = |error: hyper::Error| format!("the connection broke: {error}");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    // What goes wrong on it, its request is told.
-    tokio::spawn(async { drop(connection.await) });
     let request = Request::post(target)
         .header(HOST, to.authority().map_or("", |authority| authority.as_str()))
-        .header(USER_AGENT, concat!("loopscope/", env!("CARGO_PKG_VERSION")))
+        .header(USER_AGENT, http::USER_AGENT)
         .header(CONTENT_TYPE, "application/octet-stream")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| error.to_string())?;
-    let response = sender.send_request(request).await.map_err(broken)?;
-    let (parts, body) = response.into_parts();
-    let body =
-        Limited::new(body, ANSWER_BYTES_MAX).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    if parts.status.is_success() {
+    let (is_secure, files) = (to.scheme_str() == Some("https"), TlsFiles::default());
+    let server = Server {
+        host: to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']'),
+        port: to.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
+        protocol: Protocol::Http,
+        tls: is_secure.then_some(&files),
+    };
+    let answer = server.ask(request).await?;
+    if answer.status.is_success() {
         return Ok(());
     }
-    let said = serde_json::from_slice::<serde_json::Value>(&body).ok();
+    let said = serde_json::from_slice::<serde_json::Value>(answer.body()).ok();
     let said = said.as_ref().and_then(|said| said.get("error").or(said.get("message"))?.as_str());
-    let said = said.map_or_else(|| String::from_utf8_lossy(&body).trim().to_owned(), str::to_owned);
-    Err(format!("{}: {said}", parts.status))
+    let said = said.map_or_else(|| String::from_utf8_lossy(answer.body()).trim().to_owned(), str::to_owned);
+    Err(format!("{}: {said}", answer.status))
 }

@@ -79,6 +79,7 @@ static COUNTED: &[(&[&Metric], &str)] = &[
         ],
         "{sample}",
     ),
+    (&[&catalogue::LOOPSCOPE_PROFILE_REJECTED_PROFILES], "{profile}"),
     (&[&catalogue::LOOPSCOPE_TRACE_EXPORTED_SPANS, &catalogue::LOOPSCOPE_TRACE_DROPPED_SPANS], "{span}"),
     (&[&catalogue::LOOPSCOPE_PROBE_HITS], "{hit}"),
     (&[&catalogue::LOOPSCOPE_PROBE_LOSSES], "{measurement}"),

@@ -7,7 +7,7 @@ use crate::instrument::{HISTOGRAM_CELLS, PEAK_CELLS};
 /// "LOOPSCOP", in the machine's byte order.
 pub(super) const MAGIC: u64 = 0x4c4f_4f50_5343_4f50;
 pub(super) const VERSION_MAJOR: u32 = 1;
-pub(super) const VERSION_MINOR: u32 = 0;
+pub(super) const VERSION_MINOR: u32 = 1;
 
 pub(super) const WORD_MAGIC: usize = 0;
 pub(super) const WORD_VERSION: usize = 1;
@@ -25,6 +25,8 @@ pub(super) const WORDS_PRODUCER: std::ops::Range<usize> = 24..32;
 pub(super) const HEADER_WORDS: usize = 32;
 
 pub(super) const SCOPE_WORDS: usize = 8;
+/// The word of a scope that says where its ring of slow iterations lies.
+pub(super) const SCOPE_RING: usize = 3;
 pub(super) const SCOPE_NAME_WORDS: usize = 4;
 pub(super) const ENTRY_WORDS: usize = 2;
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, scope_word};
+use super::slow::{self, LoopRow, Row, SlowCursor, SlowIteration, SlowReading, Taken};
 use crate::catalogue::{Kind, Metric};
 use crate::instrument::{read_histogram, read_peak};
 use crate::snapshot::{SharedLabels, Snapshot, Value};
@@ -118,12 +119,20 @@ impl Contents {
     /// The loops that know their threads: the thread, in the writer's pid namespace, and the value of `loop` in the loop's series.
     pub fn loops(&self) -> Vec<(u64, String)> {
         let loops = self.scopes.iter().filter(|it| it.kind == ScopeKind::Loop && it.thread_id != 0);
-        let named = |scope: &ScopeReading| {
-            let labels = self.labels_of(scope, &SharedLabels::default());
-            let name = labels.iter().find(|(name, _)| *name == "loop").map(|(_, value)| value.to_owned());
-            (scope.thread_id, name.unwrap_or_default())
-        };
-        loops.map(named).collect()
+        loops.map(|scope| (scope.thread_id, self.loop_name(scope))).collect()
+    }
+
+    /// The thread and the name of a loop.
+    fn loop_of(&self, index: u64) -> Option<(u64, String)> {
+        let mut scopes = self.scopes.iter();
+        let scope = scopes.find(|scope| scope.kind == ScopeKind::Loop && scope.index == index)?;
+        Some((scope.thread_id, self.loop_name(scope)))
+    }
+
+    fn loop_name(&self, scope: &ScopeReading) -> String {
+        let labels = self.labels_of(scope, &SharedLabels::default());
+        let name = labels.iter().find(|(name, _)| *name == "loop").map(|(_, value)| value.to_owned());
+        name.unwrap_or_default()
     }
 
     fn labels_of(&self, scope: &ScopeReading, target: &SharedLabels) -> SharedLabels {
@@ -229,6 +238,48 @@ impl<'a> Reader<'a> {
             unknown_entries,
             dropped_instruments: self.words[layout::WORD_DROPPED].load(Ordering::Relaxed),
         })
+    }
+
+    /// Takes the slow iterations that loops have published since the cursor's last reading; at the first, those that
+    /// are still there. `now` is later than any of them.
+    ///
+    /// # Errors
+    /// [`SegmentError::Malformed`] where the table of scopes lies outside the segment.
+    pub fn slow_iterations(
+        &self,
+        cursor: &mut SlowCursor,
+        now: Monotonic,
+    ) -> Result<SlowReading, SegmentError> {
+        let loops: Vec<LoopRow> = self
+            .scope_rows()?
+            .take(slow::SCOPES_MAX)
+            .enumerate()
+            .filter_map(|(number, row)| {
+                let (kind, index) = open_scope(row)?;
+                let ring = row[layout::SCOPE_RING].load(Ordering::Acquire);
+                (kind == ScopeKind::Loop && ring != 0).then_some(LoopRow { number, index, ring })
+            })
+            .collect();
+        let mut reading = SlowReading::default();
+        let taken = cursor.take(self.words, &loops, now, &mut reading);
+        if taken.is_empty() {
+            return Ok(reading);
+        }
+        // A place that was taken over while we read has another index now, or none.
+        fence(Ordering::Acquire);
+        let scopes = self.open_scopes()?.into_iter().flatten().collect();
+        let contents = Contents { scopes, unknown_entries: 0, dropped_instruments: 0 };
+        for Taken { index, rows } in taken {
+            let Some((thread_id, loop_name)) = contents.loop_of(index) else { continue };
+            reading.iterations.extend(rows.into_iter().map(|Row { began, ended, phases }| SlowIteration {
+                thread_id,
+                loop_name: loop_name.clone(),
+                began,
+                ended,
+                phases,
+            }));
+        }
+        Ok(reading)
     }
 
     /// The rows of a table that are in use.

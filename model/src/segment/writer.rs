@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, scope_word};
+use super::slow::{self, LocalSlowIterations};
 use crate::catalogue::{self, Kind, Metric};
 use crate::instrument::{
     Counter, Gauge, HISTOGRAM_CELLS, Histogram, LocalCounter, LocalGauge, LocalHistogram, PEAK_CELLS,
@@ -64,6 +65,9 @@ impl Writer {
             words[2].store(thread_id, Ordering::Relaxed);
             layout::store_text(&words[4..4 + layout::SCOPE_NAME_WORDS], name);
             self.zero_cells_of(number);
+            if let Some(ring) = slow::Place::unpack(words[layout::SCOPE_RING].load(Ordering::Relaxed)) {
+                ring.clear(self.words);
+            }
             words[0].store(scope_word(ScopeState::Open, kind), Ordering::Release);
         } else {
             self.words[layout::WORD_DROPPED].fetch_add(1, Ordering::Relaxed);
@@ -214,6 +218,21 @@ impl Scope {
                 None => self.unpublished(usize::from(shards) * STRIDE),
             };
         AllocationCells { words }
+    }
+
+    /// The ring of slow iterations of a loop, for the loop's thread, which will tell all of `slow_ns` or more; `None` where the segment
+    /// has no room. Ask for it once.
+    pub fn local_slow_iterations(&self, slow_ns: u64) -> Option<LocalSlowIterations> {
+        let word = &self.writer.scope_words(self.number?)[layout::SCOPE_RING];
+        let place = slow::Place::unpack(word.load(Ordering::Relaxed)).or_else(|| {
+            let place = slow::Place::at(self.writer.allocate(slow::WORDS)?);
+            word.store(place.pack(), Ordering::Release);
+            Some(place)
+        });
+        if place.is_none() {
+            self.writer.words[layout::WORD_DROPPED].fetch_add(1, Ordering::Relaxed);
+        }
+        LocalSlowIterations::new(self.writer.words, place?, slow_ns)
     }
 
     fn register_histogram(

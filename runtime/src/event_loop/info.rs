@@ -60,7 +60,8 @@ impl EventLoop {
     /// [`Builder::slow_iteration`](super::Builder::slow_iteration) says what is slow. Empty of a loop without
     /// instruments.
     ///
-    /// They are for the program itself: the telemetry that other processes read holds distributions alone.
+    /// What ran in them is for the program itself alone; how long they were and in which phases, the telemetry that other processes read
+    /// tells as well.
     ///
     /// ```
     /// use std::time::Duration;

@@ -216,7 +216,7 @@ impl Recorder {
 
     fn new(scope: Scope, slow: Duration) -> Self {
         Self {
-            slow_iterations: SlowIterations::new(slow),
+            slow_iterations: SlowIterations::new(slow, &scope),
             lag: scope.local_histogram(&EVENTLOOP_LAG, &[]),
             timer_lateness: scope.local_histogram(&EVENTLOOP_TIMER_LATENESS, &[]),
             phase_duration: each(Phase::ALL, |phase| {

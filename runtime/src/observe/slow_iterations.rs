@@ -3,13 +3,14 @@
 //! Distributions tell how often an iteration is slow; this tells which. While an iteration runs, what each phase took and
 //! the names of what ran gather in one place; where the iteration was slow, that is copied into a ring, in memory that is
 //! there from the beginning. Names are those of the types of callbacks, which the compiler knows: noting one compares and
-//! stores an address.
+//! stores an address. Times and phases, but no names, also go into a ring of the telemetry segment, where the agent finds them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use model::label::Phase;
+use model::segment::{LocalSlowIterations, Scope};
 use model::time::Monotonic;
 
 use crate::timers::whole_ns;
@@ -58,6 +59,8 @@ pub(crate) struct SlowIterations {
     slow_ns: u64,
     current: Gathering,
     kept: RefCell<VecDeque<Gathered>>,
+    /// `None` where the segment has no room for it.
+    published: Option<LocalSlowIterations>,
 }
 
 /// What gathers during an iteration. Nothing is cleared between two of them but what tells how much there is.
@@ -83,11 +86,14 @@ struct Gathered {
 }
 
 impl SlowIterations {
-    pub(crate) fn new(slow: Duration) -> Self {
+    /// Those of a loop that lives in `scope`.
+    pub(crate) fn new(slow: Duration, scope: &Scope) -> Self {
+        let slow_ns = whole_ns(slow);
         Self {
-            slow_ns: whole_ns(slow),
+            slow_ns,
             current: Gathering::default(),
             kept: RefCell::new(VecDeque::with_capacity(KEPT)),
+            published: scope.local_slow_iterations(slow_ns),
         }
     }
 
@@ -128,7 +134,11 @@ impl SlowIterations {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(self.current.gathered(began, duration_ns));
+        let iteration = self.current.gathered(began, duration_ns);
+        if let Some(published) = &self.published {
+            published.push(began, began.plus_ns(duration_ns), &iteration.phase_ns);
+        }
+        kept.push_back(iteration);
     }
 
     /// Those that are kept, the oldest first.

@@ -6,8 +6,11 @@
 use std::time::{Duration, SystemTime};
 
 use formats::otlp::answer::{self, Partial};
+use formats::otlp::profiles;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER};
+
+use crate::config::Signal;
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +24,15 @@ pub(super) enum Answer {
 }
 
 /// What an answer over HTTP means.
-pub(super) fn http(status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Answer {
+pub(super) fn http(
+    signal: Signal,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: SystemTime,
+) -> Answer {
     if status.is_success() {
-        return Answer::Accepted(answer::partial(body));
+        return Answer::Accepted(partial(signal, body));
     }
     let said = answer::status_message(body).or_else(|| text(body)).map(|said| format!(": {said}"));
     let why = format!("the receiver answers {status}{}", said.unwrap_or_default());
@@ -39,6 +48,7 @@ pub(super) fn http(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Sy
 
 /// What an answer over gRPC means: the status of HTTP, what the headers and the trailers say, and the body.
 pub(super) fn grpc(
+    signal: Signal,
     status: StatusCode,
     headers: &HeaderMap,
     trailers: Option<&HeaderMap>,
@@ -61,7 +71,7 @@ pub(super) fn grpc(
     let asked =
         || field("grpc-status-details-bin").and_then(|it| answer::retry_delay_in_trailer(it.as_bytes()));
     match name {
-        "OK" => Answer::Accepted(body.get(GRPC_PREFIX_BYTES..).and_then(answer::partial)),
+        "OK" => Answer::Accepted(body.get(GRPC_PREFIX_BYTES..).and_then(|body| partial(signal, body))),
         "CANCELLED" | "DEADLINE_EXCEEDED" | "ABORTED" | "OUT_OF_RANGE" | "UNAVAILABLE" | "DATA_LOSS" => {
             Answer::Retry { after: asked(), why }
         }
@@ -71,6 +81,16 @@ pub(super) fn grpc(
             None => Answer::Refused { why },
         },
         _ => Answer::Refused { why },
+    }
+}
+
+/// What an answer says of a partial success, in the signal's unit.
+fn partial(signal: Signal, body: &[u8]) -> Option<Partial> {
+    match signal {
+        Signal::Metrics | Signal::Traces => answer::partial(body),
+        Signal::Profiles => profiles::partial(body),
+        // It takes all or nothing.
+        Signal::Pyroscope => None,
     }
 }
 
@@ -128,7 +148,8 @@ mod tests {
     }
 
     fn by_http(status: u16, pairs: &[(&'static str, &str)]) -> Answer {
-        http(StatusCode::from_u16(status).unwrap(), &headers(pairs), b"too much", UNIX_EPOCH)
+        let status = StatusCode::from_u16(status).unwrap();
+        http(Signal::Metrics, status, &headers(pairs), b"too much", UNIX_EPOCH)
     }
 
     #[test]
@@ -162,7 +183,8 @@ mod tests {
         let code = code.to_string();
         let mut pairs = vec![("grpc-status", code.as_str()), ("grpc-message", "slow%20down")];
         pairs.extend(details.map(|details| ("grpc-status-details-bin", details)));
-        grpc(StatusCode::OK, &HeaderMap::new(), Some(&headers(&pairs)), &[0; GRPC_PREFIX_BYTES])
+        let trailers = headers(&pairs);
+        grpc(Signal::Metrics, StatusCode::OK, &HeaderMap::new(), Some(&trailers), &[0; GRPC_PREFIX_BYTES])
     }
 
     /// `google.rpc.Status { details: [Any { type_url: "type.googleapis.com/google.rpc.RetryInfo", value: RetryInfo { 3 s } }] }`
@@ -195,13 +217,30 @@ mod tests {
 
     #[test]
     fn a_proxy_that_speaks_no_grpc_is_understood() {
-        let answer = |status| grpc(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), None, b"<html>");
+        let answer = |status| {
+            let status = StatusCode::from_u16(status).unwrap();
+            grpc(Signal::Metrics, status, &HeaderMap::new(), None, b"<html>")
+        };
         assert!(is_retried(&answer(503)) && is_retried(&answer(429)));
         for status in [200, 404, 500] {
             assert!(matches!(answer(status), Answer::Refused { .. }), "{status}");
         }
         // An answer without a message has its status in the headers.
-        let only = grpc(StatusCode::OK, &headers(&[("grpc-status", "14")]), None, b"");
+        let only = grpc(Signal::Metrics, StatusCode::OK, &headers(&[("grpc-status", "14")]), None, b"");
         assert!(is_retried(&only));
+    }
+
+    #[test]
+    fn each_signal_has_its_own_partial_success() {
+        // `partial_success { rejected: 2, error_message: "old" }`, whatever is rejected.
+        let body = b"\x0a\x07\x08\x02\x12\x03old";
+        let said = |signal| match http(signal, StatusCode::OK, &HeaderMap::new(), body, UNIX_EPOCH) {
+            Answer::Accepted(partial) => partial.map(|partial| (partial.rejected_points, partial.message)),
+            other => panic!("{other:?}"),
+        };
+        for signal in [Signal::Metrics, Signal::Traces, Signal::Profiles] {
+            assert_eq!(said(signal), Some((2, "old".to_owned())), "{signal:?}");
+        }
+        assert_eq!(said(Signal::Pyroscope), None, "these bytes mean something else there");
     }
 }

@@ -65,10 +65,15 @@ impl Batcher {
 
     /// The requests that tell a reading.
     pub(super) fn batches(&mut self, reading: &Reading, now: Moment) -> Vec<Batch> {
+        // The agent's own loop has a pid as all loops do. It belongs to what else the agent tells of itself, unless the agent
+        // lives in a process that is a target.
+        let own_pid = Pid::new(std::process::id());
+        let is_target =
+            |pid: &u32| *pid != own_pid.get() || reading.notes.iter().any(|note| note.pid == own_pid);
         let mut processes: BTreeMap<Option<u32>, Vec<(&'static Metric, &Series)>> = BTreeMap::new();
         for family in reading.snapshot.families() {
             for series in family.series {
-                let pid = series.label("pid").and_then(|pid| pid.parse().ok());
+                let pid = series.label("pid").and_then(|pid| pid.parse().ok()).filter(is_target);
                 processes.entry(pid).or_default().push((family.metric, series));
             }
         }
@@ -115,7 +120,7 @@ impl Batcher {
             started_unix_ns,
             now_unix_ns,
             attributes: match pid {
-                Some(pid) => self.resources.of(pid, started_unix_ns.unwrap_or(0), service),
+                Some(pid) => self.resources.of((pid, started_unix_ns), service),
                 None => self.resources.own(self.sums.began_unix_ns()),
             },
         }

@@ -5,28 +5,16 @@ use std::time::SystemTime;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::{http1, http2};
+use http_body_util::Full;
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, TE, USER_AGENT};
-use hyper::{Method, Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use hyper::{Method, Request};
 
 use super::answer::{self, Answer, GRPC_PREFIX_BYTES};
 use super::buffer::Payload;
-use super::tls;
 use crate::config::{Export, Protocol};
 use crate::error::Error;
-
-const AGENT: &str = concat!("loopscope/", env!("CARGO_PKG_VERSION"));
-
-/// Of an answer no more is read: it says a sentence.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+use crate::http::{self, Server};
 
 /// Knows the receiver.
 pub(super) struct Client {
@@ -37,7 +25,7 @@ impl Client {
     /// Checks the certificates that are named.
     pub(super) fn new(export: &Export) -> Result<Self, Error> {
         if export.endpoint.tls {
-            let checked = tls::config(&export.tls, export.endpoint.protocol);
+            let checked = http::tls_config(&export.tls, export.endpoint.protocol);
             checked
                 .map_err(|message| Error::Export { of: format!("export by {}", export.endpoint), message })?;
         }
@@ -71,48 +59,27 @@ impl Client {
     }
 
     async fn attempt(&self, payload: Payload) -> Result<Answer, String> {
-        let endpoint = &self.export.endpoint;
-        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await;
-        let stream = stream.map_err(|error| format!("cannot connect: {error}"))?;
-        // Without it the end of a request may wait for the kernel's pleasure.
-        let _ = stream.set_nodelay(true);
-        if !endpoint.tls {
-            return self.exchange(stream, payload).await;
-        }
-        // Read anew each time: certificates are renewed while the agent runs.
-        let connector = TlsConnector::from(tls::config(&self.export.tls, endpoint.protocol)?);
-        let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|_| format!("{} is no name that a certificate could have", endpoint.host))?;
-        let stream = connector.connect(name, stream).await;
-        self.exchange(stream.map_err(|error| format!("no TLS: {error}"))?, payload).await
-    }
-
-    async fn exchange<S>(&self, stream: S, payload: Payload) -> Result<Answer, String>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let broken = |error: hyper::Error| format!("the connection broke: {}", with_cause(&error));
-        let stream = TokioIo::new(stream);
-        let request = self.request(payload);
-        let (response, _connection) = match self.export.endpoint.protocol {
-            Protocol::Grpc => {
-                let made = http2::handshake(TokioExecutor::new(), stream).await;
-                let (mut sender, connection) = made.map_err(broken)?;
-                let connection = Driven::new(connection);
-                (sender.send_request(request).await.map_err(broken)?, connection)
-            }
-            Protocol::Http => {
-                let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
-                let connection = Driven::new(connection);
-                (sender.send_request(request).await.map_err(broken)?, connection)
-            }
+        let Export { endpoint, signal, .. } = &self.export;
+        let server = Server {
+            host: &endpoint.host,
+            port: endpoint.port,
+            protocol: endpoint.protocol,
+            tls: endpoint.tls.then_some(&self.export.tls),
         };
-        self.answer(response).await
+        let answer = server.ask(self.request(payload)).await?;
+        if endpoint.protocol == Protocol::Http {
+            // The status has said all that matters.
+            let (status, headers) = (answer.status, &answer.headers);
+            return Ok(answer::http(*signal, status, headers, answer.body(), SystemTime::now()));
+        }
+        // The trailers have the status, so without them nothing is known.
+        let (body, trailers) = answer.rest?;
+        Ok(answer::grpc(*signal, answer.status, &answer.headers, trailers.as_ref(), &body))
     }
 
     fn request(&self, payload: Payload) -> Request<Full<Bytes>> {
         let endpoint = &self.export.endpoint;
-        let request = Request::builder().method(Method::POST).header(USER_AGENT, AGENT);
+        let request = Request::builder().method(Method::POST).header(USER_AGENT, http::USER_AGENT);
         let request = match endpoint.protocol {
             Protocol::Grpc => {
                 let scheme = if endpoint.tls { "https" } else { "http" };
@@ -142,20 +109,6 @@ impl Client {
         headers.for_each(|(name, value): (_, HeaderValue)| drop(request.headers_mut().insert(name, value)));
         request
     }
-
-    async fn answer(&self, response: Response<Incoming>) -> Result<Answer, String> {
-        let (parts, body) = response.into_parts();
-        let collected = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-        if self.export.endpoint.protocol == Protocol::Http {
-            // The status has said all that matters.
-            let body = collected.map(|collected| collected.to_bytes()).unwrap_or_default();
-            return Ok(answer::http(parts.status, &parts.headers, &body, SystemTime::now()));
-        }
-        // The trailers have the status, so without them nothing is known.
-        let collected = collected.map_err(|error| format!("the answer broke off: {error}"))?;
-        let trailers = collected.trailers().cloned();
-        Ok(answer::grpc(parts.status, &parts.headers, trailers.as_ref(), &collected.to_bytes()))
-    }
 }
 
 /// A message of gRPC: whether it is compressed, its length, and itself.
@@ -165,28 +118,4 @@ fn with_prefix(payload: &Payload) -> Bytes {
     body.extend_from_slice(&(payload.bytes.len() as u32).to_be_bytes());
     body.extend_from_slice(&payload.bytes);
     body.into()
-}
-
-/// A connection that is driven until this is dropped.
-struct Driven(JoinHandle<()>);
-
-impl Driven {
-    fn new(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Self {
-        // What goes wrong on it, its request is told.
-        Self(tokio::spawn(async { drop(connection.await) }))
-    }
-}
-
-impl Drop for Driven {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// An error of hyper says what it did; its source, what went wrong.
-fn with_cause(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

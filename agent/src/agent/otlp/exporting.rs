@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::batch::Batcher;
 use super::sender::Sender;
+use super::thread::Stopped;
 use crate::agent::worker::{NoAnswer, Worker};
 use crate::clock;
 use crate::config::Export;
@@ -33,10 +33,8 @@ impl Exporting {
     }
 
     /// Exports until it is told to stop, and then what is left; gives what it knows of the sums.
-    pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) -> Batcher {
-        // The agent may also be gone without a word.
-        let stopped = async { drop(stopped.wait_for(|&stopping| stopping).await) };
-        self.sender.run(self.collect_all(), stopped, self.collect()).await;
+    pub(super) async fn run(self, stopped: Stopped) -> Batcher {
+        self.sender.run(self.collect_all(), stopped.wait(), self.collect()).await;
         self.batcher.into_inner()
     }
 

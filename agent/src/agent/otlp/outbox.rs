@@ -1,14 +1,14 @@
 //! A sender on a thread of its own, for signals that are made elsewhere: profiles and spans.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use model::label::ExportLoss;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::client::Client;
 use super::queue::Queue;
 use super::sender::Sender;
+use super::thread::{LoopThread, Stopped};
 use crate::agent::own_metrics::OwnMetrics;
 use crate::config::{Export, Signal};
 use crate::console;
@@ -32,19 +32,25 @@ struct Request {
 
 /// The sender of what is handed over.
 pub(in crate::agent) struct Delivery {
-    stopping: watch::Sender<bool>,
-    thread: JoinHandle<()>,
+    thread: LoopThread<()>,
     /// What is sent, and where to.
     told: String,
 }
 
 impl Outbox {
+    /// Checks what sending so needs. Nothing is started.
+    ///
+    /// # Errors
+    /// Where the certificates that were named cannot be used.
+    pub(in crate::agent) fn check(export: &Export) -> Result<(), Error> {
+        Client::new(export).map(drop)
+    }
+
     /// Starts a sender.
     ///
     /// # Errors
     /// Where the certificates that were named cannot be used.
     pub(in crate::agent) fn open(export: Export, own: &Arc<OwnMetrics>) -> Result<(Self, Delivery), Error> {
-        let system = |source| Error::System { doing: "cannot start an exporter", source };
         let client = Client::new(&export)?;
         let signal = export.signal;
         own.exports(signal).begin();
@@ -52,20 +58,13 @@ impl Outbox {
         let what = if signal == Signal::Traces { "slow iterations" } else { "profiles" };
         let told = format!("exporting {what} by {export}");
         let (requests, handed_over) = mpsc::channel(HANDED_OVER_MAX);
-        let (stopping, stopped) = watch::channel(false);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
         let outbox = Self { requests, own: Arc::clone(own), signal };
         let sends = Arc::clone(own);
-        let thread = std::thread::Builder::new()
-            .name(format!("export-{}", signal.items()))
-            .spawn(move || {
-                let sender = Sender::new(export, client, queue, sends);
-                runtime.block_on(send(&sender, handed_over, stopped));
-                // A look-up of a name that hangs has a thread that nobody waits for.
-                runtime.shutdown_background();
-            })
-            .map_err(system)?;
-        Ok((outbox, Delivery { stopping, thread, told }))
+        let name = format!("export-{}", signal.items());
+        let thread = LoopThread::start(name, "cannot start an exporter", move |stopped| {
+            send(Sender::new(export, client, queue, sends), handed_over, stopped)
+        })?;
+        Ok((outbox, Delivery { thread, told }))
     }
 
     /// Hands a request over, which is made of so many samples or spans.
@@ -76,7 +75,7 @@ impl Outbox {
     }
 }
 
-async fn send(sender: &Sender, handed_over: mpsc::Receiver<Request>, mut stopped: watch::Receiver<bool>) {
+async fn send(sender: Sender, handed_over: mpsc::Receiver<Request>, stopped: Stopped) {
     let handed_over = tokio::sync::Mutex::new(handed_over);
     let take = async {
         let mut handed_over = handed_over.lock().await;
@@ -84,14 +83,13 @@ async fn send(sender: &Sender, handed_over: mpsc::Receiver<Request>, mut stopped
             sender.push(request.bytes, request.items);
         }
     };
-    let stopped = async { drop(stopped.wait_for(|&stopping| stopping).await) };
     let rest = async {
         let mut handed_over = handed_over.lock().await;
         while let Ok(request) = handed_over.try_recv() {
             sender.push(request.bytes, request.items);
         }
     };
-    sender.run(take, stopped, rest).await;
+    sender.run(take, stopped.wait(), rest).await;
 }
 
 impl Delivery {
@@ -102,14 +100,16 @@ impl Delivery {
 
     /// Tells it to end: to send what waits, within a deadline.
     pub(in crate::agent) fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.thread.stop();
+    }
+
+    /// Whether it has, because it was told to or because nobody can hand anything over any more.
+    pub(in crate::agent) fn has_ended(&self) -> bool {
+        self.thread.has_ended()
     }
 
     /// Waits for its end.
     pub(in crate::agent) fn finish(self) {
-        self.stop();
-        if let Err(panic) = self.thread.join() {
-            std::panic::resume_unwind(panic);
-        }
+        self.thread.finish();
     }
 }

@@ -35,7 +35,7 @@ impl Sender {
     /// Nothing has been sent yet.
     pub(super) fn new(export: Export, client: Client, queue: Queue, own: Arc<OwnMetrics>) -> Self {
         Self {
-            told: RefCell::new(Told::new(export.endpoint.clone(), export.signal.items())),
+            told: RefCell::new(Told::new(export.endpoint.clone(), export.signal)),
             queue: RefCell::new(queue),
             export,
             client,
@@ -160,8 +160,7 @@ impl Sender {
                         ExportOutcome::Accepted
                     };
                     self.own().took(outcome, took_ns);
-                    self.own().dropped(ExportLoss::Partial, partial.rejected_points);
-                    self.own().delivered(points.saturating_sub(partial.rejected_points));
+                    self.own().rejected(points, partial.rejected_points);
                     self.told.borrow_mut().accepted();
                     self.told.borrow_mut().partial(&partial, points);
                 }

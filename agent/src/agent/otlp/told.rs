@@ -5,15 +5,14 @@ use std::path::Path;
 
 use formats::otlp::answer::Partial;
 
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Signal};
 use crate::console;
 
 /// What the operator knows already.
 #[derive(Debug)]
 pub(super) struct Told {
     endpoint: Endpoint,
-    /// What batches are made of.
-    items: &'static str,
+    signal: Signal,
     /// Why the receiver does not take anything; `None` while it does.
     failing: Option<String>,
     partial: bool,
@@ -23,8 +22,8 @@ pub(super) struct Told {
 
 impl Told {
     /// Nothing, of this receiver.
-    pub(super) fn new(endpoint: Endpoint, items: &'static str) -> Self {
-        Self { endpoint, items, failing: None, partial: false, full: false, unwritten: false }
+    pub(super) fn new(endpoint: Endpoint, signal: Signal) -> Self {
+        Self { endpoint, signal, failing: None, partial: false, full: false, unwritten: false }
     }
 
     /// An attempt failed.
@@ -47,7 +46,8 @@ impl Told {
         if self.failing.take().is_some() {
             console::line(format_args!(
                 "export by {}: the receiver takes {} again",
-                self.endpoint, self.items
+                self.endpoint,
+                self.signal.items()
             ));
         }
     }
@@ -56,9 +56,10 @@ impl Told {
     pub(super) fn partial(&mut self, partial: &Partial, points: u64) {
         if !std::mem::replace(&mut self.partial, true) {
             console::line(format_args!(
-                "export: the receiver did not take {} of {points} {}: {}; this is told once",
+                "export: the receiver did not take {} {} of a batch of {points} {}: {}; this is told once",
                 partial.rejected_points,
-                self.items,
+                self.signal.rejected(),
+                self.signal.items(),
                 shown(&partial.message)
             ));
         }
@@ -69,7 +70,7 @@ impl Told {
         if !std::mem::replace(&mut self.full, true) {
             console::line(format_args!(
                 "export: the queue is full: the oldest {} are dropped until the receiver takes some",
-                self.items
+                self.signal.items()
             ));
         }
     }
@@ -80,7 +81,7 @@ impl Told {
         if let (Err(error), false) = (written, was_unwritten) {
             console::line(format_args!(
                 "export: cannot keep {} in {}: {error}; they wait in memory",
-                self.items,
+                self.signal.items(),
                 folder.display()
             ));
         }

@@ -18,6 +18,7 @@ pub(crate) struct ExportMetrics {
     duration: Histogram,
     queue_bytes: AtomicU64,
     delivered: Counter,
+    rejected: Counter,
     dropped: Vec<Counter>,
 }
 
@@ -28,6 +29,8 @@ pub(super) struct Metrics {
     duration: Option<&'static Metric>,
     queue_bytes: &'static Metric,
     delivered: Option<&'static Metric>,
+    /// What counts what a receiver rejects in a unit of its own.
+    rejected: Option<&'static Metric>,
     dropped: &'static Metric,
 }
 
@@ -37,6 +40,7 @@ pub(super) const OF_METRICS: Metrics = Metrics {
     duration: Some(&catalogue::LOOPSCOPE_OTLP_EXPORT_DURATION),
     queue_bytes: &catalogue::LOOPSCOPE_OTLP_QUEUE_BYTES,
     delivered: None,
+    rejected: None,
     dropped: &catalogue::LOOPSCOPE_OTLP_DROPPED_POINTS,
 };
 
@@ -46,6 +50,7 @@ pub(super) const OF_PROFILES: Metrics = Metrics {
     duration: None,
     queue_bytes: &catalogue::LOOPSCOPE_PROFILE_QUEUE_BYTES,
     delivered: Some(&catalogue::LOOPSCOPE_PROFILE_EXPORTED_SAMPLES),
+    rejected: Some(&catalogue::LOOPSCOPE_PROFILE_REJECTED_PROFILES),
     dropped: &catalogue::LOOPSCOPE_PROFILE_DROPPED_SAMPLES,
 };
 
@@ -55,6 +60,7 @@ pub(super) const OF_TRACES: Metrics = Metrics {
     duration: None,
     queue_bytes: &catalogue::LOOPSCOPE_TRACE_QUEUE_BYTES,
     delivered: Some(&catalogue::LOOPSCOPE_TRACE_EXPORTED_SPANS),
+    rejected: None,
     dropped: &catalogue::LOOPSCOPE_TRACE_DROPPED_SPANS,
 };
 
@@ -67,6 +73,7 @@ impl ExportMetrics {
             duration: histogram(),
             queue_bytes: AtomicU64::new(0),
             delivered: counter(),
+            rejected: counter(),
             dropped: ExportLoss::ALL.iter().map(|_| counter()).collect(),
         }
     }
@@ -92,6 +99,18 @@ impl ExportMetrics {
         self.delivered.add(items);
     }
 
+    /// The receiver took a batch of so many items, but said that it rejected so much of it. Where it counts something else than items, how
+    /// many of these were in that is not known.
+    pub(crate) fn rejected(&self, items: u64, rejected: u64) {
+        if self.metrics.rejected.is_some() {
+            self.rejected.add(rejected);
+            self.delivered(items);
+        } else {
+            self.dropped(ExportLoss::Partial, rejected);
+            self.delivered(items.saturating_sub(rejected));
+        }
+    }
+
     /// So much was lost on its way to the receiver.
     pub(crate) fn dropped(&self, cause: ExportLoss, items: u64) {
         self.dropped[cause as usize].add(items);
@@ -113,8 +132,39 @@ impl ExportMetrics {
         if let Some(metric) = self.metrics.delivered {
             snapshot.push(metric, none, &[], Value::Counter(self.delivered.get()));
         }
+        if let Some(metric) = self.metrics.rejected {
+            snapshot.push(metric, none, &[], Value::Counter(self.rejected.get()));
+        }
         for (cause, items) in ExportLoss::ALL.iter().zip(&self.dropped) {
             snapshot.push(self.metrics.dropped, none, &[cause.as_str()], Value::Counter(items.get()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Profiles that a receiver rejected were once counted as so many samples.
+    #[test]
+    fn what_a_receiver_rejects_is_counted_in_its_own_unit() {
+        let count = |metrics| {
+            let exports = ExportMetrics::new(metrics);
+            exports.begin();
+            exports.rejected(100, 2);
+            let mut snapshot = Snapshot::default();
+            exports.add_to(&mut snapshot, &SharedLabels::default());
+            let sum = |metric: &'static Metric| {
+                snapshot.series(metric).iter().map(|series| match series.value {
+                    Value::Counter(count) => count,
+                    _ => 0,
+                })
+            };
+            let delivered = metrics.delivered.map(|metric| sum(metric).sum::<u64>());
+            (delivered, sum(metrics.dropped).sum::<u64>(), metrics.rejected.map(|it| sum(it).sum::<u64>()))
+        };
+        assert_eq!(count(OF_PROFILES), (Some(100), 0, Some(2)));
+        assert_eq!(count(OF_TRACES), (Some(98), 2, None));
+        assert_eq!(count(OF_METRICS), (None, 2, None));
     }
 }

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use attach::allocator;
 use attach::sampler::convert::{Conversion, Converter, Note};
 use attach::sampler::event::Event;
 use attach::sampler::recorder::{Fleet, Mode, RecordOptions};
-use attach::target::{Figures, Host, Pid, Process};
-use formats::otlp::Attribute;
 use model::profile::{Recording, Weight};
 use model::time::Monotonic;
 
@@ -16,8 +15,9 @@ use super::encoding::{self, Told};
 use super::roster::{Roster, Wanted};
 use crate::agent::otlp::{Outbox, Resources};
 use crate::agent::own_metrics::OwnMetrics;
+use crate::clock;
 use crate::config::Profiling;
-use crate::{clock, console};
+use crate::console::Once;
 
 /// How long to wait for samples before looking at the clock and at the roster again.
 const POLL: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ pub(super) fn run(
     own: &OwnMetrics,
     stopping: &AtomicBool,
 ) {
-    let mut told = BTreeSet::new();
+    let mut told = Once::default();
     let mut next_try = clock::monotonic();
     let mut session: Option<Session<'_>> = None;
     while !stopping.load(Ordering::Relaxed) {
@@ -50,7 +50,7 @@ pub(super) fn run(
         match &mut session {
             Some(running) => {
                 if let Err(error) = running.step(roster, &mut told) {
-                    tell_once(&mut told, format!("profiling: {error}"));
+                    told.line(format!("profiling: {error}"));
                     session = None;
                     next_try = now.plus_ns(RETRY_NS);
                 }
@@ -59,12 +59,12 @@ pub(super) fn run(
                 match Session::begin(profiling, &outbox, own) {
                     Ok(begun) => {
                         for notice in begun.fleet.notices() {
-                            tell_once(&mut told, format!("profiling: {notice}"));
+                            told.line(format!("profiling: {notice}"));
                         }
                         session = Some(begun);
                     }
                     Err(error) => {
-                        tell_once(&mut told, format!("profiling: {error}; nothing is profiled until then"));
+                        told.line(format!("profiling: {error}; it is tried again in a minute"));
                         next_try = now.plus_ns(RETRY_NS);
                     }
                 }
@@ -77,6 +77,7 @@ pub(super) fn run(
         let _ = session.take(Duration::ZERO);
         session.close(&mut told);
     }
+    own.profiling().processes_are(0);
 }
 
 /// A recording that goes on.
@@ -87,7 +88,6 @@ struct Session<'a> {
     fleet: Fleet,
     converter: Converter,
     resources: Resources,
-    host: Host,
     /// Everyone of whom there may be samples in the window.
     members: BTreeMap<u32, Told>,
     /// Those that are no longer sampled: their last records are read by the next poll, and forgotten by the one after it.
@@ -97,6 +97,8 @@ struct Session<'a> {
     window_ends: Monotonic,
     window_began: Monotonic,
     next_roster: Monotonic,
+    /// What the converter remembered when memory was last given back.
+    remembered: usize,
 }
 
 impl<'a> Session<'a> {
@@ -120,18 +122,18 @@ impl<'a> Session<'a> {
             outbox,
             own,
             resources: Resources::new(),
-            host: Host::read(),
             members: BTreeMap::new(),
             leaving: Vec::new(),
             refused: BTreeMap::new(),
             window_ends: began.plus_ns(profiling.interval.as_nanos() as u64),
             window_began: began,
             next_roster: began,
+            remembered: 0,
         })
     }
 
     /// Follows the roster, takes what was recorded, and closes the window if it is over.
-    fn step(&mut self, roster: &Roster, told: &mut BTreeSet<String>) -> Result<(), attach::Error> {
+    fn step(&mut self, roster: &Roster, told: &mut Once) -> Result<(), attach::Error> {
         let now = clock::monotonic();
         if now >= self.next_roster {
             self.next_roster = now.plus_ns(POLL.as_nanos() as u64);
@@ -155,7 +157,7 @@ impl<'a> Session<'a> {
     }
 
     /// Begins with those that are new, and ends with those that are gone.
-    fn follow(&mut self, wanted: Vec<Wanted>, now: Monotonic, told: &mut BTreeSet<String>) {
+    fn follow(&mut self, wanted: Vec<Wanted>, now: Monotonic, told: &mut Once) {
         let recorded: BTreeSet<u32> = self.fleet.members().collect();
         for pid in recorded.iter().filter(|pid| !wanted.iter().any(|it| it.pid == **pid)) {
             self.fleet.remove(*pid);
@@ -178,12 +180,9 @@ impl<'a> Session<'a> {
                 Err(error) => {
                     // The same may be true of a hundred processes.
                     let kind = format!("{:?}", std::mem::discriminant(&error));
-                    if told.insert(kind) {
-                        let of = format!("process {pid} ({}) is not profiled", wanted.service);
-                        console::line(format_args!(
-                            "{of}: {error}; others for the same reason are not told of"
-                        ));
-                    }
+                    let of = format!("process {pid} ({}) is not profiled", wanted.service);
+                    let line = format_args!("{of}: {error}; others for the same reason are not told of");
+                    told.of(kind, line);
                     self.refused.insert(pid, now.plus_ns(RETRY_NS));
                 }
             }
@@ -196,20 +195,12 @@ impl<'a> Session<'a> {
         if self.members.get(&wanted.pid).is_some_and(|told| told.wanted == wanted) {
             return;
         }
-        let figures = Process::open(Pid::new(wanted.pid)).and_then(|it| Figures::read(&it, &self.host));
-        // Of a process that is gone already, no more is known.
-        let attributes = match figures.ok().and_then(|figures| figures.started_unix_ns) {
-            Some(started) => self.resources.of(wanted.pid, started, &wanted.service),
-            None => vec![
-                ("service.name", Attribute::Text(wanted.service.clone())),
-                ("process.pid", Attribute::Integer(wanted.pid.into())),
-            ],
-        };
+        let attributes = self.resources.of((wanted.pid, wanted.started_unix_ns), &wanted.service);
         self.members.insert(wanted.pid, Told { wanted, attributes });
     }
 
     /// Ends the window: names what was recorded, hands it over, and begins the next.
-    fn close(&mut self, told: &mut BTreeSet<String>) {
+    fn close(&mut self, told: &mut Once) {
         let now = clock::monotonic();
         let next = recording(&self.fleet, now);
         let Conversion { mut profile, notes } = self.converter.window(next);
@@ -229,6 +220,15 @@ impl<'a> Session<'a> {
         }
         if self.converter.remembered() > REMEMBERED_MAX || self.converter.images() > IMAGES_MAX {
             self.begin_anew();
+        }
+        self.give_back();
+    }
+
+    /// Gives back what looking up names took, if there were new ones.
+    fn give_back(&mut self) {
+        let remembered = self.converter.remembered();
+        if remembered != std::mem::replace(&mut self.remembered, remembered) {
+            allocator::give_back();
         }
     }
 
@@ -255,25 +255,13 @@ fn recording(fleet: &Fleet, began: Monotonic) -> Recording {
     }
 }
 
-fn tell_once(told: &mut BTreeSet<String>, line: String) {
-    if !told.contains(&line) {
-        console::line(format_args!("{line}"));
-        told.insert(line);
-    }
-}
-
 /// What is missing from profiles, once a program and not for each of its processes.
-fn tell_note(told: &mut BTreeSet<String>, note: &Note) {
+fn tell_note(told: &mut Once, note: &Note) {
     let key = match note {
         Note::JitWithoutNames { program, .. } => format!("jit {program}"),
         Note::PerfMapCut { .. } => "cut".to_owned(),
         Note::KernelSymbolsHidden { .. } => "kernel".to_owned(),
         Note::Stripped { path, .. } | Note::FileUnreadable { path } => path.clone(),
     };
-    if told.len() < TOLD_MAX && told.insert(key) {
-        console::line(format_args!("profiling: {note}"));
-    }
+    told.of(key, format_args!("profiling: {note}"));
 }
-
-/// So many things are told of in all.
-const TOLD_MAX: usize = 200;

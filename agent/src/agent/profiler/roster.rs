@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::agent) struct Wanted {
     pub(in crate::agent) pid: u32,
+    /// When it started; `None` where nobody can tell.
+    pub(in crate::agent) started_unix_ns: Option<u64>,
     pub(in crate::agent) service: String,
     /// The threads of its loops, each with the loop's name as its series have it.
     pub(in crate::agent) loops: Vec<(u32, String)>,

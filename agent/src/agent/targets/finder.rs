@@ -3,10 +3,11 @@
 use attach::libuv::locate::{Images, LocateError};
 use attach::target::discovery::{Find, Miss};
 use attach::target::{Facts, Pid, Process, ProcessError};
-use attach::telemetry::{Publishers, Telemetry, TelemetryError};
+use attach::telemetry::{Publishers, TelemetryError};
 use model::label::TargetError;
 
 use super::outside::Outside;
+use super::published::Published;
 use crate::clock;
 use crate::config::{Decision, Settings};
 
@@ -20,7 +21,7 @@ pub(super) struct Finder {
 /// A process that is measured.
 pub(super) enum Target {
     /// It measures itself.
-    Published(Telemetry),
+    Published(Box<Published>),
     /// It knows nothing of being measured.
     Outside(Box<Outside>),
 }
@@ -90,7 +91,7 @@ impl Find for Finder {
             return Err(Failure::NoTarget);
         }
         match self.publishers.find(pid) {
-            Ok(telemetry) => Ok(Target::Published(telemetry)),
+            Ok(telemetry) => Ok(Target::Published(Box::new(Published::new(telemetry, &self.settings.rules)))),
             Err(TelemetryError::NotPublished { .. }) => self.find_libuv(pid),
             Err(error) => Err(Failure::Telemetry(error)),
         }
@@ -98,7 +99,7 @@ impl Find for Finder {
 
     fn holds(&self, target: &Target) -> bool {
         match target {
-            Target::Published(telemetry) => self.publishers.holds(telemetry),
+            Target::Published(published) => self.publishers.holds(published.telemetry()),
             Target::Outside(outside) => outside.holds(),
         }
     }

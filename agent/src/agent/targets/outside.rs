@@ -10,7 +10,7 @@ use attach::libuv::locate::Located;
 use attach::libuv::observe::{Note, Observer};
 use attach::libuv::probes::{Attachment, HIT_NS, LoopMeasured, Readings, SlowIteration};
 use attach::libuv::tiers::Tiers;
-use attach::target::{Facts, Figures, Host, Pid, Process, ProcessError, data_bytes};
+use attach::target::{Figures, Host, Pid, Process, ProcessError, data_bytes};
 use model::catalogue;
 use model::histogram::Histogram;
 use model::label::{LabelValue, Tier};
@@ -21,10 +21,11 @@ use super::ProcessNote;
 use super::budget::{Budget, Costs};
 use super::prober::Prober;
 use super::prom_client::NodeProcess;
+use super::published::is_profiled;
 use super::recent::Recent;
 use crate::agent::profiler::Wanted;
 use crate::agent::{Names, slow_log};
-use crate::config::{Rules, Settings};
+use crate::config::Settings;
 use crate::{clock, console};
 
 /// How often the cost of probes is looked at.
@@ -57,6 +58,7 @@ pub(super) struct Outside {
     recent_lag: Recent,
     budget: Budget,
     slow_ns: u64,
+    is_profiled: bool,
     next_tending: Monotonic,
     next_sweep: Monotonic,
     told_of_bypass: bool,
@@ -73,6 +75,7 @@ impl Outside {
         now: Monotonic,
     ) -> Result<Self, ProcessError> {
         let program = process.program()?;
+        let is_profiled = is_profiled(&process, &settings.rules);
         let labels = SharedLabels::new([("service", &*service), ("pid", &process.pid().to_string())]);
         // The observer also knows the loops' names, which the probes' figures need.
         let observer = Observer::new(&process, located.clone(), now)?;
@@ -90,6 +93,7 @@ impl Outside {
             recent_lag: Recent::default(),
             budget: Budget::new(settings.budget),
             slow_ns: settings.slow.as_nanos() as u64,
+            is_profiled,
             next_tending: now,
             next_sweep: now.plus_ns(SWEEP_EVERY_NS),
             told_of_bypass: false,
@@ -189,22 +193,29 @@ impl Outside {
     }
 
     /// What to keep of a slow iteration, if it is one of this process.
-    pub(super) fn slow_entry(&self, iteration: &SlowIteration) -> Option<slow_log::Entry> {
+    pub(super) fn slow_entry(&self, iteration: &SlowIteration, host: &Host) -> Option<slow_log::Entry> {
         let attachment = self.attachment.as_ref().filter(|it| it.slot() == iteration.slot)?;
         Some(slow_log::Entry {
             service: self.service.clone(),
             pid: attachment.pid(),
+            process_started_unix_ns: self.process.started_unix_ns(host),
             loop_name: self.observer.name_of(iteration.loop_address).map(str::to_owned),
-            iteration: iteration.clone(),
+            tid: Some(iteration.tid),
+            started: iteration.started,
+            ended: iteration.ended,
+            phases: iteration.phases.clone(),
             trace: None,
         })
     }
 
     /// What the profiler needs to know, if the process is to be profiled.
-    pub(super) fn wanted(&self, rules: &Rules) -> Option<Wanted> {
-        Facts::read(&self.process).ok().filter(|facts| rules.profiles(facts))?;
-        let loops = self.observer.threads().map(|(tid, name)| (tid, name.to_owned()));
-        Some(Wanted { pid: self.pid().get(), service: self.service.clone(), loops: loops.collect() })
+    pub(super) fn wanted(&self, host: &Host) -> Option<Wanted> {
+        self.is_profiled.then(|| Wanted {
+            pid: self.pid().get(),
+            started_unix_ns: self.process.started_unix_ns(host),
+            service: self.service.clone(),
+            loops: self.observer.threads().map(|(tid, name)| (tid, name.to_owned())).collect(),
+        })
     }
 
     /// Adds everything that is known of the process, by these names.

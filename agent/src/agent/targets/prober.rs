@@ -101,12 +101,16 @@ impl Prober {
         collected.map_err(|error: ProbeError| console::line(format_args!("cannot read probes: {error}"))).ok()
     }
 
-    /// Adds what was lost.
-    pub(super) fn add_to(&self, snapshot: &mut Snapshot) {
-        let Some(probes) = &self.probes else { return };
-        let losses = probes.losses();
+    /// Adds what was lost, and the slow iterations that were missed elsewhere.
+    pub(super) fn add_to(&self, missed: Option<u64>, snapshot: &mut Snapshot) {
+        let losses = self.probes.as_ref().map(Probes::losses);
         for cause in ProbeLoss::ALL {
-            let lost = Value::Counter(losses[*cause as usize]);
+            let of_probes = losses.map(|losses| losses[*cause as usize]);
+            let missed = missed.filter(|_| *cause == ProbeLoss::EventsFull);
+            let Some(lost) = [of_probes, missed].into_iter().flatten().reduce(|sum, more| sum + more) else {
+                continue;
+            };
+            let lost = Value::Counter(lost);
             let none = SharedLabels::default();
             snapshot.push(&catalogue::LOOPSCOPE_PROBE_LOSSES, &none, &[cause.as_str()], lost);
         }

@@ -1,52 +1,168 @@
 //! A process that publishes telemetry.
 
-use attach::target::{Facts, Figures, Host};
+use attach::target::{Facts, Figures, Host, Process};
 use attach::telemetry::{Telemetry, TelemetryError};
 use model::catalogue::{self, Metric, Scope};
-use model::segment::Contents;
+use model::segment::{Contents, Identity, SlowCursor};
 use model::snapshot::{SharedLabels, Snapshot};
 use model::time::Monotonic;
 
 use super::ProcessNote;
 use crate::agent::profiler::Wanted;
+use crate::agent::slow_log;
 use crate::config::Rules;
+use crate::console;
 
-/// Adds everything that is known of the process.
-pub(super) fn read(
-    telemetry: &Telemetry,
-    host: &Host,
-    now: Monotonic,
-    snapshot: &mut Snapshot,
-) -> Result<ProcessNote, TelemetryError> {
-    // First, because it tells whether the process still lives: the memory outlives it as long as we hold it.
-    let figures = Figures::read(telemetry.process(), host)?;
-    let (identity, mut contents) = telemetry.read(now)?;
-    drop_foreign_metrics(&mut contents);
-    let service = if identity.service.is_empty() { &figures.name } else { &identity.service };
-    let pid = telemetry.process().pid().to_string();
-    let labels = SharedLabels::new([("service", service.as_str()), ("pid", &pid)]);
-    figures.add_to(snapshot, &labels);
-    contents.add_to(snapshot, &labels);
-    Ok(ProcessNote {
-        pid: telemetry.process().pid(),
-        is_outside: false,
-        is_node: false,
-        user_ns: figures.user_ns,
-        system_ns: figures.system_ns,
-    })
+/// How often slow iterations are looked for: a loop's ring holds as many of 10 ms as there can be in so much time.
+pub(super) const LOOK_EVERY_NS: u64 = 500_000_000;
+
+/// A process that measures itself.
+pub(super) struct Published {
+    telemetry: Telemetry,
+    /// The slow iterations that were taken.
+    taken: SlowCursor,
+    is_profiled: bool,
+    told_of_refused: bool,
 }
 
-/// What the profiler needs to know, if the process is to be profiled.
-pub(super) fn wanted(telemetry: &Telemetry, rules: &Rules, now: Monotonic) -> Option<Wanted> {
-    let process = telemetry.process();
-    let facts = Facts::read(process).ok().filter(|facts| rules.profiles(facts))?;
-    let (identity, contents) = telemetry.read(now).ok()?;
-    let pid = process.pid().get();
-    let service = if identity.service.is_empty() { facts.name } else { identity.service };
-    // In another pid namespace its numbers are not ours: what cannot be told is left out.
-    let is_thread = |tid: u32| std::path::Path::new(&format!("/proc/{pid}/task/{tid}")).exists();
-    let loops = contents.loops().into_iter().filter_map(|(tid, name)| Some((u32::try_from(tid).ok()?, name)));
-    Some(Wanted { pid, service, loops: loops.filter(|(tid, _)| is_thread(*tid)).collect() })
+/// What was found at a look for slow iterations, beside them.
+#[derive(Debug, Default)]
+pub(super) struct SlowLosses {
+    /// They came faster than they were taken.
+    pub(super) missed: u64,
+    /// What was found could not be believed.
+    pub(super) refused: u64,
+}
+
+impl Published {
+    /// One that is measured by these rules from now on.
+    pub(super) fn new(telemetry: Telemetry, rules: &Rules) -> Self {
+        let is_profiled = is_profiled(telemetry.process(), rules);
+        Self { telemetry, taken: SlowCursor::default(), is_profiled, told_of_refused: false }
+    }
+
+    /// Goes on by other rules.
+    pub(super) fn reconfigure(&mut self, rules: &Rules) {
+        self.is_profiled = is_profiled(self.telemetry.process(), rules);
+    }
+
+    /// What it publishes.
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    fn process(&self) -> &Process {
+        self.telemetry.process()
+    }
+
+    /// Adds everything that is known of the process.
+    pub(super) fn read(
+        &self,
+        host: &Host,
+        now: Monotonic,
+        snapshot: &mut Snapshot,
+    ) -> Result<ProcessNote, TelemetryError> {
+        // First, because it tells whether the process still lives: the memory outlives it as long as we hold it.
+        let figures = Figures::read(self.process(), host)?;
+        let (identity, mut contents) = self.telemetry.read(now)?;
+        drop_foreign_metrics(&mut contents);
+        let service = if identity.service.is_empty() { &figures.name } else { &identity.service };
+        let pid = self.process().pid().to_string();
+        let labels = SharedLabels::new([("service", service.as_str()), ("pid", &pid)]);
+        figures.add_to(snapshot, &labels);
+        contents.add_to(snapshot, &labels);
+        Ok(ProcessNote {
+            pid: self.process().pid(),
+            is_outside: false,
+            is_node: false,
+            user_ns: figures.user_ns,
+            system_ns: figures.system_ns,
+        })
+    }
+
+    /// Takes the slow iterations since the last time that were longer than `slow_ns`. At the first time they may be of before
+    /// the agent came.
+    pub(super) fn take_slow(
+        &mut self,
+        host: &Host,
+        slow_ns: u64,
+        now: Monotonic,
+        entries: &mut Vec<slow_log::Entry>,
+    ) -> SlowLosses {
+        // That a segment cannot be read, the next reading tells.
+        let Ok(reading) = self.telemetry.slow_iterations(&mut self.taken, now) else {
+            return SlowLosses::default();
+        };
+        let losses = SlowLosses { missed: reading.missed, refused: reading.refused };
+        let pid = self.process().pid();
+        if losses.refused > 0 && !self.told_of_refused {
+            self.told_of_refused = true;
+            console::line(format_args!(
+                "process {pid}: publishes slow iterations that contradict themselves or lie outside its memory: these are left out"
+            ));
+        }
+        let slow = reading.iterations.into_iter().filter(|it| it.ended.since_ns(it.began) > slow_ns);
+        let mut slow = slow.peekable();
+        if slow.peek().is_none() {
+            return losses;
+        }
+        let Some(service) = self.telemetry.identity().ok().and_then(|identity| self.service(identity)) else {
+            return losses;
+        };
+        let process_started_unix_ns = self.process().started_unix_ns(host);
+        let mut last_thread = (0, None);
+        entries.extend(slow.map(|it| {
+            if last_thread.0 != it.thread_id {
+                // In another pid namespace its numbers are not ours.
+                let own = u32::try_from(it.thread_id).ok();
+                last_thread = (it.thread_id, own.and_then(|own| self.process().thread(own)));
+            }
+            slow_log::Entry {
+                service: service.clone(),
+                pid,
+                process_started_unix_ns,
+                loop_name: Some(it.loop_name),
+                tid: last_thread.1,
+                started: it.began,
+                ended: it.ended,
+                phases: it.phases,
+                trace: None,
+            }
+        }));
+        losses
+    }
+
+    /// What the profiler needs to know, if the process is to be profiled.
+    pub(super) fn wanted(&self, host: &Host, now: Monotonic) -> Option<Wanted> {
+        if !self.is_profiled {
+            return None;
+        }
+        let (identity, contents) = self.telemetry.read(now).ok()?;
+        let pid = self.process().pid().get();
+        // In another pid namespace its numbers are not ours: what cannot be told is left out.
+        let is_thread = |tid: u32| std::path::Path::new(&format!("/proc/{pid}/task/{tid}")).exists();
+        let loops = contents.loops().into_iter();
+        let loops = loops.filter_map(|(tid, name)| Some((u32::try_from(tid).ok()?, name)));
+        Some(Wanted {
+            pid,
+            started_unix_ns: self.process().started_unix_ns(host),
+            service: self.service(identity)?,
+            loops: loops.filter(|(tid, _)| is_thread(*tid)).collect(),
+        })
+    }
+
+    /// The service's name: the process's own where it says none; `None` of one that has ended.
+    fn service(&self, identity: Identity) -> Option<String> {
+        match identity.service.is_empty() {
+            true => self.process().stat().ok().map(|stat| stat.name),
+            false => Some(identity.service),
+        }
+    }
+}
+
+/// Whether a process is to be profiled. It is looked at only if some rule might make a difference.
+pub(super) fn is_profiled(process: &Process, rules: &Rules) -> bool {
+    rules.profile_all().unwrap_or_else(|| Facts::read(process).is_ok_and(|facts| rules.profiles(&facts)))
 }
 
 /// A target speaks for its loops, pool and heap. What the kernel tells of it, and what the agent tells of itself and of

@@ -10,6 +10,8 @@ use super::Signal;
 /// The port by which OTLP/gRPC is known.
 const GRPC_PORT: u16 = 4317;
 const HTTP_PORT: u16 = 4318;
+/// Where Pyroscope listens.
+const PYROSCOPE_PORT: u16 = 4040;
 
 /// How requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// One that is for a single signal, used as it is.
     pub(super) fn whole(text: &str, protocol: Option<Protocol>, insecure: bool) -> Result<Self, String> {
-        Self::parse(text, protocol, insecure, &|path| path.to_owned())
+        Self::parse(text, protocol, insecure, HTTP_PORT, &|path| path.to_owned())
     }
 
     /// One that is for all signals: the path of this one is appended.
@@ -57,7 +59,7 @@ impl Endpoint {
         insecure: bool,
     ) -> Result<Self, String> {
         let appended = |path: &str| format!("{}{}", path.trim_end_matches('/'), signal.path());
-        Self::parse(text, protocol, insecure, &appended)
+        Self::parse(text, protocol, insecure, HTTP_PORT, &appended)
     }
 
     /// One that a person gave to this program: the path is appended unless that of some signal is there, whose place it takes.
@@ -69,13 +71,15 @@ impl Endpoint {
     ) -> Result<Self, String> {
         let appended =
             |path: &str| format!("{}{}", Signal::base_of(path).trim_end_matches('/'), signal.path());
-        Self::parse(text, protocol, insecure, &appended)
+        let http_port = if signal == Signal::Pyroscope { PYROSCOPE_PORT } else { HTTP_PORT };
+        Self::parse(text, protocol, insecure, http_port, &appended)
     }
 
     fn parse(
         text: &str,
         protocol: Option<Protocol>,
         insecure: bool,
+        http_port: u16,
         path: &dyn Fn(&str) -> String,
     ) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no endpoint; give one such as http://127.0.0.1:4317");
@@ -100,7 +104,7 @@ impl Endpoint {
         let port = uri.port_u16().unwrap_or(match (tls, protocol) {
             (true, _) => 443,
             (false, Protocol::Grpc) => GRPC_PORT,
-            (false, Protocol::Http) => HTTP_PORT,
+            (false, Protocol::Http) => http_port,
         });
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {

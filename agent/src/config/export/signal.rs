@@ -61,6 +61,14 @@ impl Signal {
         }
     }
 
+    /// What a receiver counts that took only a part of a batch.
+    pub(crate) fn rejected(self) -> &'static str {
+        match self {
+            Self::Profiles | Self::Pyroscope => "profiles",
+            Self::Metrics | Self::Traces => self.items(),
+        }
+    }
+
     /// What a batch is made of.
     pub(crate) fn items(self) -> &'static str {
         match self {

@@ -73,3 +73,41 @@ fn whose_count_it_is_decides_when_it_was_zero() {
     assert_eq!(zero(&outside, &catalogue::EVENTLOOP_LAG, Some(agent + 5)), agent + 5);
     assert_eq!(zero(&outside, &catalogue::PROCESS_CPU, None), agent);
 }
+
+/// How often a text is in a request.
+fn count(batches: &[Batch], text: &str) -> usize {
+    let windows = batches.iter().flat_map(|batch| batch.request.windows(text.len()));
+    windows.filter(|window| *window == text.as_bytes()).count()
+}
+
+/// The agent's own loop was once told of as that of a process which started in 1970.
+#[test]
+fn the_agents_own_loop_belongs_to_the_agent_unless_its_process_is_a_target() {
+    let pid = std::process::id();
+    let labels = SharedLabels::new([("service", "loopscope"), ("pid", &*pid.to_string())]);
+    let of_loop = labels.with("loop", "agent");
+    let mut snapshot = Snapshot::default();
+    snapshot.push(&catalogue::LOOPSCOPE_CPU, &SharedLabels::default(), &[], Value::Counter(1));
+    snapshot.push(&catalogue::EVENTLOOP_ITERATIONS, &of_loop, &[], Value::Counter(1));
+    let mut reading = Reading { snapshot, notes: Vec::new() };
+    let made = batches(Preference::Cumulative, &reading);
+    assert_eq!((count(&made, "process.creation.time"), count(&made, "1970-01-01")), (1, 0));
+    assert_eq!(made.iter().map(|batch| batch.points).sum::<u64>(), 2);
+
+    let (pid, note) = (Pid::new(pid), |pid| ProcessNote {
+        pid,
+        is_outside: false,
+        is_node: false,
+        user_ns: 0,
+        system_ns: 0,
+    });
+    reading.notes.push(note(pid));
+    reading.snapshot.push(
+        &catalogue::PROCESS_START_TIME,
+        &labels,
+        &[],
+        Value::Gauge(1_700_000_000_000_000_000),
+    );
+    let made = batches(Preference::Cumulative, &reading);
+    assert_eq!((count(&made, "process.creation.time"), count(&made, "2023-11-14")), (2, 1));
+}

@@ -19,6 +19,7 @@ impl Outside {
         // Where it cannot be read any more, it has ended, and its next reading tells so.
         let Ok(facts) = Facts::read(&self.process) else { return true };
         let Decision::Measure { tiers, service } = settings.rules.decide(&facts) else { return false };
+        self.is_profiled = settings.rules.profiles(&facts);
         let service = service.unwrap_or(facts.service);
         let before = (self.asked, self.service.clone());
         if service != self.service {

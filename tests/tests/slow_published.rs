@@ -1,0 +1,184 @@
+//! A program on our runtime publishes its slow iterations one by one: the agent lists them, makes them exemplars and spans, and `loopscope profile
+//! --slow` shows their code.
+
+use std::fs;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use loopscope_tests::deadline::{SOON, wait_for};
+use loopscope_tests::folder::Folder;
+use loopscope_tests::formats::folded;
+use loopscope_tests::http;
+use loopscope_tests::loopscope::{self, Agent, Demo};
+use loopscope_tests::otlp::{Protocol, Receiver};
+use loopscope_tests::process::run;
+use loopscope_tests::recording::Sample;
+use loopscope_tests::requirement;
+use serde_json::Value;
+
+/// A service that does nothing unless it is asked to.
+const QUIET: [&str; 4] = ["--rate", "0", "--block", "250ms"];
+
+/// How long it then blocks its loop, in seconds.
+const BLOCK: f64 = 0.25;
+
+fn unix_seconds() -> f64 {
+    UNIX_EPOCH.elapsed().expect("a clock that is set").as_secs_f64()
+}
+
+/// Blocks the loop of the demo once; when it began to, and when it had, in seconds since the UNIX epoch.
+fn block(demo: &Demo) -> (f64, f64) {
+    let began = unix_seconds();
+    let answer = http::get(demo.address(), "/block", &[]).expect("the demo answers");
+    assert_eq!(answer.status, 200);
+    (began, unix_seconds())
+}
+
+/// The slow iterations of a process that were long enough to be the block, the newest first.
+fn blocks(agent: &Agent, pid: u32) -> Vec<Value> {
+    let answer = agent.get("/slow", ("accept", "application/json"));
+    let list: Value = serde_json::from_str(answer.text()).expect("JSON");
+    let list = list["slow_iterations"].as_array().expect("a list").clone();
+    let is_block = |entry: &Value| {
+        entry["pid"].as_u64() == Some(pid.into()) && entry["duration_seconds"].as_f64() >= Some(BLOCK)
+    };
+    list.into_iter().filter(is_block).collect()
+}
+
+#[test]
+fn a_block_is_listed_with_its_phase_and_is_the_exemplar_of_the_lag() {
+    let demo = Demo::start(&QUIET);
+    // Before the agent comes: the program itself remembers it.
+    let (began, ended) = block(&demo);
+    let agent = Agent::start_with(&["--slow", "150ms"]);
+    let within = |entry: &Value, (began, ended): (f64, f64)| {
+        let start = entry["started_unix_seconds"].as_f64().expect("a number");
+        let length = entry["duration_seconds"].as_f64().expect("a number");
+        // Two clocks are read, one after the other.
+        start > began - 0.05 && start + length < ended + 0.05
+    };
+    wait_for("the block of before", SOON, || {
+        blocks(&agent, demo.pid()).into_iter().find(|entry| within(entry, (began, ended)))
+    });
+
+    let asked = block(&demo);
+    let entry = wait_for("the block", SOON, || {
+        blocks(&agent, demo.pid()).into_iter().find(|entry| within(entry, asked))
+    });
+    let seconds = entry["duration_seconds"].as_f64().expect("a number");
+    assert!((BLOCK..asked.1 - asked.0 + 0.01).contains(&seconds), "{entry}");
+    let in_poll = entry["phase_seconds"]["poll_callbacks"].as_f64().expect("the phase that blocked");
+    assert!((BLOCK..=seconds).contains(&in_poll), "{entry}");
+    let thread = entry["thread"].as_u64().expect("a thread");
+    assert!(fs::exists(format!("/proc/{}/task/{thread}", demo.pid())).unwrap(), "{entry}");
+    assert_eq!(entry["loop"], "main", "{entry}");
+
+    let answer = agent.get("/metrics", ("accept", "application/openmetrics-text"));
+    let (of_process, of_loop) = (format!("pid=\"{}\"", demo.pid()), format!("service={}", entry["service"]));
+    let is_it = |line: &&str| line.starts_with("eventloop_lag_seconds_bucket") && line.contains(" # {");
+    let with_exemplar: Vec<&str> = answer.text().lines().filter(is_it).collect();
+    let own = with_exemplar.iter().find(|line| line.contains(&of_process) && line.contains(&of_loop));
+    let own = own.unwrap_or_else(|| panic!("no exemplar of {of_process}, {of_loop}: {with_exemplar:?}"));
+    assert!(own.contains("phase=\"poll_callbacks\""), "{own}");
+    assert!(own.contains(&format!("thread_id=\"{thread}\"")), "{own}");
+    let (series, exemplar) = own.split_once(" # {").expect("an exemplar");
+    let value: f64 = exemplar
+        .split_once("} ")
+        .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
+        .expect("a value");
+    let bound = series.split_once("le=\"").and_then(|(_, rest)| rest.split('"').next()?.parse::<f64>().ok());
+    assert!(value >= BLOCK && value <= bound.expect("a bound"), "{own}");
+}
+
+#[test]
+fn a_loop_that_is_quicker_than_the_threshold_is_not_listed() {
+    let demo = Demo::start(&["--rate", "0", "--block", "40ms"]);
+    let agent = Agent::start_with(&["--slow", "30s"]);
+    (0..3).for_each(|_| {
+        let _ = block(&demo);
+    });
+    // Its figures have come, and with them whatever there was to list.
+    wait_for("the program's iterations", SOON, || {
+        let of_process = [("pid", &*demo.pid().to_string())];
+        agent.scrape().value("eventloop_iterations_total", &of_process).filter(|count| *count > 3.0)
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    let answer = agent.get("/slow", ("accept", "application/json"));
+    let list: Value = serde_json::from_str(answer.text()).expect("JSON");
+    let is_own = |entry: &&Value| entry["pid"].as_u64() == Some(demo.pid().into());
+    assert_eq!(list["slow_iterations"].as_array().expect("a list").iter().find(is_own), None);
+}
+
+#[test]
+fn over_otlp_a_block_is_a_span_to_which_the_exemplar_of_the_lag_leads() {
+    let Some(receiver) = Receiver::start(Protocol::Http) else { return };
+    let demo = Demo::start(&QUIET);
+    let before = block(&demo);
+    let agent = receiver.agent(&["--otlp-traces", "--slow", "150ms"]);
+    // The agent has come when it lists what was before.
+    wait_for("the block of before", SOON, || (!blocks(&agent, demo.pid()).is_empty()).then_some(()));
+    let pid = u64::from(demo.pid());
+    let deadline = Instant::now() + 3 * SOON;
+    let (exemplar, span) = loop {
+        block(&demo);
+        let requests = receiver.requests();
+        let points = requests.iter().flat_map(|request| request.points());
+        let of_lag = points.filter(|point| {
+            point.name() == "eventloop.lag" && point.resource("process.pid").as_u64() == Some(pid)
+        });
+        let mut exemplars = of_lag.filter_map(|point| point.field("exemplars").get(0).cloned());
+        let spans = receiver.spans();
+        let found = exemplars.find_map(|exemplar| {
+            let span = spans.iter().find(|span| span["span"] == exemplar["span"])?;
+            Some((exemplar.clone(), span.clone()))
+        });
+        if let Some(found) = found {
+            break found;
+        }
+        assert!(Instant::now() < deadline, "no exemplar leads to a span: {spans:?}");
+    };
+    let time = |value: &Value| value.as_u64().expect("a time") as f64 / 1e9;
+    let length = time(&span["end"]) - time(&span["start"]);
+    assert!(length >= BLOCK, "{span}");
+    assert!((length - exemplar["value"].as_f64().expect("a number")).abs() < 1e-6, "{span} {exemplar}");
+    assert_eq!(exemplar["attributes"]["phase"], "poll_callbacks");
+    let spans = receiver.spans();
+    let child = spans.iter().find(|child| child["parent"] == span["span"]).expect("the phase's span");
+    assert_eq!(child["name"], "poll_callbacks");
+    // It may have been told by an agent before this one.
+    let of_before = spans.iter().find(|span| time(&span["start"]) < before.1);
+    assert_eq!(of_before, None, "what was before the agent is no span");
+    // One start time of a process, whatever the signal.
+    let created = |resource: &Value| resource["process.creation.time"].clone();
+    let requests = receiver.requests();
+    let mut points = requests.iter().flat_map(|request| request.points());
+    let point = points.find(|point| point.resource("process.pid").as_u64() == Some(pid)).expect("a point");
+    assert_eq!(created(&span["resource"]), *point.resource("process.creation.time"));
+}
+
+#[test]
+fn a_profile_of_slow_iterations_shows_the_function_that_blocks() {
+    if !requirement::root() {
+        return;
+    }
+    let demo = Demo::start(&["--rate", "300", "--block", "60ms"]);
+    let folder = Folder::new("slow-published");
+    let output = folder.file("slow.folded");
+    let profile = |options: &[&str]| {
+        let mut command = loopscope::command();
+        command.args(["profile", "--duration", "4s", "--pid", &demo.pid().to_string(), "--output"]);
+        let told = run(command.arg(&output).args(options), Duration::from_secs(60)).stderr;
+        let recording = folded::read(&fs::read_to_string(&output).expect("the profile was written"));
+        let blocks =
+            |sample: &&Sample| sample.frames.iter().any(|frame| frame.function.contains("block_the_loop"));
+        let total: u64 = recording.samples.iter().map(|sample| sample.weight).sum();
+        let of_function: u64 = recording.samples.iter().filter(blocks).map(|sample| sample.weight).sum();
+        assert!(total > 0, "nothing was recorded: {told}");
+        (of_function as f64 / total as f64, told)
+    };
+    let ((all, _), (slow, told)) = (profile(&[]), profile(&["--slow", "50ms"]));
+    assert!(all < 0.8 && slow > 0.9, "{all} of all, {slow} of the slow: {told}");
+    assert!(told.contains("iterations were longer than 50ms"), "{told}");
+    // From 10 ms on its loop tells of them.
+    let (_, told) = profile(&["--slow", "1ms"]);
+    assert!(told.contains("only iterations of 10ms or longer"), "{told}");
+}
