@@ -12,7 +12,7 @@ use crate::config;
 const AFTER_HELP: &str = "\
 Examples:
   loopscope-collector --data /var/lib/loopscope-collector
-  loopscope-collector --listen 0.0.0.0:4040 --retention 7d --max-disk 20GiB
+  loopscope-collector --listen 0.0.0.0:4040 --web-config /etc/loopscope/web-config.yml --retention 7d --max-disk 20GiB
   curl --data-binary @cpu.pprof 'http://127.0.0.1:4040/ingest?name=api&format=pprof'
   curl 'http://127.0.0.1:4040/api/v1/flamegraph?query={service=\"api\"}&format=svg' > api.svg
 
@@ -21,6 +21,7 @@ Configuration, in TOML:
   data = '/var/lib/loopscope-collector'
   retention = '30d'
   max_disk = '20GiB'
+  web_config = 'web-config.yml'
 
 Exit status:
   0    success
@@ -46,6 +47,11 @@ pub struct Cli {
     /// How much disk all profiles may take; the oldest go first [default: no bound]
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_MAX_DISK", value_name = "SIZE", value_parser = config::size)]
     pub max_disk: Option<u64>,
+    /// Who may send and ask, and over what: TLS, passwords, a limit of requests, in the format of Prometheus's web-config.yml
+    ///
+    /// It is read again when it or what it names changes; SIGHUP reads it again whatever it asks for.
+    #[arg(long, env = "LOOPSCOPE_COLLECTOR_WEB_CONFIG", value_name = "FILE")]
+    pub web_config: Option<PathBuf>,
     /// The configuration; options given here come before
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -12,7 +12,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::store::embedded::Options;
 
-/// Pyroscope's port: its SDKs, and Grafana's data source, know it. Loopback only, because there are no passwords unless a proxy asks for them.
+/// Pyroscope's port: its SDKs, and Grafana's data source, know it. Loopback only, because there are no passwords unless somebody asks for them.
 const LISTEN: &str = "127.0.0.1:4040";
 const DATA: &str = "loopscope-data";
 
@@ -21,6 +21,8 @@ const DATA: &str = "loopscope-data";
 pub struct Settings {
     /// Where it serves.
     pub listen: SocketAddr,
+    /// Who may send and ask, and over what; everybody and in the clear where there is none.
+    pub web_config: Option<PathBuf>,
     /// Whether it ends when its standard input does.
     pub until_input_ends: bool,
     /// Whether it removes its data at the end.
@@ -43,6 +45,7 @@ pub struct Settings {
 struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
+    web_config: Option<PathBuf>,
     #[serde(deserialize_with = "parsed_duration")]
     retention: Option<Duration>,
     #[serde(deserialize_with = "parsed_size")]
@@ -101,6 +104,7 @@ impl Settings {
         let body_bytes_max = number(file.limits.body, 16 << 20);
         Ok(Self {
             listen: options.listen.or(file.listen).unwrap_or_else(|| LISTEN.parse().expect("an address")),
+            web_config: options.web_config.clone().or(file.web_config.map(|path| folder.join(path))),
             until_input_ends: options.until_input_ends,
             remove_data: options.remove_data,
             store,

@@ -3,25 +3,24 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::agent::tls_config;
-use crate::config::{Protocol, TlsFiles};
+use super::receiver::Receiver;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Of an answer no more is read: it says a sentence.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Posts a body; the error is what went wrong, or what the receiver said.
-pub(super) fn post(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> {
+pub(super) fn post(to: &Receiver, target: &str, body: Vec<u8>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(async {
@@ -30,23 +29,19 @@ pub(super) fn post(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> 
     })
 }
 
-async fn attempt(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> {
-    let is_secure = to.scheme_str() == Some("https");
-    let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let port = to.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+async fn attempt(to: &Receiver, target: &str, body: Vec<u8>) -> Result<(), String> {
+    let (host, port) = to.address();
     let stream = TcpStream::connect((host, port)).await;
     let stream = stream.map_err(|error| format!("cannot connect: {error}"))?;
-    if !is_secure {
-        return exchange(stream, to, target, body).await;
-    }
-    let connector = TlsConnector::from(tls_config(&TlsFiles::default(), Protocol::Http)?);
+    let Some(tls) = to.tls()? else { return exchange(stream, to, target, body).await };
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| format!("{host} is no name that a certificate could have"))?;
-    let stream = connector.connect(name, stream).await.map_err(|error| format!("no TLS: {error}"))?;
+    let stream =
+        TlsConnector::from(tls).connect(name, stream).await.map_err(|error| format!("no TLS: {error}"))?;
     exchange(stream, to, target, body).await
 }
 
-async fn exchange<S>(stream: S, to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String>
+async fn exchange<S>(stream: S, to: &Receiver, target: &str, body: Vec<u8>) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -54,12 +49,15 @@ where
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // What goes wrong on it, its request is told.
     tokio::spawn(async { drop(connection.await) });
-    let request = Request::post(target)
-        .header(HOST, to.authority().map_or("", |authority| authority.as_str()))
+    let mut request = Request::post(target)
+        .header(HOST, to.authority())
         .header(USER_AGENT, concat!("loopscope/", env!("CARGO_PKG_VERSION")))
         .header(CONTENT_TYPE, "application/octet-stream")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| error.to_string())?;
+    for (name, value) in to.headers() {
+        request.headers_mut().insert(name, value.clone());
+    }
     let response = sender.send_request(request).await.map_err(broken)?;
     let (parts, body) = response.into_parts();
     let body =
