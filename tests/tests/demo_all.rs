@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use loopscope_tests::browser::Browser;
-use loopscope_tests::collector::{Api, escaped};
+use loopscope_tests::collector::Api;
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::folder::Folder;
-use loopscope_tests::http;
+use loopscope_tests::http::{self, percent_encoded};
 use loopscope_tests::loopscope::{collector_program, command, program};
 use loopscope_tests::process::{Ended, Guarded};
 use loopscope_tests::requirement;
@@ -117,7 +117,7 @@ fn one_command_shows_profiles_and_lag_and_leaves_nothing_behind() {
     whole.wait_for_all();
     assert!(whole.api().services().iter().any(|service| service == "loopscope-collector"));
     if let Some(browser) = Browser::visit(&format!("http://{}/", whole.page), 1300, 800) {
-        let query = format!("?from=now-5m&query={}", escaped(&format!("{{service=\"{DEMO}\"}}")));
+        let query = format!("?from=now-5m&query={}", percent_encoded(&format!("{{service=\"{DEMO}\"}}")));
         browser.open(&query);
         browser.wait_until("globalThis.loopscope?.work.profile && loopscope.isSettled");
         browser.wait_until("loopscope.timeline?.lag?.series.length === 1");
