@@ -41,6 +41,12 @@ pub struct Cli {
     /// The folder that profiles are kept in [default: loopscope-data]
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// The bucket that blocks are kept in, as s3://BUCKET/PREFIX, instead of the folder; what was just accepted stays in the folder
+    ///
+    /// Credentials, region and endpoint are told by Amazon's variables, such as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT. Needs a
+    /// program that was built with the feature s3.
+    #[arg(long, env = "LOOPSCOPE_COLLECTOR_BUCKET", value_name = "URL")]
+    pub bucket: Option<String>,
     /// How long profiles are kept [default: 30d]
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_RETENTION", value_name = "TIME", value_parser = config::duration)]
     pub retention: Option<Duration>,
