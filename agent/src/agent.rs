@@ -34,6 +34,7 @@ use model::snapshot::Snapshot;
 use model::time::Monotonic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serve::stop;
+use serve::web::{Ready, Web};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -44,7 +45,6 @@ use crate::console;
 use crate::error::Error;
 use crate::privileges;
 use crate::top::Source;
-use crate::web::{Ready, Web};
 pub(crate) use background::Background;
 use exports::Exports;
 pub(crate) use names::Names;
@@ -189,7 +189,12 @@ async fn serve(
         }
     };
     let tells = Arc::clone(&own);
-    let web = Arc::new(Web::new(web, move |usable| tells.config_read(ConfigFile::Web, usable)));
+    let web = Arc::new(Web::new(web, move |told| {
+        if let Some(line) = told.line {
+            console::line(format_args!("{line}"));
+        }
+        tells.config_read(ConfigFile::Web, told.usable);
+    }));
     let routes = Arc::new(Routes::new(worker, Arc::clone(&own), slow_log, names));
     let (addresses, others) = Addresses::new(listen);
     let serving = server::serve(listener, others, Arc::clone(&routes), Arc::clone(&web), stop);

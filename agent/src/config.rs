@@ -22,7 +22,9 @@ use serve::suggestion::with_suggestion;
 use crate::agent::Names;
 use crate::cli::{self, Address, AgentOptions};
 use crate::error::Error;
-pub(crate) use export::{Endpoint, Export, Preference, Protocol, Signal, TlsFiles, percent_decoded};
+pub(crate) use export::{
+    Endpoint, Export, Preference, Protocol, Signal, TlsFiles, header, headers, percent_decoded,
+};
 pub(crate) use profiling::Profiling;
 use reference::{About, quoted, table};
 pub(crate) use rules::{Decision, Rules};

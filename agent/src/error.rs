@@ -47,6 +47,12 @@ pub(crate) enum Error {
     System { doing: &'static str, source: io::Error },
 }
 
+impl From<serve::web::Unusable> for Error {
+    fn from(web: serve::web::Unusable) -> Self {
+        Self::Config { path: web.path, message: web.message }
+    }
+}
+
 impl Error {
     /// The service of the demo cannot be started.
     pub(crate) fn listen(address: Address, error: runtime::Error) -> Self {

@@ -1,7 +1,7 @@
 //! `loopscope`: shows what event loops are doing.
 //!
 //! Read in this order: [`cli`] (what can be asked for), then one module a command: [`top`] shows a live table,
-//! [`agent`] serves metrics (by the rules of [`web`], with the rights that [`privileges`] leaves), [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured, [`upload`] sends profiles to a collector.
+//! [`agent`] serves metrics (by the rules of [`serve::web`], with the rights that [`privileges`] leaves), [`profile`] records where CPU time goes, [`demo`] is a workload to look at, [`inspect`] tells what can be measured, [`upload`] sends profiles to a collector.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +19,6 @@ mod privileges;
 mod profile;
 mod top;
 mod upload;
-mod web;
 
 use std::process::ExitCode;
 

@@ -3,21 +3,23 @@
 //! Each file is one request of Pyroscope's `/ingest`, which both take. What it is told by its content, not by its name.
 
 mod connection;
+mod receiver;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use formats::decode::Format;
-use hyper::Uri;
 
 use crate::console;
 use crate::error::Error;
+use receiver::{Receiver, ReceiverOptions};
 
 const EXAMPLES: &str = "\
 Examples:
   loopscope upload cpu.pprof --to http://127.0.0.1:4040 --service shop
   loopscope upload before.folded --to http://collector:4040 --service shop --label version=1.2 --frequency 999
+  loopscope upload cpu.pprof --to https://collector:4040 --certificate authority.crt --user shop --password-file password --service shop
 
 The formats that are read: pprof, folded stacks, and Firefox Profiler's (samply's, perf's by way of it).";
 
@@ -28,9 +30,8 @@ pub(crate) struct UploadOptions {
     /// The files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The collector, such as http://127.0.0.1:4040
-    #[arg(long, env = "LOOPSCOPE_UPLOAD_TO", value_name = "URL", value_parser = url)]
-    to: Uri,
+    #[command(flatten)]
+    receiver: ReceiverOptions,
     /// The service that was profiled
     #[arg(long, value_name = "NAME", value_parser = service)]
     service: String,
@@ -44,6 +45,7 @@ pub(crate) struct UploadOptions {
 
 /// Sends all files, the first that is refused ends it.
 pub(crate) fn run(options: &UploadOptions) -> Result<(), Error> {
+    let receiver = Receiver::new(&options.receiver)?;
     for path in &options.files {
         let failed = |message: String| Error::Upload { path: path.clone(), message };
         let content = fs::read(path).map_err(|error| failed(error.to_string()))?;
@@ -52,9 +54,8 @@ pub(crate) fn run(options: &UploadOptions) -> Result<(), Error> {
             failed("is no profile that is read here: pprof, folded stacks or Firefox Profiler's".to_owned())
         })?;
         let target = target(options, path, format);
-        connection::post(&options.to, &target, content).map_err(|why| {
-            failed(format!("{} did not take it: {why}", options.to.authority().map_or("?", |to| to.as_str())))
-        })?;
+        let sent = connection::post(&receiver, &target, content);
+        sent.map_err(|why| failed(format!("{} did not take it: {why}", receiver.authority())))?;
         console::line(format_args!("{}: sent as a profile of {}", path.display(), options.service));
     }
     Ok(())
@@ -71,7 +72,7 @@ fn target(options: &UploadOptions, path: &Path, format: Format) -> String {
     };
     let mut target = format!(
         "{}/ingest?name={}&format={format}&spyName=loopscope",
-        options.to.path().trim_end_matches('/'),
+        options.receiver.to.path().trim_end_matches('/'),
         encoded(&name)
     );
     if let Some(frequency) = options.frequency {
@@ -92,14 +93,6 @@ fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
-}
-
-fn url(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|_| "no URL".to_owned())?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http" | "https"), Some(_)) => Ok(uri),
-        _ => Err("a URL of a collector is like http://127.0.0.1:4040".to_owned()),
-    }
 }
 
 fn service(text: &str) -> Result<String, String> {
@@ -127,7 +120,6 @@ mod tests {
         assert!(
             label("a=b").is_ok() && label("a").is_err() && label("a=b,c=d").is_err() && label("=b").is_err()
         );
-        assert!(url("http://h:4040").is_ok() && url("h:4040").is_err() && url("ftp://h").is_err());
         assert_eq!(encoded("a{b=ü}"), "a%7Bb%3D%C3%BC%7D");
     }
 }

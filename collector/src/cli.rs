@@ -12,7 +12,7 @@ use crate::config;
 const AFTER_HELP: &str = "\
 Examples:
   loopscope-collector --data /var/lib/loopscope-collector
-  loopscope-collector --listen 0.0.0.0:4040 --retention 7d --max-disk 20GiB
+  loopscope-collector --listen 0.0.0.0:4040 --web-config /etc/loopscope/web-config.yml --retention 7d --max-disk 20GiB
   curl --data-binary @cpu.pprof 'http://127.0.0.1:4040/ingest?name=api&format=pprof'
   curl 'http://127.0.0.1:4040/api/v1/flamegraph?query={service=\"api\"}&format=svg' > api.svg
 
@@ -21,6 +21,7 @@ Configuration, in TOML:
   data = '/var/lib/loopscope-collector'
   retention = '30d'
   max_disk = '20GiB'
+  web_config = 'web-config.yml'
 
 Exit status:
   0    success
@@ -40,12 +41,23 @@ pub struct Cli {
     /// The folder that profiles are kept in [default: loopscope-data]
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// The bucket that blocks are kept in, as s3://BUCKET/PREFIX, instead of the folder; what was just accepted stays in the folder
+    ///
+    /// Credentials, region and endpoint are told by Amazon's variables, such as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT. Needs a
+    /// program that was built with the feature s3.
+    #[arg(long, env = "LOOPSCOPE_COLLECTOR_BUCKET", value_name = "URL")]
+    pub bucket: Option<String>,
     /// How long profiles are kept [default: 30d]
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_RETENTION", value_name = "TIME", value_parser = config::duration)]
     pub retention: Option<Duration>,
     /// How much disk all profiles may take; the oldest go first [default: no bound]
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_MAX_DISK", value_name = "SIZE", value_parser = config::size)]
     pub max_disk: Option<u64>,
+    /// Who may send and ask, and over what: TLS, passwords, a limit of requests, in the format of Prometheus's web-config.yml
+    ///
+    /// It is read again when it or what it names changes; SIGHUP reads it again whatever it asks for.
+    #[arg(long, env = "LOOPSCOPE_COLLECTOR_WEB_CONFIG", value_name = "FILE")]
+    pub web_config: Option<PathBuf>,
     /// The configuration; options given here come before
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -12,7 +12,7 @@ use crate::cli::Cli;
 use crate::error::Error;
 use crate::store::embedded::Options;
 
-/// Pyroscope's port: its SDKs, and Grafana's data source, know it. Loopback only, because there are no passwords unless a proxy asks for them.
+/// Pyroscope's port: its SDKs, and Grafana's data source, know it. Loopback only, because there are no passwords unless somebody asks for them.
 const LISTEN: &str = "127.0.0.1:4040";
 const DATA: &str = "loopscope-data";
 
@@ -21,6 +21,8 @@ const DATA: &str = "loopscope-data";
 pub struct Settings {
     /// Where it serves.
     pub listen: SocketAddr,
+    /// Who may send and ask, and over what; everybody and in the clear where there is none.
+    pub web_config: Option<PathBuf>,
     /// Whether it ends when its standard input does.
     pub until_input_ends: bool,
     /// Whether it removes its data at the end.
@@ -43,6 +45,8 @@ pub struct Settings {
 struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
+    web_config: Option<PathBuf>,
+    bucket: Option<String>,
     #[serde(deserialize_with = "parsed_duration")]
     retention: Option<Duration>,
     #[serde(deserialize_with = "parsed_size")]
@@ -84,6 +88,7 @@ impl Settings {
         let data = options.data.clone().or(file.data.map(|data| folder.join(data)));
         let mut store = Options::new(data.unwrap_or_else(|| DATA.into()));
         store.retention = options.retention.or(file.retention).unwrap_or(store.retention);
+        store.bucket = options.bucket.clone().or(file.bucket);
         store.disk_bytes_max = options.max_disk.or(file.max_disk);
         store.series_max = file.limits.series.unwrap_or(store.series_max);
         store.future_max = file.limits.future.unwrap_or(store.future_max);
@@ -101,6 +106,7 @@ impl Settings {
         let body_bytes_max = number(file.limits.body, 16 << 20);
         Ok(Self {
             listen: options.listen.or(file.listen).unwrap_or_else(|| LISTEN.parse().expect("an address")),
+            web_config: options.web_config.clone().or(file.web_config.map(|path| folder.join(path))),
             until_input_ends: options.until_input_ends,
             remove_data: options.remove_data,
             store,
@@ -187,6 +193,48 @@ mod tests {
         std::fs::write(&path, "retntion = '7d'\n").unwrap();
         let error = Settings::new(&Cli { config: Some(path), ..Cli::default() }).unwrap_err().to_string();
         assert!(error.contains("did you mean `retention`?"), "{error}");
+    }
+
+    #[test]
+    fn the_packaged_file_has_every_key_and_says_what_is_usual() {
+        let text = include_str!("../../packaging/collector.toml");
+        let usual = Settings::new(&Cli::default()).unwrap();
+        let of = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("collector.toml");
+            std::fs::write(&path, text).unwrap();
+            (Settings::new(&Cli { config: Some(path), ..Cli::default() }), folder)
+        };
+        assert_eq!(format!("{:?}", of(text).0.unwrap()), format!("{usual:?}"), "nothing is set");
+        // Comments have a space behind their sign, keys have not.
+        let keys =
+            text.lines().filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')));
+        let keys: Vec<_> = keys.filter(|line| !line.is_empty()).collect();
+        let (settings, folder) = of(&keys.join("\n"));
+        let settings = settings.unwrap();
+        assert_eq!(settings.web_config, Some(folder.path().join("web-config.yml")));
+        assert_eq!(
+            (settings.store.disk_bytes_max, settings.store.folder.clone()),
+            (Some(20 << 30), folder.path().join(DATA))
+        );
+        let examples = |mut settings: Settings| {
+            (settings.web_config, settings.store.disk_bytes_max, settings.store.folder) =
+                (None, None, DATA.into());
+            format!("{settings:?}")
+        };
+        assert_eq!(examples(settings), examples(usual), "what is no example is what is usual");
+        // Whoever adds a key gives an example: a mistyped one lists all that there are.
+        for wrong in ["nothing = 1", "[limits]\nnothing = 1"] {
+            let error = of(wrong).0.unwrap_err().to_string();
+            let known: Vec<_> = error.split('`').skip(3).step_by(2).collect();
+            for key in &known {
+                let is_there = keys
+                    .iter()
+                    .any(|line| line.starts_with(&format!("{key} =")) || *line == format!("[{key}]"));
+                assert!(is_there, "{key} is not in packaging/collector.toml");
+            }
+            assert!(known.len() > 4, "{error}");
+        }
     }
 
     #[test]

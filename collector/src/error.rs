@@ -44,6 +44,12 @@ pub enum Error {
     },
 }
 
+impl From<serve::web::Unusable> for Error {
+    fn from(web: serve::web::Unusable) -> Self {
+        Self::Config { path: web.path, message: web.message }
+    }
+}
+
 impl Error {
     /// The program's exit status.
     pub fn exit_code(&self) -> ExitCode {

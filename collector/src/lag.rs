@@ -58,6 +58,8 @@ impl Lag {
     /// Those of the disk.
     pub(crate) fn open(profiles: &Options) -> io::Result<Self> {
         let mut options = Options::new(profiles.folder.join("lag"));
+        options.bucket =
+            profiles.bucket.as_ref().map(|bucket| format!("{}/lag", bucket.trim_end_matches('/')));
         options.retention = profiles.retention;
         options.future_max = profiles.future_max;
         options.series_max = profiles.series_max;

@@ -11,6 +11,11 @@ use loopscope_collector::config::Settings;
 use loopscope_collector::error::Error;
 use loopscope_collector::{manual, server};
 
+/// musl's own allocator hands most of what a query frees back to the kernel, and gets it anew for the next.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     // Wrong usage ends here, with status 2.
     match run(&Cli::parse()) {

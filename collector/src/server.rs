@@ -1,19 +1,22 @@
 //! Serving HTTP, within bounds that hold whatever a client does.
 //!
-//! One port speaks HTTP/1.1 and, with prior knowledge, HTTP/2. Sockets are served by a few threads that never wait for a disk; what is
+//! One port speaks HTTP/1.1 and HTTP/2, the latter in the clear with prior knowledge; who may ask, and over what, is said by a
+//! [web configuration](serve::web). Sockets are served by a few threads that never wait for a disk; what is
 //! sent and asked is worked on by a pool of others. At most [`CONNECTIONS_MAX`] connections are open, further ones wait in the kernel.
 
 mod body;
+mod bounds;
 pub(crate) mod compress;
-mod connection;
 mod routes;
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 
 use loopscope_tokio::process;
-use serve::{accept, stop};
+use serve::web::{Ready, Web};
+use serve::{accept, connection, stop};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Settings;
@@ -22,6 +25,7 @@ use crate::error::Error;
 use crate::lag::Lag;
 use crate::own_metrics::SERVICE;
 use crate::store::embedded::EmbeddedStore;
+use bounds::BOUNDS;
 use routes::Routes;
 
 const CONNECTIONS_MAX: usize = 512;
@@ -34,6 +38,8 @@ const WORKERS_MIN: usize = 2;
 /// [`Error`] where it cannot begin.
 pub fn run(settings: &Settings) -> Result<(), Error> {
     let address = settings.listen;
+    let ready = Ready::read(settings.web_config.clone())?;
+    let scheme = ready.scheme();
     let opened =
         StdListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     let listener = opened.map_err(|source| Error::Listen { address: address.to_string(), source })?;
@@ -64,14 +70,24 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
                 Some(input) => tokio::select! { () = stop => {}, () = input => {} },
             }
         };
+        let hangups = signal(SignalKind::hangup())
+            .map_err(|source| Error::System { doing: "cannot handle signals", source })?;
+        let web = Arc::new(Web::new(ready, |told| {
+            if let Some(line) = told.line {
+                console::line(format_args!("{line}"));
+            }
+        }));
         let failed = |source| Error::System { doing: "cannot serve on the open address", source };
         let listener = TcpListener::from_std(listener).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         console::line(format_args!(
-            "serving on http://{bound}/, profiles are kept in {}",
+            "serving on {scheme}://{bound}/, profiles are kept in {}",
             settings.store.folder.display()
         ));
-        serve(listener, Arc::clone(&routes), stop).await;
+        tokio::select! {
+            () = serve(listener, Arc::clone(&routes), Arc::clone(&web), stop) => {}
+            () = read_again(hangups, settings, &web) => {}
+        }
         console::line(format_args!("stopped"));
         Ok(())
     });
@@ -84,12 +100,32 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     served
 }
 
-async fn serve(listener: TcpListener, routes: Arc<Routes>, stop: impl Future<Output = ()>) {
+async fn serve(listener: TcpListener, routes: Arc<Routes>, web: Arc<Web>, stop: impl Future<Output = ()>) {
     // It keeps its address: nobody holds the other end.
     let (_, others) = mpsc::unbounded_channel();
-    let connection = |stream, stopping| connection::serve(stream, Arc::clone(&routes), stopping);
+    let answer = move |request| {
+        let routes = Arc::clone(&routes);
+        async move { routes.answer(request).await }
+    };
+    let connection =
+        |stream, stopping| connection::serve(stream, BOUNDS, Arc::clone(&web), answer.clone(), stopping);
     let failed = |error| console::line(format_args!("cannot accept a connection: {error}"));
     accept::serve(listener, others, CONNECTIONS_MAX, connection, failed, stop).await;
+}
+
+/// Reads the web configuration at each `SIGHUP`, without end: what asks less of clients than before holds by that alone.
+async fn read_again(mut hangups: Signal, settings: &Settings, web: &Web) {
+    while hangups.recv().await.is_some() {
+        match Ready::read(settings.web_config.clone()) {
+            Ok(ready) => {
+                console::line(format_args!("web configuration read again: {}", ready.describe()));
+                web.replace(ready);
+            }
+            Err(error) => console::line(format_args!("{error}; what was read before stays in use")),
+        }
+    }
+    // Nobody can ask any more; serving goes on.
+    std::future::pending().await
 }
 
 /// Completes when the standard input ends. What it says until then is of no interest.

@@ -6,9 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::deadline::{SOON, wait_for};
-use crate::http;
-use crate::loopscope::{address_in, collector_program};
+use crate::http::{self, percent_encoded};
+use crate::loopscope::{collector_program, serve};
 use crate::process::Guarded;
 
 /// A collector that the story started.
@@ -29,13 +28,18 @@ impl Collector {
     /// If it does not start.
     #[track_caller]
     pub fn start(listen: SocketAddr, data: &Path) -> Self {
+        Self::start_with(listen, data, &[])
+    }
+
+    /// Likewise, with these options.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_with(listen: SocketAddr, data: &Path, options: &[&str]) -> Self {
         let mut command = Command::new(collector_program());
-        command.arg("--listen").arg(listen.to_string()).arg("--data").arg(data);
-        let mut process = Guarded::start(&mut command);
-        let address = wait_for("an address", 3 * SOON, || {
-            assert!(process.is_running(), "it ended: {}", process.stderr());
-            address_in(&process.stderr())
-        });
+        command.arg("--listen").arg(listen.to_string()).arg("--data").arg(data).args(options);
+        let (process, address) = serve(&mut command);
         Self { process, address }
     }
 
@@ -58,7 +62,7 @@ impl Collector {
 impl Api {
     /// The answer to a question; `None` where it has none, or is not there.
     pub fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Option<String> {
-        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", escaped(value)));
+        let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value)));
         let query = pairs.collect::<Vec<_>>().join("&");
         let answer = http::get(self.0, &format!("/api/v1/{path}?{query}"), &[]).ok()?;
         (answer.status == 200).then(|| answer.text().to_owned())
@@ -100,12 +104,3 @@ impl Api {
 
 /// The type of profiles of CPU time.
 pub const CPU: &str = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
-
-/// A value within a URL.
-pub fn escaped(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
-}

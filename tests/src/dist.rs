@@ -53,7 +53,7 @@ impl Dist {
         Self { folder }
     }
 
-    /// The file of this kind, such as `.deb`.
+    /// The file of this kind, such as `.tar.gz`.
     ///
     /// # Panics
     /// If there is not exactly one.
@@ -64,6 +64,20 @@ impl Dist {
         let file = files.next().unwrap_or_else(|| panic!("there is no {end}"));
         assert_eq!(files.next(), None);
         file
+    }
+
+    /// The Debian package of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    pub fn package(&self, name: &str) -> String {
+        let files = fs::read_dir(&self.folder).expect("a folder of ours").flatten();
+        let begins = format!("{name}_");
+        let mut files = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        let file = files.find(|file| file.starts_with(&begins) && file.ends_with(".deb"));
+        let file = file.unwrap_or_else(|| panic!("there is no package {name}"));
+        self.folder.join(file).into_os_string().into_string().expect("a path of ours")
     }
 
     /// The checksums, as they were written.

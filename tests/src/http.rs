@@ -150,6 +150,15 @@ impl Drop for Load {
     }
 }
 
+/// A value within the query of a URL.
+pub fn percent_encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
 struct Connection(BufReader<TcpStream>);
 
 impl Connection {

@@ -34,4 +34,5 @@ pub mod pyroscope;
 pub mod recording;
 pub mod requirement;
 pub mod spikes;
+pub mod systemd;
 pub mod truth;

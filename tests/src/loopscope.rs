@@ -175,10 +175,13 @@ impl Demo {
 }
 
 /// Starts a command that serves, and waits for the address that it tells.
+///
+/// # Panics
+/// If it does not.
 #[track_caller]
-fn serve(command: &mut Command) -> (Guarded, SocketAddr) {
+pub fn serve(command: &mut Command) -> (Guarded, SocketAddr) {
     let mut process = Guarded::start(command);
-    let address = wait_for("an address", SOON, || {
+    let address = wait_for("an address", 3 * SOON, || {
         assert!(process.is_running(), "{command:?} ended: {}", process.stderr());
         address_in(&process.stderr())
     });
@@ -186,7 +189,7 @@ fn serve(command: &mut Command) -> (Guarded, SocketAddr) {
 }
 
 /// The address in the first line with `http://ADDRESS/…`, or `https`.
-pub(crate) fn address_in(text: &str) -> Option<SocketAddr> {
+fn address_in(text: &str) -> Option<SocketAddr> {
     // A line without an end may not be all there yet.
     let line = text.split_inclusive('\n').find(|line| line.contains(" http") && line.ends_with('\n'))?;
     let (_, address) = line.split_once("://")?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::deadline::{SOON, wait_for};
 use crate::folder::Folder;
-use crate::http;
+use crate::http::{self, percent_encoded};
 use crate::process::Guarded;
 use crate::requirement;
 
@@ -232,12 +232,4 @@ fn read_series(series: &Value) -> Series {
         labels: texts(&series["metric"]),
         value: series["value"][1].as_str().map(|value| value.parse().expect("a number")),
     }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
 }

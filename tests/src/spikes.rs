@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::deadline::SOON;
 use crate::folder::Folder;
 use crate::process::Guarded;
-use crate::{fixture, requirement};
+use crate::{fixture, loopscope, requirement};
 
 /// Often enough for a story; what is measured of the default is in `benches`.
 pub const OFTEN: [&str; 5] = ["--profile", "--profile-frequency", "97", "--profile-interval", "1s"];
@@ -26,6 +26,8 @@ impl Spikes {
     #[track_caller]
     pub fn start(story: &str) -> Option<Self> {
         let node = requirement::program("node")?;
+        // Built before it starts, so that it is not idle while a compiler runs.
+        loopscope::program();
         let mut command = Command::new(node);
         command
             .args(["--perf-basic-prof", "--always-sparkplug"])

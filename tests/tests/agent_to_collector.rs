@@ -2,19 +2,18 @@
 //! was busy under its phase, and not a sample is missing, whatever happens to the collector meanwhile.
 
 use std::fs;
-use std::process::Command;
 
 use loopscope_tests::collector::{CPU, Collector};
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::folder::Folder;
 use loopscope_tests::http;
 use loopscope_tests::loopscope::{self, Agent};
-use loopscope_tests::process::Guarded;
-use loopscope_tests::{fixture, requirement};
+use loopscope_tests::otlp::Certificates;
+use loopscope_tests::requirement;
+use loopscope_tests::spikes::{OFTEN, Spikes};
 
-const FREQUENCY_HZ: u64 = 97;
-/// What a sample stands for.
-const PERIOD_NS: u64 = 1_000_000_000 / FREQUENCY_HZ;
+/// What a sample stands for, at the frequency of [`OFTEN`].
+const PERIOD_NS: u64 = 1_000_000_000 / 97;
 
 /// A way from the agent to the collector.
 #[derive(Clone, Copy, Debug)]
@@ -24,62 +23,78 @@ enum Way {
     Pyroscope,
 }
 
-/// A Node.js whose `blockTheLoop` is busy on timers, and an agent that measures and profiles it alone.
-struct Spikes {
-    node: Guarded,
+/// What the agent has to show where the collector asks for it: it trusts the authority, has a certificate of it, and knows the password.
+struct Secured {
+    certificates: Certificates,
     folder: Folder,
 }
 
-impl Spikes {
-    #[track_caller]
-    fn start(story: &str) -> Option<Self> {
-        if !requirement::root() {
-            return None;
-        }
-        let node = requirement::program("node")?;
-        // Built before it starts, for it does not run for ever.
-        loopscope::program();
-        let mut command = Command::new(node);
-        command.args(["--perf-basic-prof", "--always-sparkplug"]).arg(fixture::path("node/spikes.js"));
-        let folder = Folder::new("collected");
-        // It writes logs where it runs.
-        command.arg(format!("collected-{story}")).current_dir(folder.path());
-        let mut node = Guarded::start(&mut command);
-        node.line("its start", SOON, |line| (line.trim() == "ready").then_some(()));
-        let rules = format!(
-            "[[rule]]\ncommand = '*collected-{story}*'\nrename = 'shop'\n[[rule]]\ninclude = false\n"
-        );
-        fs::write(folder.file("agent.toml"), rules).expect("a scratch file");
-        Some(Self { node, folder })
+impl Secured {
+    fn make() -> Option<Self> {
+        Some(Self { certificates: Certificates::make()?, folder: Folder::new("secured") })
     }
 
+    /// A web configuration that asks for all of it.
     #[track_caller]
-    fn agent(&self, way: Way, collector: &Collector) -> Agent {
-        let url = format!("http://{}", collector.address());
-        let config = self.folder.file("agent.toml");
-        let frequency = FREQUENCY_HZ.to_string();
-        let mut options = vec!["--config", config.to_str().expect("a path in UTF-8")];
-        options.extend(["--profile", "--profile-frequency", &frequency, "--profile-interval", "1s"]);
-        // Which tells the lag.
-        options.extend(["--tier", "observe,loop", "--budget", "90%"]);
-        let mut command = loopscope::command();
-        command.env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
-        match way {
-            Way::Grpc => {
-                command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-                options.extend(["--otlp-endpoint", &url]);
-            }
-            Way::Http => options.extend(["--otlp-endpoint", &url]),
-            Way::Pyroscope => options.extend(["--pyroscope", &url]),
-        }
-        Agent::start_by(&mut command, &options)
+    fn web_config(&self) -> String {
+        let [certificate, key, authority] =
+            ["server.pem", "server.key", "ca.pem"].map(|name| self.certificates.file(name));
+        let text = format!(
+            "tls_server_config:\n  cert_file: {certificate}\n  key_file: {key}\n  client_auth_type: RequireAndVerifyClientCert\n  \
+             client_ca_file: {authority}\nbasic_auth_users:\n  agent: {HASH_OF_RIGHT}\n"
+        );
+        let path = self.folder.file("web.yml");
+        fs::write(&path, text).expect("a scratch file");
+        path.into_os_string().into_string().expect("a path in UTF-8")
     }
 }
 
-impl Drop for Spikes {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(format!("/tmp/perf-{}.map", self.node.pid()));
+/// `right`, by bcrypt.
+const HASH_OF_RIGHT: &str = "$2b$04$KBCwKxOzLha2MUDgW0PjXerbncD/VslLhLn1xjJSVv6IfOoAikHZO";
+
+/// A Node.js that somebody may profile, and it alone.
+#[track_caller]
+fn spikes(story: &str) -> Option<Spikes> {
+    if requirement::root() { Spikes::start(&format!("collected-{story}")) } else { None }
+}
+
+#[track_caller]
+fn agent_of(spikes: &Spikes, way: Way, collector: &Collector, secured: Option<&Secured>) -> Agent {
+    let url = match secured {
+        None => format!("http://{}", collector.address()),
+        // As its certificate calls it.
+        Some(_) => format!("https://localhost:{}", collector.address().port()),
+    };
+    let config = spikes.config();
+    let mut options = [&OFTEN[..], &["--config", &config]].concat();
+    // Which tells the lag.
+    options.extend(["--tier", "observe,loop", "--budget", "90%"]);
+    let mut command = loopscope::command();
+    command.env("OTEL_METRIC_EXPORT_INTERVAL", "1000");
+    match way {
+        Way::Grpc => {
+            command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+            options.extend(["--otlp-endpoint", &url]);
+        }
+        Way::Http => options.extend(["--otlp-endpoint", &url]),
+        Way::Pyroscope => options.extend(["--pyroscope", &url]),
     }
+    if let Some(Secured { certificates, .. }) = secured {
+        let [authority, certificate, key] =
+            ["ca.pem", "client.pem", "client.key"].map(|name| certificates.file(name));
+        command.env("OTEL_EXPORTER_OTLP_CERTIFICATE", &authority);
+        command.env("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &certificate);
+        command.env("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key);
+        // `agent:right`.
+        command.env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20YWdlbnQ6cmlnaHQ=");
+        let profiling = format!(
+            "[profiling]\nusername = 'agent'\npassword = 'right'\ncertificate = '{authority}'\n\
+             client_certificate = '{certificate}'\nclient_key = '{key}'\n"
+        );
+        let rules = fs::read_to_string(&config).expect("it was just written");
+        fs::write(&config, profiling + &rules).expect("a scratch file");
+    }
+    Agent::start_by(&mut command, &options)
 }
 
 /// What the collector has of the service, in nanoseconds.
@@ -115,10 +130,10 @@ fn wait_for_the_function(collector: &Collector) {
 }
 
 fn names_the_function_and_misses_nothing(way: Way) {
-    let Some(spikes) = Spikes::start(&format!("{way:?}")) else { return };
+    let Some(spikes) = spikes(&format!("{way:?}")) else { return };
     let data = Folder::new("collected-data");
     let collector = Collector::start(http::loopback(0), data.path());
-    let agent = spikes.agent(way, &collector);
+    let agent = agent_of(&spikes, way, &collector, None);
     wait_for_the_function(&collector);
     if !matches!(way, Way::Pyroscope) {
         // It blocks its loop for 400 ms.
@@ -147,12 +162,56 @@ fn by_a_push_to_pyroscope_the_function_is_named_and_nothing_is_missing() {
     names_the_function_and_misses_nothing(Way::Pyroscope);
 }
 
+/// The collector asks for a certificate and a password; what it took is looked at by one that asks for nothing.
+fn reaches_a_collector_that_asks(way: Way) {
+    let Some(secured) = Secured::make() else { return };
+    let Some(spikes) = spikes(&format!("secured-{way:?}")) else { return };
+    let data = Folder::new("collected-data");
+    let collector =
+        Collector::start_with(http::loopback(0), data.path(), &["--web-config", &secured.web_config()]);
+    assert!(http::get(collector.address(), "/-/healthy", &[]).is_err(), "in the clear nothing is answered");
+    let agent = agent_of(&spikes, way, &collector, Some(&secured));
+    wait_for("samples that were taken", 6 * SOON, || {
+        (counted(&agent, "loopscope_profile_exported_samples_total")? > 500).then_some(())
+    });
+    if !matches!(way, Way::Pyroscope) {
+        wait_for("metrics that were taken", 6 * SOON, || {
+            let exports = agent.scrape().value("loopscope_otlp_exports_total", &[("outcome", "accepted")])?;
+            (exports >= 2.0).then_some(())
+        });
+    }
+    drop(spikes);
+    let sent_ns = wait_for_all_sent(&agent);
+    collector.kill();
+    let collector = Collector::start(http::loopback(0), data.path());
+    assert_eq!(stored_ns(&collector), Some(sent_ns));
+    wait_for_the_function(&collector);
+    if !matches!(way, Way::Pyroscope) {
+        assert!(collector.api().lag_max_seconds("shop") >= Some(0.4));
+    }
+}
+
+#[test]
+fn over_grpc_and_tls_the_agent_reaches_a_collector_that_asks_for_a_certificate_and_a_password() {
+    reaches_a_collector_that_asks(Way::Grpc);
+}
+
+#[test]
+fn over_http_and_tls_the_agent_reaches_a_collector_that_asks_for_a_certificate_and_a_password() {
+    reaches_a_collector_that_asks(Way::Http);
+}
+
+#[test]
+fn a_push_over_tls_reaches_a_collector_that_asks_for_a_certificate_and_a_password() {
+    reaches_a_collector_that_asks(Way::Pyroscope);
+}
+
 #[test]
 fn a_collector_that_is_killed_and_started_again_has_all_that_it_acknowledged() {
-    let Some(spikes) = Spikes::start("killed") else { return };
+    let Some(spikes) = spikes("killed") else { return };
     let data = Folder::new("collected-data");
     let mut collector = Collector::start(http::loopback(0), data.path());
-    let agent = spikes.agent(Way::Grpc, &collector);
+    let agent = agent_of(&spikes, Way::Grpc, &collector, None);
     for round in 0..3_u64 {
         let before = counted(&agent, "loopscope_profile_exported_samples_total").unwrap_or(0);
         wait_for("more samples", 6 * SOON, || {

@@ -130,7 +130,7 @@ fn a_row_of_the_overview_leads_to_its_process() {
     assert_eq!(named, there.collect::<HashSet<_>>());
 }
 
-fn fs_read(name: &str) -> String {
+fn dashboard_text(name: &str) -> String {
     std::fs::read_to_string(dashboards::path("grafana").join(name)).expect("a dashboard")
 }
 
@@ -305,7 +305,7 @@ fn dashboards_fit_grafanas_own_types_and_units() {
 #[test]
 fn what_does_not_fit_grafanas_types_is_told() {
     let folder = Folder::new("misfits");
-    let good = fs_read("loopscope-overview.json");
+    let good = dashboard_text("loopscope-overview.json");
     for (from, to, told) in [
         (r#""unit": "percentunit""#, r#""unit": "percentage""#, "no unit percentage"),
         (r#""schemaVersion": 42"#, r#""schemaVersion": "42""#, "not assignable to type 'number'"),

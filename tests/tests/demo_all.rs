@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use loopscope_tests::browser::Browser;
-use loopscope_tests::collector::{Api, escaped};
+use loopscope_tests::collector::Api;
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::folder::Folder;
-use loopscope_tests::http;
+use loopscope_tests::http::{self, percent_encoded};
 use loopscope_tests::loopscope::{collector_program, command, program};
 use loopscope_tests::process::{Ended, Guarded};
 use loopscope_tests::requirement;
@@ -52,7 +52,6 @@ impl Whole {
     /// Waits until everything that the page shows is there: services, a function of the demo's work under its phase, and lag.
     #[track_caller]
     fn wait_for_all(&self) {
-        let missing = || format!("{}\n{:?}", self.process.stderr(), self.api().services());
         let services = wait_for("the services", 6 * SOON, || {
             let services = self.api().services();
             services.iter().any(|service| service == DEMO).then_some(services)
@@ -60,7 +59,7 @@ impl Whole {
         assert!(services.len() <= 2, "nobody else is profiled: {services:?}");
         // The load asks it to block its loop for 50 ms again and again.
         let blocks = |stack: &str| stack.contains("poll") && stack.contains("block_the_loop");
-        wait_for(&format!("the function: {}", missing()), 6 * SOON, || {
+        wait_for("the function that blocks the loop, under its phase", 6 * SOON, || {
             self.api().stacks(DEMO).iter().any(|(stack, _)| blocks(stack)).then_some(())
         });
         let lag = wait_for("the lag", 6 * SOON, || self.api().lag_max_seconds(DEMO));
@@ -99,9 +98,8 @@ fn nothing_is_left(collector: u32, addresses: &[SocketAddr], temporary: &Path) {
     for address in addresses {
         assert!(TcpStream::connect(address).is_err(), "{address} is still served");
     }
-    let left = || fs::read_dir(temporary).expect("our own folder").map(|file| file.unwrap().path());
-    wait_for(&format!("an empty folder, not {:?}", left().collect::<Vec<_>>()), SOON, || {
-        left().next().is_none().then_some(())
+    wait_for("an empty folder of temporary files", SOON, || {
+        fs::read_dir(temporary).expect("our own folder").next().is_none().then_some(())
     });
 }
 
@@ -117,7 +115,7 @@ fn one_command_shows_profiles_and_lag_and_leaves_nothing_behind() {
     whole.wait_for_all();
     assert!(whole.api().services().iter().any(|service| service == "loopscope-collector"));
     if let Some(browser) = Browser::visit(&format!("http://{}/", whole.page), 1300, 800) {
-        let query = format!("?from=now-5m&query={}", escaped(&format!("{{service=\"{DEMO}\"}}")));
+        let query = format!("?from=now-5m&query={}", percent_encoded(&format!("{{service=\"{DEMO}\"}}")));
         browser.open(&query);
         browser.wait_until("globalThis.loopscope?.work.profile && loopscope.isSettled");
         browser.wait_until("loopscope.timeline?.lag?.series.length === 1");

@@ -80,7 +80,7 @@ fn the_exemplar_of_a_spike_leads_to_its_span_and_to_the_function_that_made_it() 
         return;
     }
     let Some(receiver) = Receiver::start(Protocol::Grpc) else { return };
-    let Some(spikes) = Spikes::start("exemplar") else { return };
+    let Some(spikes) = Spikes::start("exemplar-otlp") else { return };
     let pid = spikes.pid();
     let config = spikes.config();
     let more =

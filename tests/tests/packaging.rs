@@ -127,6 +127,40 @@ fn the_unit_lets_every_system_call_of_the_agent_through() {
 }
 
 #[test]
+fn kubernetes_knows_every_key_of_the_daemon_set() {
+    let Some(python) = requirement::program("python3") else { return };
+    let Some(packages) = std::env::var_os("LOOPSCOPE_KUBERNETES") else {
+        return requirement::skip("LOOPSCOPE_KUBERNETES names no packages; `cargo xtask test` fetches them");
+    };
+    let folder = Folder::new("manifest");
+    let judge = |text: &str, version: &str| {
+        let manifest = folder.file("daemonset.yaml");
+        fs::write(&manifest, text).expect("our own file");
+        let mut judge = Command::new(&python);
+        judge.args(["-m", "kubernetes_validate", "--strict", "--kubernetes-version", version]).arg(manifest);
+        let judged = judge.env("PYTHONPATH", &packages).output().expect("it starts");
+        (judged.status.success(), String::from_utf8_lossy(&judged.stdout).into_owned())
+    };
+    let text = packaging::text("kubernetes/daemonset.yaml");
+    // The lines that are commented out are to be understood, too.
+    let all: String = text
+        .lines()
+        .map(|line| line.replacen("# - {", "- {", 1).replacen("# volume", "volume", 1) + "\n")
+        .collect();
+    let all = all.replace("#   - {name: web", "  - {name: web").replace("#   - name: web", "  - name: web");
+    let all = all.replace("#     secret:", "    secret:");
+    assert!(all.contains("\n      volumes:\n        - name: web\n"), "{all}");
+    for version in ["1.30", "1.34", "1.37"] {
+        for text in [&text, &all] {
+            let (understood, told) = judge(text, version);
+            assert!(understood && told.contains("passed"), "{version}: {told}\n{text}");
+        }
+    }
+    let (understood, told) = judge(&text.replace("hostPID", "hostPids"), "1.34");
+    assert!(!understood, "{told}");
+}
+
+#[test]
 fn the_daemon_set_asks_for_what_the_document_says_and_that_is_enough() {
     let manifest = packaging::daemon_set();
     let pod = &manifest["spec"]["template"]["spec"];

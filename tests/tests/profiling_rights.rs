@@ -41,8 +41,8 @@ fn expect_told_once(agent: &Agent, what: &str) {
     assert_eq!(told.matches(what).count(), 1, "{what}: {told}");
 }
 
-/// Whether any sample has a frame of the kernel's.
-fn has_samples(receiver: &Receiver, pid: u32, function: &str) -> bool {
+/// Whether any sample of a process has this function.
+fn names_function(receiver: &Receiver, pid: u32, function: &str) -> bool {
     receiver.samples().iter().any(|sample| sample.pid() == Some(pid.into()) && sample.has(function))
 }
 
@@ -85,7 +85,7 @@ fn an_agent_without_cap_perfmon_profiles_what_it_may_see_and_says_once_what_it_m
         expect_told_once(&agent, "sampling needs CAP_PERFMON");
         return;
     }
-    let named = || has_samples(&receiver, spikes.pid(), "blockTheLoop").then_some(());
+    let named = || names_function(&receiver, spikes.pid(), "blockTheLoop").then_some(());
     wait_for("samples", 3 * SOON, named);
     if paranoid == 2 {
         expect_told_once(&agent, "time in the kernel is left out: seeing it needs CAP_PERFMON");
@@ -128,7 +128,7 @@ fn an_agent_from_which_the_kernel_hides_its_names_says_so_once_and_one_with_cap_
             wait_for("names of the kernel", 3 * SOON, || {
                 ["do_syscall_64", "el0_svc"]
                     .iter()
-                    .any(|name| has_samples(&receiver, demo.pid(), name))
+                    .any(|name| names_function(&receiver, demo.pid(), name))
                     .then_some(())
             });
             assert!(!agent.told().contains("kernel functions have no names"), "{}", agent.told());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::folder::Folder;
@@ -38,15 +38,11 @@ impl Configured {
 
     /// Makes it read this, and waits until it says so with this word.
     fn reload(&self, text: &str, word: &str) {
-        write_whole(&self.file, text);
+        fs::write(&self.file, text).expect("our own file");
         let before = self.agent.stderr().matches(word).count();
         self.agent.signal("HUP");
         self.wait_for(word, before + 1);
     }
-}
-
-fn write_whole(path: &Path, text: &str) {
-    fs::write(path, text).expect("our own file");
 }
 
 fn is_served(address: SocketAddr) -> bool {

@@ -1,9 +1,10 @@
 //! `cargo xtask bpf`: compiles the BPF programs. A test compiles them anew and compares them with what is committed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::command::{Error, run};
+use crate::repository::root;
 
 /// Writes the compiled programs beside their source.
 pub(crate) fn build() -> Result<(), Error> {
@@ -11,10 +12,7 @@ pub(crate) fn build() -> Result<(), Error> {
 }
 
 fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the repository")
-        .join("attach/bpf/build.sh")
+    root().join("attach/bpf/build.sh")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! `cargo xtask dist`: what users install. One static program, and of it a tarball and a Debian package, with their checksums.
+//! `cargo xtask dist`: what users install. Two static programs, and of them a tarball and a Debian package each, with their checksums.
 //!
-//! The package is laid out here and packed by `dpkg-deb`, which every Debian has. Refused: `cargo-deb`, which would have to be built first,
+//! The collector is a package of its own, as Debian would have it: it brings a service, which is wanted on one host of many.
+//!
+//! Packages are laid out here and packed by `dpkg-deb`, which every Debian has. Refused: `cargo-deb`, which would have to be built first,
 //! wants its list of files in the agent's manifest, and packs as much as is a hundred lines here; and debhelper, which wants a source package. The
 //! same path makes what is published (`--profile release`) and what the tests install (`--profile dev`, whose dependencies are built anyway).
 //!
@@ -16,9 +18,43 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::command::{Error, cargo, output, run, say};
+use crate::repository::root;
 use contents::Contents;
 
 const NAME: &str = "loopscope";
+
+/// A program, which is called as its crate and its package are, and what comes with it.
+struct Program {
+    name: &'static str,
+    /// Its service.
+    unit: &'static str,
+    /// The service's folder below `/var/lib`.
+    state: &'static str,
+    /// What an administrator edits, in `packaging/` and in `/etc/loopscope`.
+    configuration: &'static str,
+    /// What it is asked for completions by, and for man pages.
+    completions: &'static str,
+    man: &'static str,
+}
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        name: NAME,
+        unit: "loopscope-agent.service",
+        state: "loopscope",
+        configuration: "agent.toml",
+        completions: "completions",
+        man: "man",
+    },
+    Program {
+        name: "loopscope-collector",
+        unit: "loopscope-collector.service",
+        state: "loopscope-collector",
+        configuration: "collector.toml",
+        completions: "--completions",
+        man: "--man",
+    },
+];
 
 /// What is made, for whom, and where it is put.
 struct Options {
@@ -33,7 +69,7 @@ struct Target {
     triple: &'static str,
     /// Debian's name of its architecture.
     debian: &'static str,
-    /// The compiler of the C and assembly in `ring`, for musl.
+    /// The compiler of the C and assembly in `ring` and in zstd, for musl.
     c_compiler: &'static str,
     package: &'static str,
 }
@@ -48,31 +84,34 @@ const TARGETS: &[Target] = &[
     Target {
         triple: "aarch64-unknown-linux-musl",
         debian: "arm64",
-        // What `ring` compiles asks nothing of the C library.
+        // What is compiled asks nothing of the C library that musl has not.
         c_compiler: "aarch64-linux-gnu-gcc",
         package: "gcc-aarch64-linux-gnu",
     },
 ];
 
-/// Makes the program and its packages.
+/// Makes the programs and their packages.
 pub(crate) fn run_all(args: &[String]) -> Result<(), Error> {
     let options = Options::parse(args)?;
-    let program = build(&options.profile, options.target)?;
+    let built = build(&options.profile, options.target)?;
     // Man pages and completions come from the program: where it is another machine's, from one that runs here.
     let native = match options.target.triple.starts_with(env::consts::ARCH) {
-        true => program.clone(),
+        true => built.clone(),
         false => build(&options.profile, native_target()?)?,
     };
     let version = env!("CARGO_PKG_VERSION");
     let time = source_time()?;
     make_empty(&options.folder)?;
-    let contents = Contents::gather(&program, &native, &time)?;
-    let tarball = contents.tarball(&options, version, &time)?;
-    let package = debian::package(&contents, &options, &time)?;
-    let names = [&tarball, &package].map(|path| path.file_name().expect("a file has a name").to_owned());
+    let gather = |program| Contents::gather(program, &built, &native, &options, &time);
+    let contents = PROGRAMS.iter().map(gather).collect::<Result<Vec<_>, Error>>()?;
+    let mut made = vec![contents::tarball(&contents, &options, version, &time)?];
+    for (program, contents) in PROGRAMS.iter().zip(&contents) {
+        made.push(debian::package(program, contents, &options, &time)?);
+    }
+    let names = made.iter().map(|path| path.file_name().expect("a file has a name"));
     let sums = output(Command::new("sha256sum").args(names).current_dir(&options.folder))?;
     write(&options.folder.join("SHA256SUMS"), &sums)?;
-    for made in [tarball, package] {
+    for made in made {
         say(&format!("made {}", made.display()));
     }
     Ok(())
@@ -111,7 +150,7 @@ fn native_target() -> Result<Target, Error> {
     native.copied().ok_or_else(|| usage(format!("a machine of {}", env::consts::ARCH)))
 }
 
-/// Builds the program, static and without debugging information; its symbols stay, for it names its own functions in profiles.
+/// Builds the programs, static and without debugging information; their symbols stay, for they are named in profiles. Gives the folder.
 fn build(profile: &str, target: Target) -> Result<PathBuf, Error> {
     let Target { triple, c_compiler, .. } = target;
     provide_standard_library(triple)?;
@@ -129,18 +168,10 @@ fn build(profile: &str, target: Target) -> Result<PathBuf, Error> {
         flags.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect();
     let variable = |name: &str| format!("{name}_{}", triple.replace('-', "_"));
     let mut build = cargo();
-    build.args([
-        "build",
-        "--locked",
-        "--package",
-        NAME,
-        "--bin",
-        NAME,
-        "--profile",
-        profile,
-        "--target",
-        triple,
-    ]);
+    build.args(["build", "--locked", "--profile", profile, "--target", triple]);
+    for program in PROGRAMS {
+        build.args(["--package", program.name, "--bin", program.name]);
+    }
     build.current_dir(root()).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     build.env(format!("CARGO_PROFILE_{}_STRIP", profile.to_uppercase().replace('-', "_")), "debuginfo");
     build.env(variable("CC"), c_compiler);
@@ -151,7 +182,7 @@ fn build(profile: &str, target: Target) -> Result<PathBuf, Error> {
     run(&mut build)?;
     let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let profile = if profile == "dev" { "debug" } else { profile };
-    Ok(folder.join(triple).join(profile).join(NAME))
+    Ok(folder.join(triple).join(profile))
 }
 
 /// Fetches the standard library of a target if it is not there, by rustup.
@@ -175,10 +206,6 @@ fn source_time() -> Result<String, Error> {
     }
     let time = output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()))?;
     Ok(String::from_utf8_lossy(&time).trim().to_owned())
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
 }
 
 fn make_empty(folder: &Path) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Error, cargo, run};
+use crate::repository::root;
 
 /// What makes the compiler count edges and trace comparisons for libFuzzer.
 const COVERAGE_FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
@@ -23,7 +24,7 @@ const INPUT_SECONDS_MAX: u32 = 5;
 
 /// Runs one target, or all, each for some seconds.
 pub(crate) fn run_targets(args: &[String]) -> Result<(), Error> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fuzz");
+    let folder = root().join("fuzz");
     let (seconds, chosen) = match args {
         [seconds, chosen @ ..] if seconds.parse::<u32>().is_ok() => (seconds.as_str(), chosen),
         chosen => ("10", chosen),

@@ -1,12 +1,12 @@
 //! `cargo xtask generate`: writes the files that are made from the code. A test compares them with what is committed.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 
 use model::catalogue::{CATALOGUE, Kind, Metric, Scope, Unit};
 
 use crate::command::{Error, cargo, output};
 use crate::dashboards;
+use crate::repository::root;
 
 /// Writes every generated file.
 pub(crate) fn run() -> Result<(), Error> {
@@ -35,10 +35,6 @@ fn files() -> Vec<(&'static str, String)> {
     let mut files = vec![("docs/metrics.md", metrics_page())];
     files.extend(dashboards::files());
     files
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_path_buf()
 }
 
 /// The reference page of all metrics.

@@ -7,10 +7,11 @@ mod bpf;
 mod command;
 mod dashboards;
 mod dist;
+mod fetched;
 mod fuzz;
 mod generate;
-mod nodes;
 mod packages;
+mod repository;
 mod start;
 mod test;
 
@@ -24,7 +25,7 @@ usage: cargo xtask TASK
                            with arguments, only `cargo test` with them
   fuzz [SECONDS] [TARGET]… runs the fuzz targets in fuzz/, each for 10 seconds if not told otherwise
   dist [--profile PROFILE] [--target TRIPLE] [--into FOLDER]
-                           makes the static program, the tarball and the Debian package of it in target/dist
+                           makes the static programs, a tarball and the Debian packages of them in target/dist
   generate                 writes the files that are made from the code
   bpf                      compiles the BPF programs in attach/bpf, with clang 14
 ";

@@ -46,7 +46,9 @@ const TOOLS: &[Tool] = &[
     Tool { program: "clang-14", packages: &["clang-14"], purpose: "compiles the BPF programs" },
     Tool { program: "curl", packages: &["curl"], purpose: "scrapes over TLS" },
     Tool { program: "openssl", packages: &["openssl"], purpose: "makes certificates" },
-    Tool { program: "systemd-analyze", packages: &["systemd"], purpose: "judges the unit of the agent" },
+    Tool { program: "systemd-analyze", packages: &["systemd"], purpose: "judges the units, and runs them" },
+    Tool { program: "ip", packages: &["iproute2"], purpose: "gives a host of its own a network" },
+    Tool { program: "nsenter", packages: &["util-linux"], purpose: "looks at that host" },
     Tool { program: "strace", packages: &["strace"], purpose: "shows which system calls the agent makes" },
     Tool {
         program: "musl-gcc",

@@ -10,34 +10,42 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command::{Error, cargo, run};
-use crate::{nodes, packages};
+use crate::{fetched, packages};
 
 /// Runs all checks and tests; with `chosen`, only `cargo test` with these arguments.
 pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
     let target = target_dir()?;
     let tools = packages::provide(&target)?;
     let path = path_behind(&tools);
-    let nodes = nodes::provide(&target.join("tools"))?;
+    let nodes = fetched::provide(&target.join("tools"))?;
     let nodes = env::join_paths(nodes).expect("folders of ours have no colons");
-    let uvloop = nodes::provide_uvloop(&target.join("tools"))?;
-    let opentelemetry = nodes::provide_opentelemetry(&target.join("tools"))?;
-    let grafana = nodes::provide_grafana(&target.join("tools"))?;
-    let pyroscope = nodes::provide_pyroscope(&target.join("tools"))?;
+    let uvloop = fetched::provide_uvloop(&target.join("tools"))?;
+    let opentelemetry = fetched::provide_opentelemetry(&target.join("tools"))?;
+    let grafana = fetched::provide_grafana(&target.join("tools"))?;
+    let pyroscope = fetched::provide_pyroscope(&target.join("tools"))?;
+    let moto = fetched::provide_moto(&target.join("tools"))?;
+    let kubernetes = fetched::provide_kubernetes(&target.join("tools"))?;
     let mut tests = cargo();
     tests.arg("test").env("PATH", path).env("LOOPSCOPE_NODES", nodes).env("LOOPSCOPE_UVLOOP", uvloop);
     tests.env("LOOPSCOPE_OPENTELEMETRY", opentelemetry).env("LOOPSCOPE_GRAFANA", grafana);
-    tests.env("LOOPSCOPE_PYROSCOPE_SDK", pyroscope);
+    tests.env("LOOPSCOPE_PYROSCOPE_SDK", pyroscope).env("LOOPSCOPE_MOTO", moto);
+    tests.env("LOOPSCOPE_KUBERNETES", kubernetes);
     if !chosen.is_empty() {
         return run(tests.args(chosen));
     }
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--features", WITH_BUCKETS, "--quiet"]);
+    run(clippy.args(["--", "--deny", "warnings"]))?;
     run(&mut interleavings(&target))?;
     // The stories would build it when they first need it; here its features are those of the tests, and nothing is
     // built twice.
     let program = target.join("debug").join("loopscope");
-    run(tests.args(["--workspace", "--no-fail-fast"]).env("LOOPSCOPE", program))
+    run(tests.args(["--workspace", "--no-fail-fast", "--features", WITH_BUCKETS]).env("LOOPSCOPE", program))
 }
+
+/// What is off by default, and tested with everything else.
+const WITH_BUCKETS: &str = "loopscope-collector/s3";
 
 /// Every interleaving of what is lock-free in the runtime. The build is another one, so it has a folder of its own: a minute
 /// when it is cold, and some seconds to run.

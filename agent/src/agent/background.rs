@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
+use serve::web::Ready;
 use tokio::sync::oneshot;
 
 use super::own_metrics::OwnMetrics;
 use crate::cli::Address;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::web::Ready;
 
 /// An agent that runs until it is stopped.
 pub(crate) struct Background {

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use serve::web::{Ready, Web};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -19,7 +20,6 @@ use crate::cli::{Address, AgentOptions};
 use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
-use crate::web::{Ready, Web};
 
 /// Reads the configuration again whenever it is asked to.
 pub(super) struct Reload<'a> {

@@ -1,12 +1,10 @@
 //! What is served: one function a path.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use formats::prometheus;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serve::encoding::accepts_gzip;
@@ -18,7 +16,6 @@ use super::slow_log::SlowLog;
 use super::worker::{NoAnswer, Worker};
 use crate::clock;
 use crate::config::Settings;
-use crate::web::Refusal;
 
 const LANDING_PAGE: &str = include_str!("landing.html");
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
@@ -46,41 +43,14 @@ impl Routes {
         self.worker.reconfigure(settings);
     }
 
-    /// The answer to a request that is not let in.
-    pub(super) fn refuse(refusal: Refusal) -> Answer {
-        let (status, body, name, value) = match refusal {
-            Refusal::Unknown => (
-                StatusCode::UNAUTHORIZED,
-                "a user and the right password are needed\n",
-                WWW_AUTHENTICATE,
-                "Basic realm=\"loopscope\", charset=\"UTF-8\"".to_owned(),
-            ),
-            Refusal::TooMany(wait) => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many requests\n",
-                RETRY_AFTER,
-                (wait.as_secs() + 1).to_string(),
-            ),
-            Refusal::Busy => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many passwords wait to be checked\n",
-                RETRY_AFTER,
-                "1".to_owned(),
-            ),
-        };
-        let mut answer = text(status, body);
-        answer.headers_mut().insert(name, value.parse().expect("a valid header"));
-        answer
-    }
-
     /// Answers one request. Its body, if it has one, is not read.
-    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Result<Answer, Infallible> {
+    pub(super) async fn answer<B>(&self, request: &Request<B>) -> Answer {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served here\n");
             refusal.headers_mut().insert(ALLOW, "GET, HEAD".parse().expect("a valid header"));
-            return Ok(refusal);
+            return refusal;
         }
-        Ok(match request.uri().path() {
+        match request.uri().path() {
             "/metrics" => match Names::asked(request.uri().query()) {
                 Ok(names) => self.metrics(names, request.headers()).await,
                 Err(message) => text(StatusCode::BAD_REQUEST, message),
@@ -95,7 +65,7 @@ impl Routes {
                 LANDING_PAGE.replace("{version}", env!("CARGO_PKG_VERSION")),
             ),
             _ => text(StatusCode::NOT_FOUND, "not found; there are /metrics and /slow\n"),
-        })
+        }
     }
 
     async fn metrics(&self, names: Option<Names>, headers: &HeaderMap) -> Answer {

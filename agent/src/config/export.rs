@@ -21,8 +21,7 @@ use serde::Deserialize;
 use super::reference::{About, Table, quoted, table};
 use crate::cli;
 use crate::error::Error;
-pub(super) use endpoint::header;
-pub(crate) use endpoint::{Endpoint, Protocol, percent_decoded};
+pub(crate) use endpoint::{Endpoint, Protocol, header, headers, percent_decoded};
 pub(crate) use signal::Signal;
 
 /// OpenTelemetry's.

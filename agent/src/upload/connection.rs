@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use http_body_util::Full;
+use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, Uri};
 
-use crate::config::{Protocol, TlsFiles};
-use crate::http::{self, Server};
+use super::receiver::Receiver;
+use crate::http;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Posts a body; the error is what went wrong, or what the receiver said.
-pub(super) fn post(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> {
+pub(super) fn post(to: &Receiver, target: &str, body: Vec<u8>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(async {
@@ -22,21 +22,17 @@ pub(super) fn post(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> 
     })
 }
 
-async fn attempt(to: &Uri, target: &str, body: Vec<u8>) -> Result<(), String> {
-    let request = Request::post(target)
-        .header(HOST, to.authority().map_or("", |authority| authority.as_str()))
+async fn attempt(to: &Receiver, target: &str, body: Vec<u8>) -> Result<(), String> {
+    let mut request = Request::post(target)
+        .header(HOST, to.authority())
         .header(USER_AGENT, http::USER_AGENT)
         .header(CONTENT_TYPE, "application/octet-stream")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| error.to_string())?;
-    let (is_secure, files) = (to.scheme_str() == Some("https"), TlsFiles::default());
-    let server = Server {
-        host: to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']'),
-        port: to.port_u16().unwrap_or(if is_secure { 443 } else { 80 }),
-        protocol: Protocol::Http,
-        tls: is_secure.then_some(&files),
-    };
-    let answer = server.ask(request).await?;
+    for (name, value) in to.headers() {
+        request.headers_mut().insert(name, value.clone());
+    }
+    let answer = to.server().ask(request).await?;
     if answer.status.is_success() {
         return Ok(());
     }

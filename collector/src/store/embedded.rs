@@ -73,6 +73,8 @@ pub struct Options {
     pub retention: Duration,
     /// How much disk all may take; the oldest profiles go first.
     pub disk_bytes_max: Option<u64>,
+    /// The bucket that blocks are kept in, as `s3://BUCKET/PREFIX`, instead of the folder; nobody else may keep blocks below the prefix.
+    pub bucket: Option<String>,
     /// How far in the future a profile may begin: clocks differ.
     pub future_max: Duration,
 }
@@ -89,6 +91,7 @@ impl Options {
             cache_bytes_max: 64 << 20,
             retention: Duration::from_secs(30 * 24 * 3600),
             disk_bytes_max: None,
+            bucket: None,
             future_max: Duration::from_secs(600),
         }
     }

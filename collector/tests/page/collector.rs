@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tests::deadline::{SOON, wait_for};
 use tests::folder::Folder;
 use tests::http;
+use tests::loopscope::serve;
 use tests::process::Guarded;
 
 /// The selector of the CPU time of the service `api`.
@@ -40,13 +40,7 @@ impl Collector {
         let data = Folder::new("collector");
         let mut command = Command::new(env!("CARGO_BIN_EXE_loopscope-collector"));
         command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data.path());
-        let mut process = Guarded::start(&mut command);
-        let address = wait_for("an address", SOON, || {
-            assert!(process.is_running(), "it ended: {}", process.stderr());
-            let said = process.stderr();
-            let (_, address) = said.split_once("http://")?;
-            address.split(|c: char| "/,".contains(c) || c.is_whitespace()).next()?.parse().ok()
-        });
+        let (process, address) = serve(&mut command);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         Self { address, began: (now / 60 - 20) * 60, _process: process, _data: data }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tests::browser::Browser;
+use tests::http::percent_encoded;
 
 use crate::collector::{API, Collector};
 
@@ -35,7 +36,7 @@ impl View {
 
     /// Loads the page anew with these parameters.
     pub(crate) fn open(&self, parameters: &[(&str, &str)]) {
-        let query = parameters.iter().map(|(key, value)| format!("{key}={}", escaped(value)));
+        let query = parameters.iter().map(|(key, value)| format!("{key}={}", percent_encoded(value)));
         self.browser.open(&format!("?{}", query.collect::<Vec<_>>().join("&")));
     }
 
@@ -146,11 +147,4 @@ pub(crate) fn api(collector: &Collector) -> Vec<(&'static str, &'static str)> {
 
 fn pair(value: &Value) -> Option<(f64, f64)> {
     Some((value[0].as_f64()?, value[1].as_f64()?))
-}
-
-fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }

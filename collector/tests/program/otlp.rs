@@ -10,6 +10,16 @@ use crate::server::Server;
 
 /// What the client was answered; `None` after saying that the test is skipped.
 fn send(server: &Server, how: &str, broken: bool) -> Option<String> {
+    send_as(server, how, broken, &[])
+}
+
+/// Likewise, by a client who is told something of us by variables.
+pub(crate) fn send_as(
+    server: &Server,
+    how: &str,
+    broken: bool,
+    variables: &[(&str, &str)],
+) -> Option<String> {
     let python = requirement::program("python3")?;
     let Some(packages) = env::var_os("LOOPSCOPE_OPENTELEMETRY") else {
         requirement::skip("LOOPSCOPE_OPENTELEMETRY names no packages; `cargo xtask test` fetches them");
@@ -18,7 +28,7 @@ fn send(server: &Server, how: &str, broken: bool) -> Option<String> {
     let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/otlp_client.py");
     let mut command = Command::new(python);
     command.arg(client).arg(how).arg(server.address.to_string()).args(broken.then_some("broken"));
-    let output = command.env("PYTHONPATH", packages).output().unwrap();
+    let output = command.env("PYTHONPATH", packages).envs(variables.iter().copied()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

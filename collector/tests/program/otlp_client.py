@@ -3,8 +3,12 @@
     otlp_client.py grpc|grpc-gzip|http ADDRESS [broken]
 
 Prints what was answered: `ok`, or the code of the refusal and its message.
+
+With CLIENT_FILES, a folder, gRPC goes over TLS, by the files authority.crt, client.crt and client.key in it; with CLIENT_AUTHORIZATION,
+that is told with the call.
 """
 
+import os
 import sys
 import time
 import urllib.error
@@ -66,6 +70,14 @@ def request(broken):
     return service.ExportProfilesServiceRequest(resource_profiles=[of_resource], dictionary=dictionary)
 
 
+def channel_to(address, compression):
+    folder = os.environ.get("CLIENT_FILES")
+    if folder is None:
+        return grpc.insecure_channel(address, compression=compression)
+    authority, key, certificate = (open(f"{folder}/{name}", "rb").read() for name in ("authority.crt", "client.key", "client.crt"))
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(authority, key, certificate), compression=compression)
+
+
 def main(how, address, broken):
     if how == "http":
         body = request(broken).SerializeToString()
@@ -78,9 +90,11 @@ def main(how, address, broken):
             print(error.code, error.read().decode())
         return
     compression = grpc.Compression.Gzip if how == "grpc-gzip" else None
-    with grpc.insecure_channel(address, compression=compression) as channel:
+    authorization = os.environ.get("CLIENT_AUTHORIZATION")
+    metadata = [("authorization", authorization)] if authorization else None
+    with channel_to(address, compression) as channel:
         try:
-            stub.ProfilesServiceStub(channel).Export(request(broken), timeout=60)
+            stub.ProfilesServiceStub(channel).Export(request(broken), timeout=60, metadata=metadata)
             print("ok")
         except grpc.RpcError as error:
             print(error.code().name, error.details())

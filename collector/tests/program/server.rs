@@ -4,12 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use crate::client::{Answer, ask};
 
 /// A collector; it is killed when the test is done with it.
 pub(crate) struct Server {
     child: Child,
+    told: Arc<Mutex<String>>,
     pub(crate) address: SocketAddr,
 }
 
@@ -26,14 +28,23 @@ impl Server {
         let mut told = Vec::new();
         let address = loop {
             let line = lines.next().unwrap_or_else(|| panic!("it ended: {told:?}")).unwrap();
-            if let Some((_, behind)) = line.split_once("http://") {
+            if let Some((_, behind)) = line.split_once("://") {
                 break behind.split('/').next().unwrap().parse().unwrap();
             }
             told.push(line);
         };
         // It may tell more than a pipe holds.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, address }
+        let later = Arc::new(Mutex::new(String::new()));
+        let told = Arc::clone(&later);
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| *later.lock().unwrap() += &(line + "\n"))
+        });
+        Self { child, told, address }
+    }
+
+    /// What it has told since it serves.
+    pub(crate) fn told(&self) -> String {
+        self.told.lock().unwrap().clone()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{NAME, Options, make_empty, root, write};
+use super::{NAME, Options, Program, make_empty, write};
 use crate::command::{Error, cargo, output, output_of, run};
+use crate::repository::root;
 
 /// Files by their path below the root of a file system.
 pub(super) struct Contents(BTreeMap<String, File>);
@@ -19,31 +20,41 @@ struct File {
 
 /// Shells, and where each looks for completions.
 const COMPLETIONS: &[(&str, &str)] = &[
-    ("bash", "usr/share/bash-completion/completions/loopscope"),
-    ("zsh", "usr/share/zsh/vendor-completions/_loopscope"),
-    ("fish", "usr/share/fish/vendor_completions.d/loopscope.fish"),
+    ("bash", "usr/share/bash-completion/completions/@"),
+    ("zsh", "usr/share/zsh/vendor-completions/_@"),
+    ("fish", "usr/share/fish/vendor_completions.d/@.fish"),
 ];
 
-const DOCUMENTS: &str = "usr/share/doc/loopscope";
-
 impl Contents {
-    /// Gathers everything; `native` is the same program for the machine that this runs on.
-    pub(super) fn gather(program: &Path, native: &Path, time: &str) -> Result<Self, Error> {
+    /// Gathers everything of a program that lies in the folder `built`; in `native` lies the same one for the machine that this runs on.
+    pub(super) fn gather(
+        program: &Program,
+        built: &Path,
+        native: &Path,
+        options: &Options,
+        time: &str,
+    ) -> Result<Self, Error> {
+        let Program { name, unit, configuration, .. } = program;
         let mut contents = Self(BTreeMap::new());
-        contents.0.insert("usr/bin/loopscope".into(), File { bytes: read(program)?, is_program: true });
-        let unit = root().join("packaging/systemd/loopscope-agent.service");
-        contents.add("usr/lib/systemd/system/loopscope-agent.service", read(&unit)?);
-        contents.add("etc/loopscope/agent.toml", read(&root().join("packaging/agent.toml"))?);
+        let file = File { bytes: read(&built.join(name))?, is_program: true };
+        contents.0.insert(format!("usr/bin/{name}"), file);
+        let packaging = root().join("packaging");
+        contents.add(&format!("usr/lib/systemd/system/{unit}"), read(&packaging.join("systemd").join(unit))?);
+        contents.add(&format!("etc/loopscope/{configuration}"), read(&packaging.join(configuration))?);
         for (shell, path) in COMPLETIONS {
-            contents.add(path, output(Command::new(native).args(["completions", shell]))?);
+            let script = output(Command::new(native.join(name)).args([program.completions, shell]))?;
+            contents.add(&path.replace('@', name), script);
         }
-        contents.add_man_pages(native)?;
-        contents.add(&format!("{DOCUMENTS}/changelog.gz"), gzip(&read(&root().join("CHANGELOG.md"))?)?);
-        contents.add(&format!("{DOCUMENTS}/changelog.Debian.gz"), gzip(changes(time)?.as_bytes())?);
-        contents.add(&format!("{DOCUMENTS}/copyright"), copyright()?.into_bytes());
-        contents.add(&format!("{DOCUMENTS}/third-party.gz"), gzip(&third_party()?)?);
-        let overrides = read(&root().join("packaging/debian/lintian-overrides"))?;
-        contents.add("usr/share/lintian/overrides/loopscope", overrides);
+        contents.add_man_pages(program, native)?;
+        let documents = format!("usr/share/doc/{name}");
+        contents.add(&format!("{documents}/changelog.gz"), gzip(&read(&root().join("CHANGELOG.md"))?)?);
+        contents.add(&format!("{documents}/changelog.Debian.gz"), gzip(changes(name, time)?.as_bytes())?);
+        contents.add(&format!("{documents}/copyright"), copyright()?.into_bytes());
+        contents
+            .add(&format!("{documents}/third-party.gz"), gzip(&third_party(name, options.target.triple)?)?);
+        let overrides = read(&packaging.join("debian/lintian-overrides"))?;
+        let overrides = String::from_utf8_lossy(&overrides).replace("@PACKAGE@", name);
+        contents.add(&format!("usr/share/lintian/overrides/{name}"), overrides.into_bytes());
         Ok(contents)
     }
 
@@ -51,10 +62,10 @@ impl Contents {
         self.0.insert(path.to_owned(), File { bytes, is_program: false });
     }
 
-    fn add_man_pages(&mut self, native: &Path) -> Result<(), Error> {
+    fn add_man_pages(&mut self, program: &Program, native: &Path) -> Result<(), Error> {
         let folder = root().join("target/dist-man");
         make_empty(&folder)?;
-        run(Command::new(native).arg("man").arg(&folder))?;
+        run(Command::new(native.join(program.name)).arg(program.man).arg(&folder))?;
         let file_error = |error| Error::File { path: folder.clone(), error };
         for page in fs::read_dir(&folder).map_err(file_error)? {
             let page = page.map_err(file_error)?.path();
@@ -81,31 +92,38 @@ impl Contents {
         }
         make_folders_readable(folder)
     }
+}
 
-    /// The tarball: to be unpacked below `/usr` or `/usr/local`, the unit and the configuration to be put to their places.
-    pub(super) fn tarball(&self, options: &Options, version: &str, time: &str) -> Result<PathBuf, Error> {
-        let machine = options.target.triple.split('-').next().expect("a triple has a machine");
-        let name = format!("{NAME}-{version}-linux-{machine}");
-        let folder = options.folder.join(&name);
-        self.lay_out(&folder, |path| {
+/// The tarball of all programs: to be unpacked below `/usr` or `/usr/local`, the units and the configurations to be put to their places.
+pub(super) fn tarball(
+    all: &[Contents],
+    options: &Options,
+    version: &str,
+    time: &str,
+) -> Result<PathBuf, Error> {
+    let machine = options.target.triple.split('-').next().expect("a triple has a machine");
+    let name = format!("{NAME}-{version}-linux-{machine}");
+    let folder = options.folder.join(&name);
+    for contents in all {
+        contents.lay_out(&folder, |path| {
             let is_debians =
                 path.contains("lintian") || path.contains(".Debian.") || path.contains("copyright");
             (!is_debians)
                 .then(|| path.trim_start_matches("usr/").replace("etc/loopscope", "share/doc/loopscope"))
         })?;
-        for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
-            let path = folder.join("share/doc/loopscope").join(license);
-            write(&path, &read(&root().join(license))?)?;
-            set_mode(&path, 0o644)?;
-        }
-        let packed = options.folder.join(format!("{name}.tar.gz"));
-        let mut tar = Command::new("tar");
-        tar.args(["--create", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"]);
-        let tar = output(tar.arg(format!("--mtime=@{time}")).arg(&name).current_dir(&options.folder))?;
-        write(&packed, &gzip(&tar)?)?;
-        fs::remove_dir_all(&folder).map_err(|error| Error::File { path: folder, error })?;
-        Ok(packed)
     }
+    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        let path = folder.join("share/doc/loopscope").join(license);
+        write(&path, &read(&root().join(license))?)?;
+        set_mode(&path, 0o644)?;
+    }
+    let packed = options.folder.join(format!("{name}.tar.gz"));
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu"]);
+    let tar = output(tar.arg(format!("--mtime=@{time}")).arg(&name).current_dir(&options.folder))?;
+    write(&packed, &gzip(&tar)?)?;
+    fs::remove_dir_all(&folder).map_err(|error| Error::File { path: folder, error })?;
+    Ok(packed)
 }
 
 pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), Error> {
@@ -136,11 +154,11 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// Debian's own list of changes; what has changed in the program stands in the other one.
-fn changes(time: &str) -> Result<String, Error> {
+fn changes(name: &str, time: &str) -> Result<String, Error> {
     let mut date = Command::new("date");
     let date = output(date.args(["--utc", "--rfc-email", &format!("--date=@{time}")]).env("LC_ALL", "C"))?;
     Ok(format!(
-        "{NAME} ({}) stable; urgency=medium\n\n  * What has changed in the program is told in changelog.gz.\n\n \
+        "{name} ({}) stable; urgency=medium\n\n  * What has changed in the program is told in changelog.gz.\n\n \
          -- Loopscope <loopscope@users.noreply.github.com>  {}\n",
         super::debian::VERSION,
         String::from_utf8_lossy(&date).trim()
@@ -161,10 +179,21 @@ fn copyright() -> Result<String, Error> {
     Ok(text("packaging/debian/copyright")?.replace("@MIT@", &lines.collect::<Vec<_>>().join("\n")))
 }
 
-/// The crates that the program is linked with, and their licenses.
-fn third_party() -> Result<Vec<u8>, Error> {
+/// The crates that a program is linked with on this target, and their licenses.
+fn third_party(name: &str, triple: &str) -> Result<Vec<u8>, Error> {
     let mut tree = cargo();
-    tree.args(["tree", "--locked", "--package", NAME, "--edges", "normal", "--prefix", "none"]);
+    tree.args([
+        "tree",
+        "--locked",
+        "--package",
+        name,
+        "--target",
+        triple,
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+    ]);
     tree.args(["--no-dedupe", "--format", "{p}\t{l}"]).current_dir(root()).stderr(Stdio::null());
     let told = String::from_utf8_lossy(&output(&mut tree)?).into_owned();
     // Ours are told with their folder.

@@ -134,7 +134,7 @@ impl fmt::Display for Endpoint {
 }
 
 /// Headers as a variable has them: `name=value,name=value`, their values percent-encoded.
-pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+pub(crate) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| {
         // Not the pair itself: it may be a credential.
@@ -145,7 +145,7 @@ pub(super) fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, Stri
 }
 
 /// A header.
-pub(in crate::config) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parsed = HeaderName::try_from(name).map_err(|_| format!("{name:?} is no name of a header"))?;
     let mut value = HeaderValue::try_from(value)
         .map_err(|_| format!("the header {name} has a value that HTTP does not allow"))?;

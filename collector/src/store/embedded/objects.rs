@@ -1,4 +1,13 @@
 //! Where blocks lie: named objects that are written whole and read in parts, on this disk or in a service of objects.
+//!
+//! What a service of objects promises is enough: an object is there whole or not at all, and who lists sees what was written before. A move
+//! is a copy and a removal there, which is fine for what is set aside.
+
+#[cfg(feature = "s3")]
+mod s3;
+#[cfg(not(feature = "s3"))]
+#[path = "objects/s3_absent.rs"]
+mod s3;
 
 use std::io;
 use std::ops::Range;
@@ -12,6 +21,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Runtime;
 
+use super::Options;
+
 /// A place for objects. Calls block.
 #[derive(Debug)]
 pub(super) struct Objects {
@@ -21,8 +32,22 @@ pub(super) struct Objects {
 }
 
 impl Objects {
+    /// The place that is asked for.
+    pub(super) fn open(options: &Options) -> io::Result<Self> {
+        match &options.bucket {
+            None => Self::local(&options.folder),
+            Some(url) => {
+                let store = s3::open(url)?;
+                // Connections go on while nobody waits for an answer.
+                let mut runtime = tokio::runtime::Builder::new_multi_thread();
+                let runtime = runtime.worker_threads(1).thread_name("bucket").enable_all().build()?;
+                Ok(Self { store, runtime })
+            }
+        }
+    }
+
     /// A folder of this disk. What was put there is on the disk when the call returns, name and content.
-    pub(super) fn local(folder: &FilePath) -> io::Result<Self> {
+    fn local(folder: &FilePath) -> io::Result<Self> {
         let store = LocalFileSystem::new_with_prefix(folder).map_err(from_store)?;
         // Folders that are empty go with the last object.
         let store = store.with_fsync(true).with_automatic_cleanup(true);

@@ -35,7 +35,7 @@ pub(super) fn open(options: Options) -> io::Result<EmbeddedStore> {
         fs::create_dir_all(folder)?;
     }
     let lock = lock(&folder)?;
-    let objects = Objects::local(&folder)?;
+    let objects = Objects::open(&options)?;
     let mut blocks = find_blocks(&objects)?;
     let mut next_segment = 1;
     let mut frozen = Vec::new();

@@ -1,5 +1,5 @@
-//! What the tests measure from outside: versions of Node.js, from the npm package that carries the official binaries, and
-//! uvloop for the machine's Python; and what they send exports to, and judge dashboards by.
+//! What the tests use and Debian does not have: versions of Node.js, from the npm package that carries the official binaries, and uvloop for the
+//! machine's Python, which are measured; what exports are sent to, and what dashboards are judged by.
 //!
 //! The machine's own `node` is one version; what is measured differs from one to the next. Each is fetched once, into
 //! `target/tools`, and takes its place whole or not at all.
@@ -24,6 +24,12 @@ const OPENTELEMETRY: (&str, &[&str]) = (
     &["opentelemetry-proto==1.45.2", "grpcio==1.85.3", "protobuf==7.36.2", "typing_extensions==4.16.0"],
 );
 
+/// The version of moto, by which the folder is called, and what its server needs. What these need is of the version that fits.
+const MOTO: (&str, &[&str]) = ("5.2.5", &["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"]);
+
+/// The version of what judges manifests of Kubernetes, by its schemas.
+const KUBERNETES: &str = "1.37.0";
+
 /// The version of Grafana, by which the folder is called, and the packages that know its types and units, with a compiler that judges by
 /// them: the last TypeScript that a program can call.
 const GRAFANA: (&str, &[(&str, &str)]) =
@@ -39,12 +45,7 @@ fn provide_one(folder: &Path, version: &str) -> Result<PathBuf, Error> {
     let home = folder.join(version);
     provide_whole(&home, &format!("Node.js {version}"), |half| {
         let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-        let mut npm = Command::new("npm");
-        npm.args(["pack", "--silent", &format!("node-linux-{machine}@{version}")]);
-        run(npm.current_dir(half).stdin(Stdio::null()).stdout(Stdio::null()))?;
-        let archive = format!("node-linux-{machine}-{version}.tgz");
-        run(Command::new("tar").args(["xzf", &archive, "--strip-components=1"]).current_dir(half))?;
-        fs::remove_file(half.join(&archive)).map_err(|error| Error::File { path: half.join(archive), error })
+        unpack(&format!("node-linux-{machine}"), version, half)
     })?;
     Ok(home.join("bin/node"))
 }
@@ -52,11 +53,7 @@ fn provide_one(folder: &Path, version: &str) -> Result<PathBuf, Error> {
 /// Fetches uvloop if it is missing; gives the folder from which Python can import it.
 pub(crate) fn provide_uvloop(tools: &Path) -> Result<PathBuf, Error> {
     let home = tools.join("uvloop").join(UVLOOP);
-    provide_whole(&home, "uvloop", |half| {
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(half);
-        run(pip.arg(format!("uvloop=={UVLOOP}")).stdin(Stdio::null()))
-    })?;
+    provide_whole(&home, "uvloop", |half| pip(half, &["--no-deps", &format!("uvloop=={UVLOOP}")]))?;
     Ok(home)
 }
 
@@ -64,15 +61,24 @@ pub(crate) fn provide_uvloop(tools: &Path) -> Result<PathBuf, Error> {
 pub(crate) fn provide_opentelemetry(tools: &Path) -> Result<PathBuf, Error> {
     let (version, packages) = OPENTELEMETRY;
     let home = tools.join("opentelemetry").join(version);
-    provide_whole(
-        &home,
-        "opentelemetry-proto and grpcio, of which the receiver of exports is made",
-        |half| {
-            let mut pip = Command::new("python3");
-            pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(half);
-            run(pip.args(packages).stdin(Stdio::null()))
-        },
-    )?;
+    let what = "opentelemetry-proto and grpcio, of which the receiver of exports is made";
+    provide_whole(&home, what, |half| pip(half, &[&["--no-deps"], packages].concat()))?;
+    Ok(home)
+}
+
+/// Fetches what takes the place of a service of objects if it is missing; gives the folder from which Python can import it.
+pub(crate) fn provide_moto(tools: &Path) -> Result<PathBuf, Error> {
+    let (version, packages) = MOTO;
+    let home = tools.join("moto").join(version);
+    provide_whole(&home, "moto, which takes the place of Amazon's S3", |half| pip(half, packages))?;
+    Ok(home)
+}
+
+/// Fetches what judges manifests if it is missing; gives the folder from which Python can import it.
+pub(crate) fn provide_kubernetes(tools: &Path) -> Result<PathBuf, Error> {
+    let home = tools.join("kubernetes").join(KUBERNETES);
+    let what = "kubernetes-validate, which judges the manifest of Kubernetes";
+    provide_whole(&home, what, |half| pip(half, &[&format!("kubernetes-validate=={KUBERNETES}")]))?;
     Ok(home)
 }
 
@@ -84,19 +90,8 @@ pub(crate) fn provide_grafana(tools: &Path) -> Result<PathBuf, Error> {
         for (name, version) in packages {
             // Without what they need to run: only their types and lists are read.
             let folder = half.join("node_modules").join(name);
-            let failed = |path: &Path, error| Error::File { path: path.to_owned(), error };
-            fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
-            let mut npm = Command::new("npm");
-            npm.args(["pack", "--silent", &format!("{name}@{version}")]);
-            run(npm.current_dir(half).stdin(Stdio::null()).stdout(Stdio::null()))?;
-            let archive =
-                half.join(format!("{}-{version}.tgz", name.trim_start_matches('@').replace('/', "-")));
-            run(Command::new("tar")
-                .arg("xzf")
-                .arg(&archive)
-                .args(["--strip-components=1", "-C"])
-                .arg(&folder))?;
-            fs::remove_file(&archive).map_err(|error| failed(&archive, error))?;
+            fs::create_dir_all(&folder).map_err(|error| Error::File { path: folder.clone(), error })?;
+            unpack(name, version, &folder)?;
         }
         Ok(())
     })?;
@@ -113,6 +108,24 @@ pub(crate) fn provide_pyroscope(tools: &Path) -> Result<PathBuf, Error> {
         run(npm.stdin(Stdio::null()).stdout(Stdio::null()))
     })?;
     Ok(home)
+}
+
+/// Unpacks a package of npm into a folder, without what it depends on.
+fn unpack(package: &str, version: &str, folder: &Path) -> Result<(), Error> {
+    let mut npm = Command::new("npm");
+    npm.args(["pack", "--silent", &format!("{package}@{version}")]);
+    run(npm.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()))?;
+    let archive = format!("{}-{version}.tgz", package.trim_start_matches('@').replace('/', "-"));
+    run(Command::new("tar").args(["xzf", &archive, "--strip-components=1"]).current_dir(folder))?;
+    let archive = folder.join(archive);
+    fs::remove_file(&archive).map_err(|error| Error::File { path: archive, error })
+}
+
+/// Installs packages of Python into a folder.
+fn pip(folder: &Path, packages: &[&str]) -> Result<(), Error> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(folder);
+    run(pip.args(packages).stdin(Stdio::null()))
 }
 
 /// Fills a folder that is not there yet: beside it first, so that it takes its place whole.

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use rustls::ServerConfig;
@@ -11,9 +12,9 @@ use sha2::{Digest, Sha256};
 use super::bucket::Bucket;
 use super::client::Verifier;
 use super::file::{self, File, Http};
-use super::passwords::{self, Refusal, Users};
+use super::passwords::{self, Users};
+use super::refusal::Refusal;
 use super::tls::{self, Texts};
-use crate::clock;
 
 /// Configurations, certificates and keys are far smaller; whatever is larger is something else.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -29,7 +30,7 @@ const HEADERS: &[(&str, &[&str])] = &[
 
 /// The rules of access at one time. Unless something else was read, everybody may ask, in the clear.
 #[derive(Default)]
-pub(crate) struct Access {
+pub struct Access {
     tls: Option<Arc<ServerConfig>>,
     clients: &'static str,
     demands: Demands,
@@ -177,7 +178,7 @@ fn headers(http: &Http) -> Result<HeaderMap, String> {
 
 impl Access {
     /// How connections are encrypted, if they are.
-    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+    pub fn tls(&self) -> Option<Arc<ServerConfig>> {
         self.tls.clone()
     }
 
@@ -187,7 +188,7 @@ impl Access {
     }
 
     /// Adds what every answer has.
-    pub(crate) fn add_headers(&self, answer: &mut HeaderMap) {
+    pub fn add_headers(&self, answer: &mut HeaderMap) {
         for (name, value) in &self.headers {
             answer.insert(name, value.clone());
         }
@@ -196,7 +197,7 @@ impl Access {
     /// Counts a request towards the limit.
     pub(super) fn take_turn(&self) -> Result<(), Refusal> {
         let Some(bucket) = &self.bucket else { return Ok(()) };
-        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(clock::monotonic());
+        let taken = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         taken.map_err(Refusal::TooMany)
     }
 

@@ -10,7 +10,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +17,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::oneshot;
+
+use super::refusal::Refusal;
 
 /// Right passwords that are remembered. Of more, the oldest are checked again.
 const REMEMBERED_MAX: usize = 100;
@@ -29,18 +30,7 @@ const WAITING_MAX: usize = 8;
 const COST_MAX: u32 = 18;
 
 /// Users by name, with the bcrypt hash of their password.
-pub(crate) type Users = BTreeMap<String, String>;
-
-/// Why a request is not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Name or password are missing or wrong.
-    Unknown,
-    /// Too many requests; with the time after which to ask again.
-    TooMany(Duration),
-    /// Too many passwords wait to be checked.
-    Busy,
-}
+pub(super) type Users = BTreeMap<String, String>;
 
 /// Checks passwords, and remembers those that were right.
 pub(super) struct Passwords {

@@ -3,42 +3,41 @@
 //! Pure: whoever asks brings the time. The bucket is kept as the one time at which it would be full, so nothing has to be
 //! filled up.
 
-use std::time::Duration;
-
-use model::time::Monotonic;
+use std::time::{Duration, Instant};
 
 /// The bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
-    interval_ns: u64,
+    interval: Duration,
     burst: u32,
-    /// When it is full again.
-    full_at: Monotonic,
+    /// When it is full again; `None` where it always was.
+    full_at: Option<Instant>,
 }
 
 impl Bucket {
     /// A full one.
     pub(super) fn new(interval: Duration, burst: u32) -> Self {
-        let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-        Self { interval_ns, burst, full_at: Monotonic::from_ns(0) }
+        Self { interval, burst, full_at: None }
     }
 
     /// Whether another one lets through as much.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        (self.interval_ns, self.burst) == (other.interval_ns, other.burst)
+        (self.interval, self.burst) == (other.interval, other.burst)
     }
 
     /// Takes a token.
     ///
     /// # Errors
     /// Where there is none: the time until there is.
-    pub(super) fn take(&mut self, now: Monotonic) -> Result<(), Duration> {
-        let missing_ns = self.full_at.since_ns(now).saturating_add(self.interval_ns);
-        let capacity_ns = self.interval_ns.saturating_mul(u64::from(self.burst));
-        if missing_ns > capacity_ns {
-            return Err(Duration::from_nanos(missing_ns - capacity_ns));
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let waits = self.full_at.map_or(Duration::ZERO, |full_at| full_at.saturating_duration_since(now));
+        let missing = waits.saturating_add(self.interval);
+        let capacity = self.interval.saturating_mul(self.burst);
+        if missing > capacity {
+            return Err(missing - capacity);
         }
-        self.full_at = now.plus_ns(missing_ns);
+        // At most 2³² intervals, each of at most 2³⁰ seconds: half of what an instant can tell.
+        self.full_at = Some(now + missing);
         Ok(())
     }
 }
@@ -47,12 +46,10 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    fn at(ms: u64) -> Monotonic {
-        Monotonic::from_ns(1_000_000_000 + ms * 1_000_000)
-    }
-
     #[test]
     fn a_burst_goes_through_and_then_one_an_interval() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
         let mut bucket = Bucket::new(Duration::from_millis(100), 3);
         for _ in 0..3 {
             assert_eq!(bucket.take(at(0)), Ok(()));
@@ -65,8 +62,9 @@ mod tests {
 
     #[test]
     fn what_is_saved_up_is_no_more_than_a_burst() {
+        let later = Instant::now() + Duration::from_secs(1000);
         let mut bucket = Bucket::new(Duration::from_millis(100), 2);
-        let taken = (0..10).filter(|_| bucket.take(at(1_000_000)).is_ok()).count();
+        let taken = (0..10).filter(|_| bucket.take(later).is_ok()).count();
         assert_eq!(taken, 2);
     }
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::suggestion::with_suggestion;
 use serde::{Deserialize, Deserializer};
-use serve::suggestion::with_suggestion;
 
 use super::duration;
 

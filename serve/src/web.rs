@@ -1,13 +1,13 @@
-//! Who may ask the agent, and over what: the web configuration that Prometheus's exporters share.
+//! Who may ask, and over what: the web configuration that Prometheus's exporters share.
 //!
 //! The format is that of exporter-toolkit's `web-config.yml`, so that one file serves every exporter of a host. What it says, and the
-//! files that it names, are [read again](Web::current) while the agent runs, at most once a second and only when somebody
+//! files that it names, are [read again](Web::current) while the program runs, at most once a second and only when somebody
 //! connects or asks: a certificate that was renewed is served without a restart. What cannot be read leaves what was
 //! read before, and is told once; so does what asks less of clients, for a file that is being written is empty first. That takes
 //! the operator's word, by [`Web::replace`].
 //!
 //! Read in this order: [`file`] (what may be written), [`access`] (what it means), [`tls`] and [`client`] (connections),
-//! [`passwords`] and [`bucket`] (requests).
+//! [`passwords`] and [`bucket`] (requests), [`refusal`] (who is not let in).
 
 mod access;
 mod bucket;
@@ -15,45 +15,69 @@ mod client;
 mod duration;
 mod file;
 mod passwords;
+mod refusal;
 mod tls;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::header::HeaderMap;
-use model::time::Monotonic;
 
-pub(crate) use access::Access;
+pub use access::Access;
 use passwords::Passwords;
-pub(crate) use passwords::Refusal;
-
-use crate::error::Error;
-use crate::{clock, console};
+pub use refusal::Refusal;
 
 /// Files are looked at no more often than this, however many clients come.
-const LOOK_EVERY_NS: u64 = 1_000_000_000;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What is told whenever files that changed were read: whether they could be used.
-type Told = dyn Fn(bool) + Send + Sync;
+/// What is told whenever files that changed were read.
+#[derive(Debug)]
+pub struct Told {
+    /// Whether they could be used.
+    pub usable: bool,
+    /// The line for whoever runs the program, where there is something to say.
+    pub line: Option<String>,
+}
+
+type Tell = dyn Fn(Told) + Send + Sync;
+
+/// A web configuration that cannot be read, or does not say what it should.
+#[derive(Debug)]
+pub struct Unusable {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.message.trim_end())
+    }
+}
+
+impl std::error::Error for Unusable {}
 
 /// The rules of access, kept up to date.
-pub(crate) struct Web {
+pub struct Web {
     state: Mutex<State>,
     passwords: Passwords,
-    told: Box<Told>,
+    tell: Box<Tell>,
 }
 
 struct State {
     /// `None` where everybody may ask, in the clear.
     path: Option<PathBuf>,
     access: Arc<Access>,
-    looked: Monotonic,
+    looked: Instant,
     /// Why the files cannot be used as they are now, as it was told.
     refused: Option<String>,
 }
 
 /// A web configuration that was read and can be used.
-pub(crate) struct Ready {
+pub struct Ready {
     path: Option<PathBuf>,
     access: Access,
 }
@@ -69,54 +93,48 @@ impl Ready {
     /// Reads a web configuration, and all that it names.
     ///
     /// # Errors
-    /// [`Error::Config`] with what is wrong, and what to do.
-    pub(crate) fn read(path: Option<PathBuf>) -> Result<Self, Error> {
+    /// [`Unusable`] with what is wrong, and what to do.
+    pub fn read(path: Option<PathBuf>) -> Result<Self, Unusable> {
         let access = match &path {
             None => Access::default(),
             Some(path) => access::read(path)
                 .and_then(|written| written.understand())
-                .map_err(|message| Error::Config { path: path.clone(), message })?,
+                .map_err(|message| Unusable { path: path.clone(), message })?,
         };
         Ok(Self { path, access })
     }
 
     /// The scheme of an address that is served so.
-    pub(crate) fn scheme(&self) -> &'static str {
+    pub fn scheme(&self) -> &'static str {
         if self.access.tls().is_some() { "https" } else { "http" }
     }
 
     /// What it means, in a few words.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         self.access.describe()
     }
 }
 
 impl Web {
     /// Begins with what was read.
-    pub(crate) fn new(ready: Ready, told: impl Fn(bool) + Send + Sync + 'static) -> Self {
-        let state = State {
-            path: ready.path,
-            access: Arc::new(ready.access),
-            looked: clock::monotonic(),
-            refused: None,
-        };
-        Self { state: Mutex::new(state), passwords: Passwords::new(), told: Box::new(told) }
+    pub fn new(ready: Ready, tell: impl Fn(Told) + Send + Sync + 'static) -> Self {
+        let state =
+            State { path: ready.path, access: Arc::new(ready.access), looked: Instant::now(), refused: None };
+        Self { state: Mutex::new(state), passwords: Passwords::new(), tell: Box::new(tell) }
     }
 
     /// Goes on with another configuration.
-    pub(crate) fn replace(&self, ready: Ready) {
+    pub fn replace(&self, ready: Ready) {
         let mut state = self.state();
         let access = ready.access.following(&state.access);
-        *state =
-            State { path: ready.path, access: Arc::new(access), looked: clock::monotonic(), refused: None };
+        *state = State { path: ready.path, access: Arc::new(access), looked: Instant::now(), refused: None };
     }
 
     /// The rules as they are now.
-    pub(crate) fn current(&self) -> Arc<Access> {
+    pub fn current(&self) -> Arc<Access> {
         let mut state = self.state();
-        let now = clock::monotonic();
-        if now.since_ns(state.looked) >= LOOK_EVERY_NS {
-            state.looked = now;
+        if state.looked.elapsed() >= LOOK_EVERY {
+            state.looked = Instant::now();
             self.look(&mut state);
         }
         Arc::clone(&state.access)
@@ -126,7 +144,7 @@ impl Web {
     ///
     /// # Errors
     /// [`Refusal`], where it may not.
-    pub(crate) async fn admit(&self, access: &Access, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub async fn admit(&self, access: &Access, headers: &HeaderMap) -> Result<(), Refusal> {
         access.take_turn()?;
         match access.users() {
             None => Ok(()),
@@ -141,7 +159,7 @@ impl Web {
             Ok(written) if written.is_of(&state.access) => {
                 // Back to what is used: whatever was wrong in between is no longer.
                 if state.refused.take().is_some() {
-                    (self.told)(true);
+                    (self.tell)(Told { usable: true, line: None });
                 }
                 return;
             }
@@ -153,20 +171,17 @@ impl Web {
         };
         match understood {
             Ok(access) => {
-                console::line(format_args!("{}: read again: {}", path.display(), access.describe()));
+                let line = Some(format!("{}: read again: {}", path.display(), access.describe()));
                 state.access = Arc::new(access.following(&state.access));
                 state.refused = None;
-                (self.told)(true);
+                (self.tell)(Told { usable: true, line });
             }
             Err(message) if state.refused.as_ref() == Some(&message) => {}
             Err(message) => {
-                console::line(format_args!(
-                    "{}: {}; what was read before stays in use",
-                    path.display(),
-                    message.trim_end()
-                ));
+                let told = message.trim_end();
+                let line = format!("{}: {told}; what was read before stays in use", path.display());
                 state.refused = Some(message);
-                (self.told)(false);
+                (self.tell)(Told { usable: false, line: Some(line) });
             }
         }
     }

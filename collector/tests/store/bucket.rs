@@ -1,0 +1,210 @@
+//! Blocks in a bucket, behind a service that is not ours: the conformance suite, and what is done to its objects.
+//!
+//! Credentials and the endpoint are told by variables of the environment, so each fact is looked at by a process of its own that has them.
+
+use std::env;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use loopscope_collector::store::Store;
+use loopscope_collector::store::embedded::{EmbeddedStore, Options};
+use loopscope_collector::times::Range;
+use tests::deadline::SOON;
+use tests::process::{Guarded, run};
+use tests::{http, requirement};
+
+use crate::batches::{batch, folded, recent_ms};
+use crate::conformance::{Engine, FACTS};
+
+const ENDPOINT: &str = "AWS_ENDPOINT";
+
+/// Starts the service and lets another process look at a fact there.
+#[track_caller]
+fn with_bucket(fact: &str) {
+    let Some(python) = requirement::program("python3") else { return };
+    let Some(packages) = env::var_os("LOOPSCOPE_MOTO") else {
+        requirement::skip("LOOPSCOPE_MOTO names no packages; `cargo xtask test` fetches them");
+        return;
+    };
+    let mut service = Command::new(python);
+    service.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/s3.py")).env("PYTHONPATH", packages);
+    let mut service = Guarded::start(&mut service);
+    let port: u16 =
+        service.line("its port", 3 * SOON, |line| line.strip_prefix("port ")?.trim().parse().ok());
+    let mut within = Command::new(env::current_exe().unwrap());
+    within.args(["--ignored", "--exact", &format!("bucket::{fact}"), "--nocapture"]);
+    within.env(ENDPOINT, format!("http://127.0.0.1:{port}")).env("AWS_ALLOW_HTTP", "true");
+    within
+        .env("AWS_ACCESS_KEY_ID", "us")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_REGION", "eu-west-1");
+    let ended = run(&mut within, 20 * SOON);
+    assert!(ended.stdout.contains("1 passed"), "{}", ended.stdout);
+}
+
+fn address() -> SocketAddr {
+    env::var(ENDPOINT).expect("it is run with a bucket").trim_start_matches("http://").parse().unwrap()
+}
+
+/// The objects below a prefix, each by its key.
+fn objects(prefix: &str) -> Vec<String> {
+    let path = format!("/profiles?list-type=2&prefix={}", http::percent_encoded(prefix));
+    let answer = http::get(address(), &path, &[]).unwrap();
+    let keys =
+        answer.text().split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap().to_owned());
+    keys.collect()
+}
+
+/// Writes an object past the store.
+fn put(key: &str, content: &[u8]) {
+    let mut stream = TcpStream::connect(address()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let head = format!(
+        "PUT /profiles/{key} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        content.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(content).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+fn options(folder: &Path, prefix: &str) -> Options {
+    Options { bucket: Some(format!("s3://profiles/{prefix}")), ..Options::new(folder) }
+}
+
+fn open(folder: &Path, prefix: &str) -> EmbeddedStore {
+    EmbeddedStore::open(options(folder, prefix)).unwrap()
+}
+
+/// A store of which each settling makes blocks, and finds them again.
+struct InBucket {
+    store: Option<EmbeddedStore>,
+    folder: tempfile::TempDir,
+    prefix: String,
+}
+
+impl Engine for InBucket {
+    fn store(&self) -> &dyn Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn settle(&mut self) {
+        self.store.as_ref().unwrap().flush().unwrap();
+        drop(self.store.take());
+        self.store = Some(open(self.folder.path(), &self.prefix));
+    }
+}
+
+#[test]
+fn blocks_in_a_bucket_conform() {
+    with_bucket("conforms");
+}
+
+#[test]
+#[ignore = "not a test: looked at with a bucket"]
+fn conforms() {
+    for (number, (name, fact)) in FACTS.iter().enumerate() {
+        let (folder, prefix) = (tempfile::tempdir().unwrap(), format!("conforms/{number}"));
+        let store = Some(open(folder.path(), &prefix));
+        let mut engine = InBucket { store, folder, prefix };
+        let told = catch_unwind(AssertUnwindSafe(|| fact(&mut engine)));
+        assert!(told.is_ok(), "it does not hold that {name}");
+    }
+}
+
+#[test]
+fn a_host_that_is_lost_leaves_its_blocks_to_the_next() {
+    with_bucket("outlives_its_host");
+}
+
+#[test]
+#[ignore = "not a test: looked at with a bucket"]
+fn outlives_its_host() {
+    let now = recent_ms();
+    let mut expected = Vec::new();
+    for host in 0..3 {
+        // A new disk each time.
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), "hosts/");
+        assert_eq!(folded(&store, "", Range::ALL), expected, "{host}");
+        store.append(batch(&[("service", "shop")], now, &[(&format!("main;f{host}"), 1 + host)])).unwrap();
+        store.flush().unwrap();
+        expected.push((format!("main;f{host}"), 1 + host));
+        assert_eq!(folded(&store, "", Range::ALL), expected, "{host}");
+        assert!(
+            std::fs::read_dir(folder.path().join("blocks")).unwrap().next().is_none(),
+            "nothing is on the disk"
+        );
+    }
+    let keys = objects("hosts/blocks/");
+    assert!(keys.iter().any(|key| key.ends_with("/samples.parquet")), "{keys:?}");
+}
+
+#[test]
+fn small_blocks_are_merged_and_old_ones_go_from_the_bucket() {
+    with_bucket("is_kept_in_order");
+}
+
+#[test]
+#[ignore = "not a test: looked at with a bucket"]
+fn is_kept_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), "order");
+    let now = recent_ms();
+    for round in 0..12 {
+        store.append(batch(&[("service", "shop")], now, &[(&format!("main;f{}", round % 3), 1)])).unwrap();
+        store.flush().unwrap();
+    }
+    // The times are within one second; an hour may end meanwhile.
+    assert!(store.sizes().blocks <= 6, "{:?}", store.sizes());
+    let expected: Vec<_> = (0..3).map(|number| (format!("main;f{number}"), 4)).collect();
+    assert_eq!(folded(&store, "", Range::ALL), expected);
+    assert_eq!(objects("order/blocks/").len(), 5 * store.sizes().blocks, "what was merged is gone");
+    drop(store);
+    // By then all of it is older.
+    std::thread::sleep(Duration::from_millis(1100));
+    let short = Options { retention: Duration::from_millis(1), ..options(folder.path(), "order") };
+    let store = EmbeddedStore::open(short).unwrap();
+    store.flush().unwrap();
+    assert_eq!((store.sizes().blocks, objects("order/blocks/").len()), (0, 0));
+}
+
+#[test]
+fn a_block_that_was_changed_is_told_and_set_aside_in_the_bucket() {
+    with_bucket("sets_aside");
+}
+
+#[test]
+#[ignore = "not a test: looked at with a bucket"]
+fn sets_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), "aside");
+    store.append(batch(&[("service", "bad")], recent_ms(), &[("main;f", 1)])).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let spoilt = objects("aside/blocks/").into_iter().find(|key| key.ends_with("/samples.parquet")).unwrap();
+    put(&spoilt, b"nonsense");
+    let store = open(folder.path(), "aside");
+    let query = crate::batches::query("", Range::ALL, &[]);
+    let found = store.merge(&query, loopscope_collector::store::Detail::Functions).unwrap();
+    assert!(found.value.is_empty() && found.warnings.len() == 1, "{:?}", found.warnings);
+    store.flush().unwrap();
+    assert_eq!((store.sizes().corrupted_blocks, objects("aside/blocks/").len()), (1, 0));
+    assert_eq!(objects("aside/quarantine/").len(), 5);
+}
+
+#[test]
+fn a_place_that_is_no_bucket_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for place in ["profiles", "https://x/y", "s3://", "s3:///prefix"] {
+        let options = Options { bucket: Some(place.to_owned()), ..Options::new(folder.path()) };
+        let error = EmbeddedStore::open(options).unwrap_err().to_string();
+        assert!(error.contains("s3://profiles/loopscope"), "{place}: {error}");
+    }
+}

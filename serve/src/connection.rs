@@ -1,0 +1,211 @@
+//! One connection: its handshake, its requests, its end.
+//!
+//! It has a time for TLS and one for the header of a request, is closed when an answer makes no progress, and has an age. With HTTP/2, where the
+//! library has no time for a header, a connection is closed that has brought no request which was let in: at once after the time for a header,
+//! later after the one for idle ones. Bodies are the affair of whoever answers.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::accept::FINISH_TIMEOUT;
+use crate::web::Web;
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How long a handshake of TLS may take.
+    pub handshake: Duration,
+    /// How long the header of a request may take.
+    pub header: Duration,
+    /// How large it may be.
+    pub header_bytes: u32,
+    /// How long an answer may make no progress.
+    pub send: Duration,
+    /// How long a connection lives; what is under way then is finished.
+    pub age: Duration,
+    /// How long one of HTTP/2 may bring nothing.
+    pub idle: Duration,
+    /// Requests at the same time on one connection of HTTP/2.
+    pub streams: u32,
+    /// Requests that a client of HTTP/2 took back before they were answered, and may.
+    pub resets: usize,
+    /// How often a silent client of HTTP/2 is asked whether it is there, if at all.
+    pub ping: Option<Duration>,
+    /// Whether HTTP/2 is understood in the clear, from clients that know beforehand.
+    pub clear_http2: bool,
+}
+
+/// Serves one connection to its end, by the rules of access; `answer` is asked for what they let in.
+pub async fn serve<F, B>(
+    stream: TcpStream,
+    bounds: Bounds,
+    web: Arc<Web>,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    mut stopping: watch::Receiver<bool>,
+) where
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + From<&'static str> + Send + 'static,
+{
+    // Where the kernel refuses, a client that does not read is cut off by the connection's age.
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, bounds.send.as_millis() as u32);
+    // Without it the end of an answer may wait for the kernel's pleasure.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = web.current().tls() else {
+        let version = if bounds.clear_http2 { Version::Either } else { Version::One };
+        return serve_http(stream, version, bounds, web, answer, stopping).await;
+    };
+    let handshake = timeout(bounds.handshake, TlsAcceptor::from(tls).accept(stream));
+    let stream = tokio::select! {
+        shaken = handshake => shaken,
+        _ = stopping.wait_for(|stopping| *stopping) => return,
+    };
+    // What goes wrong in it is the client's affair: it speaks no TLS, or has no certificate that is accepted.
+    let Ok(Ok(stream)) = stream else { return };
+    let version = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Version::Two,
+        _ => Version::One,
+    };
+    serve_http(stream, version, bounds, web, answer, stopping).await;
+}
+
+/// The version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+    /// As the client begins.
+    Either,
+}
+
+async fn serve_http<F, B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    version: Version,
+    bounds: Bounds,
+    web: Arc<Web>,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    mut stopping: watch::Receiver<bool>,
+) where
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + From<&'static str> + Send + 'static,
+{
+    let activity = Arc::new(Activity::new(bounds));
+    let service_activity = Arc::clone(&activity);
+    // With HTTP/2 each request is answered by a task of its own.
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (answer, web) = (answer.clone(), Arc::clone(&web));
+        let activity = Arc::clone(&service_activity);
+        async move {
+            let access = web.current();
+            let mut answered = match web.admit(&access, request.headers()).await {
+                Ok(()) => {
+                    let _active = activity.begin();
+                    answer(request).await
+                }
+                Err(refusal) => refusal.answer(),
+            };
+            access.add_headers(answered.headers_mut());
+            Ok::<_, Infallible>(answered)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.header)
+        .max_buf_size(bounds.header_bytes as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(bounds.ping)
+        .max_header_list_size(bounds.header_bytes)
+        .max_concurrent_streams(bounds.streams)
+        .max_pending_accept_reset_streams(bounds.resets);
+    let builder = match version {
+        Version::One => builder.http1_only(),
+        Version::Two => builder.http2_only(),
+        Version::Either => builder,
+    };
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // What goes wrong on a connection is the client's affair: it went away, or sent what is no HTTP.
+        _ = &mut connection => return,
+        () = sleep(bounds.age) => {}
+        () = activity.idle(), if version != Version::One => {}
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(FINISH_TIMEOUT, connection).await;
+}
+
+/// Whether a connection is of use. Its requests, which may be answered by several threads, and its own task share it.
+struct Activity {
+    bounds: Bounds,
+    state: Mutex<ActivityState>,
+}
+
+struct ActivityState {
+    requests: usize,
+    /// When the last request was done; with how long it keeps the connection.
+    last: Instant,
+    keeps: Duration,
+}
+
+/// A request that is being answered.
+struct Active<'a>(&'a Activity);
+
+impl Activity {
+    fn new(bounds: Bounds) -> Self {
+        let state = ActivityState { requests: 0, last: Instant::now(), keeps: bounds.header };
+        Self { bounds, state: Mutex::new(state) }
+    }
+
+    fn begin(&self) -> Active<'_> {
+        self.with(|state| {
+            state.requests += 1;
+            state.keeps = self.bounds.idle;
+        });
+        Active(self)
+    }
+
+    /// Completes when nothing has come for too long.
+    async fn idle(&self) {
+        loop {
+            let left = self.with(|state| match state.requests {
+                0 => state.keeps.saturating_sub(state.last.elapsed()),
+                _ => state.keeps,
+            });
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.max(Duration::from_millis(100))).await;
+        }
+    }
+
+    fn with<T>(&self, of: impl FnOnce(&mut ActivityState) -> T) -> T {
+        of(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.with(|state| {
+            state.requests -= 1;
+            state.last = Instant::now();
+        });
+    }
+}
