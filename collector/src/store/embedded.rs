@@ -19,6 +19,7 @@
 
 mod block;
 mod cache;
+mod compact;
 mod head;
 mod maintenance;
 mod objects;
@@ -218,6 +219,7 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StoreError`] where nothing can be told.
     pub(crate) fn each_row(&self, query: &Query, each: &mut TakeRow<'_>) -> Result<Vec<String>, StoreError> {
+        let query = &Query { range: self.shared.told(query.range), ..query.clone() };
         self.each_part(query.range, |part| match part {
             PartRef::Head(head) => scan::each_row(head, query, each),
             PartRef::Block(block) => scan::each_row(block, query, each),
@@ -307,7 +309,7 @@ impl Store for EmbeddedStore {
     }
 
     fn series(&self, selector: &Selector, range: Range) -> Result<Found<Vec<SeriesSpan>>, StoreError> {
-        let range = whole_seconds(range);
+        let range = self.shared.told(range);
         let mut spans = Spans::default();
         let matches = |labels: &_| selector.matches(labels);
         let warnings = self.each_part(range, |part| {
@@ -321,7 +323,7 @@ impl Store for EmbeddedStore {
     }
 
     fn merge(&self, query: &Query, detail: Detail) -> Result<Found<Vec<Group>>, StoreError> {
-        let range = whole_seconds(query.range);
+        let range = self.shared.told(query.range);
         let mut merging = Merging::new(query, range, detail);
         let warnings = self.each_part(range, |part| match part {
             PartRef::Head(head) => merging.add(head),
@@ -336,18 +338,14 @@ impl Store for EmbeddedStore {
         steps: Steps,
         function: Option<&str>,
     ) -> Result<Found<Vec<Line>>, StoreError> {
-        let mut timelines = Timelines::new(query, steps, function);
-        let warnings = self.each_part(steps.range(), |part| match part {
+        let range = self.shared.told(steps.range());
+        let mut timelines = Timelines::new(query, range, steps, function);
+        let warnings = self.each_part(range, |part| match part {
             PartRef::Head(head) => timelines.add(head),
             PartRef::Block(block) => timelines.add(block),
         })?;
         Ok(Found { value: timelines.finish(), warnings })
     }
-}
-
-/// Times are kept in whole seconds: a range begins with the second that it begins in.
-fn whole_seconds(range: Range) -> Range {
-    Range { from_ms: range.from_ms.div_euclid(1000).saturating_mul(1000), ..range }
 }
 
 impl Drop for EmbeddedStore {
@@ -389,6 +387,14 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// What of a range is told. Times are kept in whole seconds: a range begins with the second that it begins in. What is too old is told no
+    /// more, although it is kept until all of its block is.
+    fn told(&self, range: Range) -> Range {
+        let (oldest_ms, _) = self.accepted_times(crate::times::now_ms());
+        let from_ms = range.from_ms.max(oldest_ms).div_euclid(1000).saturating_mul(1000);
+        Range { from_ms, ..range }
     }
 
     fn accepted_times(&self, now_ms: i64) -> (i64, i64) {
