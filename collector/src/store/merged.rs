@@ -91,4 +91,16 @@ impl<'a, D: Dictionary + ?Sized> Interned<'a, D> {
         }
         FrameId(*known)
     }
+
+    /// All stacks of the dictionary in the other's table, by their positions.
+    pub(crate) fn stacks(&mut self, symbols: &mut Symbols) -> Vec<StackId> {
+        let mut stacks: Vec<StackId> = Vec::with_capacity(self.dictionary.stack_count());
+        for stack in 0..self.dictionary.stack_count() as u32 {
+            let (caller, frame) = self.dictionary.stack(stack);
+            let frame = self.frame(symbols, frame);
+            let caller = caller.map(|caller| stacks[caller as usize]);
+            stacks.push(symbols.stacks.push(caller, frame));
+        }
+        stacks
+    }
 }

@@ -367,6 +367,22 @@ fn memory_has_a_bound_and_what_exceeds_it_becomes_blocks_or_is_refused() {
 }
 
 #[test]
+fn the_log_is_told_as_large_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let on_disk = || -> u64 {
+        let segments = fs::read_dir(folder.path().join("wal")).unwrap();
+        segments.map(|segment| segment.unwrap().metadata().unwrap().len()).sum()
+    };
+    for round in 0..5 {
+        store.append(batch(&[("service", "a")], recent_ms(), &[("f", 1)])).unwrap();
+        assert_eq!(store.sizes().log_bytes, on_disk(), "{round}");
+        store.flush().unwrap();
+        assert_eq!(store.sizes().log_bytes, on_disk(), "{round}, flushed");
+    }
+}
+
+#[test]
 fn two_stores_cannot_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path());
