@@ -14,7 +14,7 @@ mod merged;
 
 pub use dictionary::Dictionary;
 pub use error::{AppendError, StoreError};
-pub use merged::Merged;
+pub use merged::{Merged, OTHER};
 
 use formats::decode::Symbols;
 use model::profile::StackId;

@@ -206,11 +206,13 @@ impl Store for EmbeddedStore {
     fn merge(&self, query: &Query, detail: Detail) -> Result<Found<Vec<Group>>, StoreError> {
         let range = self.shared.told(query.range);
         let mut merging = Merging::new(query, range, detail);
-        let warnings = self.each_part(range, |part| match part {
+        let mut warnings = self.each_part(range, |part| match part {
             PartRef::Head(head) => merging.add(head),
             PartRef::Block(block) => merging.add(block),
         })?;
-        Ok(Found { value: merging.finish(), warnings })
+        let (value, folded) = merging.finish();
+        warnings.extend(folded);
+        Ok(Found { value, warnings })
     }
 
     fn timeline(

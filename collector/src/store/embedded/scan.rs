@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::TakeRow;
 use super::row::Row;
 use crate::labels::Labels;
-use crate::store::{Detail, Dictionary, Group, Line, Merged, Query, SeriesSpan, Steps, StoreError};
+use crate::store::{Detail, Dictionary, Group, Line, Merged, OTHER, Query, SeriesSpan, Steps, StoreError};
 use crate::times::Range;
 
 /// Groups that one answer may have.
 const GROUPS_MAX: usize = 10_000;
+/// Different stacks of an answer while it is added up, callers included. Beyond, the smallest become one for each caller.
+const STACKS_MAX: usize = 2_000_000;
 /// Points of all time series together.
 const POINTS_MAX: usize = 2_000_000;
 
@@ -103,11 +105,14 @@ pub(super) struct Merging<'a> {
     range: Range,
     detail: Detail,
     groups: BTreeMap<Labels, Merged>,
+    /// Of all groups.
+    stacks: usize,
+    is_folded: bool,
 }
 
 impl<'a> Merging<'a> {
     pub(super) fn new(query: &'a Query, range: Range, detail: Detail) -> Self {
-        Self { query, range, detail, groups: BTreeMap::new() }
+        Self { query, range, detail, groups: BTreeMap::new(), stacks: 0, is_folded: false }
     }
 
     pub(super) fn add<P: Part>(&mut self, part: &P) -> Result<(), P::Error> {
@@ -157,7 +162,13 @@ impl<'a> Merging<'a> {
             if !self.groups.contains_key(&group) && self.groups.len() == GROUPS_MAX {
                 return Err(StoreError::TooMuch { what: "groups", limit: GROUPS_MAX }.into());
             }
-            self.groups.entry(group).or_default().add(dictionary, &sums, self.detail)?;
+            let merged = self.groups.entry(group).or_default();
+            self.stacks -= merged.values.len();
+            merged.add(dictionary, &sums, self.detail);
+            self.stacks += merged.values.len();
+            if self.stacks > STACKS_MAX {
+                self.fold();
+            }
             for (stack, _) in rows[number].drain(..) {
                 sums[stack as usize] = 0;
             }
@@ -165,8 +176,20 @@ impl<'a> Merging<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Vec<Group> {
-        self.groups.into_iter().map(|(labels, merged)| Group { labels, merged }).collect()
+    /// Makes room, in equal shares of what may be left.
+    fn fold(&mut self) {
+        let share = STACKS_MAX / 4 / self.groups.len();
+        self.groups.values_mut().for_each(|merged| merged.fold(share));
+        self.stacks = self.groups.values().map(|merged| merged.values.len()).sum();
+        self.is_folded = true;
+    }
+
+    /// The groups, and a sentence where not all stacks are told.
+    pub(super) fn finish(self) -> (Vec<Group>, Option<String>) {
+        let folded =
+            format!("there are more than {STACKS_MAX} different stacks: the smallest are told as {OTHER}");
+        let groups = self.groups.into_iter().map(|(labels, merged)| Group { labels, merged });
+        (groups.collect(), self.is_folded.then_some(folded))
     }
 }
 
