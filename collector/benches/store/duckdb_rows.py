@@ -23,10 +23,10 @@ def ingest(request):
     for stacks, samples in request["files"]:
         # As durable as a batch of ours: a transaction for what came at the same time.
         database.execute("BEGIN")
-        database.execute(f"INSERT INTO stacks SELECT * FROM read_csv('{stacks}', header = false, columns = "
+        database.execute(f"INSERT INTO stacks SELECT * FROM read_csv('{stacks}', header = false, auto_detect = false, delim = ',', columns = "
                          "{'stack': 'UBIGINT', 'frames': 'VARCHAR'})")
         database.execute("INSERT INTO samples SELECT service, make_timestamp(time * 1000000), stack, value FROM "
-                         f"read_csv('{samples}', header = false, columns = "
+                         f"read_csv('{samples}', header = false, auto_detect = false, delim = ',', columns = "
                          "{'service': 'VARCHAR', 'time': 'BIGINT', 'stack': 'UBIGINT', 'value': 'BIGINT'})")
         database.execute("COMMIT")
     database.execute("CHECKPOINT")

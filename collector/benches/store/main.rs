@@ -95,13 +95,17 @@ fn run(what: &str, load: &Load, sends: Sends) {
         let cold = merge(&store, selector, range);
         let warm =
             (0..5).map(|_| merge(&store, selector, range)).min_by(|a, b| a.wall_ms.total_cmp(&b.wall_ms));
-        let Merge { wall_ms, cpu_ms, .. } = warm.expect("five");
+        let warm = warm.expect("five");
         if range == load.range() {
             assert_eq!(cold.total, load.total(services), "nothing is lost");
         }
-        println!(
-            "  merge of {what}, {} stacks: {:.1} ms cold ({:.1} CPU), {wall_ms:.1} ms warm ({cpu_ms:.1} CPU); memory grew by {:.0} MiB",
-            cold.stacks, cold.wall_ms, cold.cpu_ms, cold.grew_mib
-        );
+        println!("  merge of {what}, {} stacks; memory grew by {:.0} MiB:", cold.stacks, cold.grew_mib);
+        for (how, Merge { wall_ms, cpu_ms, tree_wall_ms, tree_cpu_ms, .. }) in
+            [("cold", cold), ("warm", warm)]
+        {
+            println!(
+                "    {how}: {wall_ms:.1} ms, {cpu_ms:.1} CPU-ms; its tree {tree_wall_ms:.1} ms, {tree_cpu_ms:.1} CPU-ms"
+            );
+        }
     }
 }

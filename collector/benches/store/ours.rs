@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use formats::decode::{Decoded, Limits};
 use formats::{otlp, pprof};
 use loopscope_collector::ingest::{Origin, batch};
+use loopscope_collector::query::Tree;
 use loopscope_collector::selector::Selector;
 use loopscope_collector::store::embedded::EmbeddedStore;
 use loopscope_collector::store::{AppendError, Detail, Query, Store};
@@ -16,6 +17,9 @@ use crate::workload::{Load, PERIOD_NS, Program, Random, Sends};
 
 /// Requests that are made side by side.
 const CLIENTS: usize = 4;
+
+/// Nodes of a flamegraph.
+const NODES: usize = 16_384;
 
 /// What taking a load in cost.
 pub(crate) struct Taken {
@@ -29,6 +33,9 @@ pub(crate) struct Taken {
 pub(crate) struct Merge {
     pub(crate) wall_ms: f64,
     pub(crate) cpu_ms: f64,
+    /// The tree that is answered, of as many nodes as are told unless more are asked for.
+    pub(crate) tree_wall_ms: f64,
+    pub(crate) tree_cpu_ms: f64,
     pub(crate) grew_mib: f64,
     pub(crate) total: i64,
     pub(crate) stacks: usize,
@@ -120,7 +127,14 @@ pub(crate) fn merge(store: &EmbeddedStore, selector: &str, range: Range) -> Merg
     let (found, grew_mib) = growth(|| store.merge(&query, Detail::Functions).expect("whole"));
     let (wall_ms, cpu_ms) = (begun.elapsed().as_secs_f64() * 1e3, (cpu_s() - cpu_before_s) * 1e3);
     assert_eq!(found.warnings, Vec::<String>::new());
+    let (begun, cpu_before_s) = (Instant::now(), cpu_s());
+    let tree = Tree::new(&found.value, &[], false).limited(NODES);
+    let tree_wall_ms = begun.elapsed().as_secs_f64() * 1e3;
+    let tree_cpu_ms = (cpu_s() - cpu_before_s) * 1e3;
+    black_box(tree);
     Merge {
+        tree_wall_ms,
+        tree_cpu_ms,
         wall_ms,
         cpu_ms,
         grew_mib,

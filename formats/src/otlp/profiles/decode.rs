@@ -170,12 +170,12 @@ impl Reader<'_> {
         locations: &mut Locations,
         index: i32,
     ) -> Result<Range<u32>, DecodeError> {
+        if let Some(known) = locations.known.get(&index) {
+            return Ok(known.clone());
+        }
         let Some(location) = row(&self.dictionary.location_table, "location", index)? else {
             return Ok(0..0);
         };
-        if let Some(known) = &locations.known[index as usize] {
-            return Ok(known.clone());
-        }
         let start = locations.frames.len() as u32;
         if location.lines.is_empty() {
             let name = self.unsymbolized(location)?;
