@@ -24,7 +24,7 @@ use crate::times::now_ms;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_HOURS: i64 = 24;
-/// Blocks of one hour that are merged while the hour lasts, and of a day however small they are together.
+/// Blocks of one hour that are merged while the hour lasts.
 const MERGED_FROM: usize = 4;
 /// How long after an hour's end all of its blocks are merged: until then profiles of it may come.
 const SETTLED_AFTER_MS: i64 = 15 * 60 * 1000;
@@ -132,8 +132,8 @@ fn of_a_day<'a>(
                 rows <= rows_max && bytes <= bytes_max
             });
             let (side_by_side, behind) = rest.split_at(fits.count().max(1));
-            if is_worth_it(side_by_side) {
-                return Some(side_by_side.to_vec());
+            if let Some(worth_it) = worth_it(side_by_side.to_vec()) {
+                return Some(worth_it);
             }
             rest = behind;
         }
@@ -141,11 +141,19 @@ fn of_a_day<'a>(
     })
 }
 
-/// Whether blocks should be merged: two or more, of which none is nearly all.
-fn is_worth_it(blocks: &[Arc<Block>]) -> bool {
-    let rows = || blocks.iter().map(|block| block.meta.rows);
-    let (all, largest) = (rows().sum::<u64>(), rows().max().unwrap_or(0));
-    blocks.len() > MERGED_FROM || (blocks.len() >= 2 && largest <= all / 4 * 3)
+/// Those that should be merged: two or more, of which none is nearly all. So what is late is added to what was late before, and only when that
+/// has become enough, to the day: no row is written more often than by the logarithm of all.
+fn worth_it(mut blocks: Vec<Arc<Block>>) -> Option<Vec<Arc<Block>>> {
+    while blocks.len() >= 2 {
+        let rows: u64 = blocks.iter().map(|block| block.meta.rows).sum();
+        let (largest, its_rows) =
+            blocks.iter().map(|block| block.meta.rows).enumerate().max_by_key(|(_, rows)| *rows)?;
+        if its_rows <= rows * 3 / 4 {
+            return Some(blocks);
+        }
+        blocks.remove(largest);
+    }
+    None
 }
 
 fn take_over(shared: &Shared, block: &Block, builder: &mut Builder) -> Result<(), PartError> {
