@@ -13,7 +13,7 @@ database.execute("CREATE TABLE samples (service VARCHAR, time TIMESTAMP_S, stack
 MERGE = """
 SELECT sum(value), count(*), sum(length(frames)) FROM (
     SELECT stack, sum(value) AS value FROM samples
-    WHERE (service = $service OR $service = '') AND time >= make_timestamp($first * 1000000) AND time < make_timestamp($until * 1000000)
+    WHERE (service = $service OR $service = '') AND time >= make_timestamp($first::BIGINT * 1000000) AND time < make_timestamp($until::BIGINT * 1000000)
     GROUP BY stack
 ) JOIN stacks USING (stack)
 """

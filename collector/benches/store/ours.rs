@@ -21,6 +21,9 @@ const CLIENTS: usize = 4;
 /// Nodes of a flamegraph.
 const NODES: usize = 16_384;
 
+/// What was spent in each stack of a program, and the profile that says so.
+pub(crate) type Sent = (Vec<i64>, Vec<u8>);
+
 /// What taking a load in cost.
 pub(crate) struct Taken {
     pub(crate) rows: usize,
@@ -46,7 +49,7 @@ pub(crate) fn ingest(
     store: &EmbeddedStore,
     load: &Load,
     sends: Sends,
-    mut also: impl FnMut(&[Program], usize, &[(Vec<i64>, Vec<u8>)]),
+    mut also: impl FnMut(&[Program], usize, &[Sent]),
 ) -> Taken {
     let mut random = Random::default();
     let mut programs = load.programs(&mut random);
@@ -61,7 +64,7 @@ pub(crate) fn ingest(
                 let body = program.body(&values, load.time_ms(profile), sends);
                 (values, body)
             };
-            let bodies: Vec<(Vec<i64>, Vec<u8>)> = programs.iter_mut().map(&mut make).collect();
+            let bodies: Vec<Sent> = programs.iter_mut().map(&mut make).collect();
             also(&programs, profile, &bodies);
             making_s += thread_cpu_s() - before_s;
             taken.sent += bodies.iter().map(|(_, body)| body.len()).sum::<usize>();
@@ -76,13 +79,11 @@ pub(crate) fn ingest(
 }
 
 /// Side by side, so that they share flushes of the log as requests would. Returns how many rows there were.
-fn append_all(store: &EmbeddedStore, bodies: &[(Vec<i64>, Vec<u8>)], sends: Sends) -> usize {
+fn append_all(store: &EmbeddedStore, bodies: &[Sent], sends: Sends) -> usize {
     let many = bodies.len().div_ceil(CLIENTS);
     std::thread::scope(|scope| {
-        let client = |(chunk, bodies): (usize, &[(Vec<i64>, Vec<u8>)])| {
-            let append = |(at, (_, body)): (usize, &(Vec<i64>, Vec<u8>))| {
-                append(store, chunk * many + at, body, sends)
-            };
+        let client = |(chunk, bodies): (usize, &[Sent])| {
+            let append = |(at, (_, body)): (usize, &Sent)| append(store, chunk * many + at, body, sends);
             bodies.iter().enumerate().map(append).sum::<usize>()
         };
         let clients: Vec<_> =

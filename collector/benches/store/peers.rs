@@ -19,7 +19,7 @@ use model::profile::StackId;
 use serde_json::{Value, json};
 
 use crate::cost::children_cpu_s;
-use crate::ours::{ingest, merge};
+use crate::ours::{Sent, ingest, merge};
 use crate::workload::{Load, Program, Sends};
 
 const ROUNDS: usize = 5;
@@ -150,7 +150,7 @@ impl RowFiles {
         Self { folder: folder.to_owned(), files: Vec::new(), known: HashSet::new() }
     }
 
-    fn add(&mut self, programs: &[Program], time_ms: i64, bodies: &[(Vec<i64>, Vec<u8>)]) {
+    fn add(&mut self, programs: &[Program], time_ms: i64, bodies: &[Sent]) {
         let (mut stacks, mut samples) = (String::new(), String::new());
         for (service, (program, (values, _))) in programs.iter().zip(bodies).enumerate() {
             for (stack, value) in values.iter().enumerate().filter(|(_, value)| **value != 0) {
@@ -239,7 +239,7 @@ impl PprofFiles {
         Some(Self { folder: folder.to_owned(), of_service: Vec::new(), bytes: 0 })
     }
 
-    fn add(&mut self, bodies: &[(Vec<i64>, Vec<u8>)]) {
+    fn add(&mut self, bodies: &[Sent]) {
         self.of_service.resize(bodies.len(), Vec::new());
         for (service, (files, (_, body))) in self.of_service.iter_mut().zip(bodies).enumerate() {
             let path = self.folder.join(format!("{service}-{}.pb.gz", files.len()));

@@ -4,14 +4,16 @@
 use loopscope_collector::store::{AppendError, Detail, Line, Steps, Store};
 use loopscope_collector::times::Range;
 
-use crate::batches::{batch, expect, folded, labels, query, stacks};
+use crate::batches::{batch, expect, folded, labels, query, recent_ms, stacks};
 
 /// A fresh store, and a way to make it put itself in order.
 pub(crate) trait Engine {
     fn store(&self) -> &dyn Store;
     fn settle(&mut self);
     /// About when profiles begin, at a whole second.
-    fn recent_ms(&self) -> i64;
+    fn recent_ms(&self) -> i64 {
+        recent_ms()
+    }
 }
 
 type Fact = fn(&mut dyn Engine);
