@@ -5,7 +5,7 @@
 //! rows on other machines can do that where they lie. Calls block and are made from a pool of threads: adding up is work for a CPU,
 //! and a synchronous trait keeps it out of the threads that serve sockets.
 //!
-//! `tests/conformance` is what an engine has to pass. [`embedded`] is the one that needs nothing but a disk.
+//! `collector/tests/store/conformance.rs` is what an engine has to pass. [`embedded`] is the one that needs nothing but a disk.
 
 mod dictionary;
 pub mod embedded;
@@ -14,7 +14,7 @@ mod merged;
 
 pub use dictionary::Dictionary;
 pub use error::{AppendError, StoreError};
-pub use merged::Merged;
+pub use merged::{Merged, OTHER};
 
 use formats::decode::Symbols;
 use model::profile::StackId;
@@ -58,14 +58,7 @@ impl Batch {
             *self = other;
             return;
         }
-        let mut interned = merged::Interned::new(&other.symbols, Detail::Lines);
-        let mut stacks: Vec<StackId> = Vec::with_capacity(other.symbols.stack_count());
-        for stack in 0..other.symbols.stack_count() as u32 {
-            let (caller, frame) = other.symbols.stack(stack);
-            let frame = interned.frame(&mut self.symbols, frame);
-            let caller = caller.map(|caller| stacks[caller as usize]);
-            stacks.push(self.symbols.stacks.push(caller, frame));
-        }
+        let stacks = merged::Interned::new(&other.symbols, Detail::Lines).stacks(&mut self.symbols);
         for mut series in other.series {
             for (stack, _) in &mut series.rows {
                 *stack = stacks[stack.0 as usize];

@@ -48,7 +48,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
         if roots.is_empty() {
             return Err(
                 "this system has no certificate authorities: install them (ca-certificates), or name a file \
-                        with OTEL_EXPORTER_OTLP_CERTIFICATE"
+                        of them (`--certificate`, OTEL_EXPORTER_OTLP_CERTIFICATE)"
                     .to_owned(),
             );
         }

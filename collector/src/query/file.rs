@@ -53,7 +53,7 @@ fn together(groups: &[Group]) -> Merged {
     let mut merged = Merged::default();
     for group in groups {
         // It was within bounds apart; together it is a file.
-        let _ = merged.add(&group.merged.symbols, &group.merged.values, Detail::Lines);
+        merged.add(&group.merged.symbols, &group.merged.values, Detail::Lines);
     }
     merged
 }

@@ -1,9 +1,7 @@
 //! A tree of calls, by the functions' names: of one query, or of two that are compared.
 
-use std::collections::BTreeSet;
-
 use formats::decode::Symbols;
-use model::profile::{StackId, Stacks};
+use model::profile::{FrameId, StackId, Stacks};
 
 use crate::store::{Dictionary, Group};
 
@@ -52,9 +50,11 @@ impl Tree {
                 }
                 let merged = &group.merged;
                 let mut nodes: Vec<StackId> = Vec::with_capacity(merged.values.len());
+                let mut frames: Vec<Option<FrameId>> = vec![None; merged.symbols.frame_count()];
                 for (stack, value) in merged.values.iter().enumerate() {
                     let (caller, frame) = merged.symbols.stack(stack as u32);
-                    let frame = symbols.named(merged.symbols.place(frame).0);
+                    let name = || symbols.named(merged.symbols.place(frame).0);
+                    let frame = *frames[frame as usize].get_or_insert_with(name);
                     let caller = caller.map_or(top, |caller| nodes[caller as usize]);
                     let node = push(&mut symbols.stacks, &mut own, caller, frame);
                     let sum = &mut own[node.0 as usize][column];
@@ -96,8 +96,11 @@ impl Tree {
         let weight = |node: &Node| node.total[0].unsigned_abs().saturating_add(node.total[1].unsigned_abs());
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         // A caller has as much as its callee at least, and stands before it: it is kept if that is.
-        order.sort_by_key(|position| (std::cmp::Reverse(weight(&self.nodes[*position])), *position));
-        let kept: BTreeSet<usize> = order[..nodes_max].iter().copied().collect();
+        order.select_nth_unstable_by_key(nodes_max, |position| {
+            (std::cmp::Reverse(weight(&self.nodes[*position])), *position)
+        });
+        let mut kept = vec![false; self.nodes.len()];
+        order[..nodes_max].iter().for_each(|position| kept[*position] = true);
         let mut tree = Self { names: self.names, nodes: Vec::with_capacity(nodes_max * 2) };
         let other = tree.names.len() as u32;
         tree.names.push(OTHER.to_owned());
@@ -112,7 +115,7 @@ impl Tree {
                     known => known,
                 },
             };
-            if kept.contains(&position) || parent.is_none() {
+            if kept[position] || parent.is_none() {
                 new[position] = Some(tree.nodes.len() as u32);
                 tree.nodes.push(Node { parent, ..*node });
             } else if let Some(parent) = parent {
@@ -148,12 +151,7 @@ impl Tree {
     }
 }
 
-fn push(
-    stacks: &mut Stacks,
-    own: &mut Vec<[i64; 2]>,
-    caller: StackId,
-    frame: model::profile::FrameId,
-) -> StackId {
+fn push(stacks: &mut Stacks, own: &mut Vec<[i64; 2]>, caller: StackId, frame: FrameId) -> StackId {
     let node = stacks.push(Some(caller), frame);
     if node.0 as usize == own.len() {
         own.push([0; 2]);

@@ -19,83 +19,45 @@
 
 mod block;
 mod cache;
+mod compact;
 mod head;
 mod maintenance;
 mod objects;
 mod open;
+mod options;
 mod parts;
 mod row;
 mod scan;
+mod shared;
+mod sizes;
 mod wal;
 mod writer;
 
+pub use options::Options;
+pub use sizes::Sizes;
+
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use super::{AppendError, Batch, Detail, Found, Group, Line, Query, SeriesSpan, Steps, Store, StoreError};
 use crate::labels::Labels;
 use crate::selector::Selector;
 use crate::times::Range;
-use block::{Block, BlockError};
+use block::Block;
 use head::Head;
-use maintenance::Keeper;
-use objects::Objects;
-use parts::{Caches, OpenBlock, PartError};
+use parts::{OpenBlock, PartError};
 use scan::{Merging, Spans, Timelines};
+use shared::{Frozen, Shared, State};
+use sizes::Counts;
 use writer::{Append, Writer};
 
 /// Heads that may wait to become blocks.
 const FROZEN_MAX: usize = 2;
 /// Batches that may wait to be written.
 const WAITING_MAX: usize = 64;
-
-/// How the store behaves.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The folder of everything.
-    pub folder: PathBuf,
-    /// How much memory a head may take before it is made into blocks.
-    pub head_bytes_max: usize,
-    /// How old a head may be.
-    pub head_age_max: Duration,
-    /// Series of a head.
-    pub series_max: usize,
-    /// Rows of a block.
-    pub block_rows_max: usize,
-    /// How much memory what was read of blocks may take.
-    pub cache_bytes_max: usize,
-    /// How long profiles are kept.
-    pub retention: Duration,
-    /// How much disk all may take; the oldest profiles go first.
-    pub disk_bytes_max: Option<u64>,
-    /// The bucket that blocks are kept in, as `s3://BUCKET/PREFIX`, instead of the folder; nobody else may keep blocks below the prefix.
-    pub bucket: Option<String>,
-    /// How far in the future a profile may begin: clocks differ.
-    pub future_max: Duration,
-}
-
-impl Options {
-    /// As they are when nothing else is asked for.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-            head_bytes_max: 64 << 20,
-            head_age_max: Duration::from_secs(300),
-            series_max: 200_000,
-            block_rows_max: 4_000_000,
-            cache_bytes_max: 64 << 20,
-            retention: Duration::from_secs(30 * 24 * 3600),
-            disk_bytes_max: None,
-            bucket: None,
-            future_max: Duration::from_secs(600),
-        }
-    }
-}
 
 /// Takes a row: its group, its time in milliseconds, the function and line of its innermost frame, and its value.
 pub(crate) type TakeRow<'a> = dyn FnMut(&Labels, i64, (&str, u32), i64) + 'a;
@@ -106,78 +68,6 @@ pub struct EmbeddedStore {
     shared: Arc<Shared>,
     appends: Mutex<Option<SyncSender<Append>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// What all threads share.
-#[derive(Debug)]
-struct Shared {
-    options: Options,
-    objects: Objects,
-    caches: Caches,
-    state: RwLock<State>,
-    keeper: Keeper,
-    counts: Counts,
-    closing: AtomicBool,
-}
-
-/// What there is at one instant.
-#[derive(Debug, Default)]
-struct State {
-    head: Head,
-    frozen: Vec<Arc<Frozen>>,
-    blocks: Vec<Arc<Block>>,
-}
-
-/// A head that gets no more, and the segment of the log that holds the same.
-#[derive(Debug)]
-struct Frozen {
-    head: Head,
-    segment: u64,
-}
-
-/// What the store counted since it was opened.
-#[derive(Debug, Default)]
-struct Counts {
-    samples: AtomicU64,
-    corrupted_blocks: AtomicU64,
-    log_bytes: AtomicU64,
-}
-
-/// What the store is made of now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sizes {
-    /// Blocks.
-    pub blocks: usize,
-    /// How much disk they take.
-    pub block_bytes: u64,
-    /// Rows in blocks.
-    pub block_rows: u64,
-    /// How much disk the log takes.
-    pub log_bytes: u64,
-    /// How much memory heads take, about.
-    pub head_bytes: usize,
-    /// Series in the head that is filled.
-    pub head_series: usize,
-    /// Rows that were accepted since the store was opened.
-    pub rows_accepted: u64,
-    /// Blocks that could not be read since the store was opened.
-    pub corrupted_blocks: u64,
-}
-
-impl Sizes {
-    /// Those of two stores together.
-    pub(crate) fn and(self, other: &Self) -> Self {
-        Self {
-            blocks: self.blocks + other.blocks,
-            block_bytes: self.block_bytes + other.block_bytes,
-            block_rows: self.block_rows + other.block_rows,
-            log_bytes: self.log_bytes + other.log_bytes,
-            head_bytes: self.head_bytes + other.head_bytes,
-            head_series: self.head_series + other.head_series,
-            rows_accepted: self.rows_accepted + other.rows_accepted,
-            corrupted_blocks: self.corrupted_blocks + other.corrupted_blocks,
-        }
-    }
 }
 
 impl EmbeddedStore {
@@ -202,18 +92,7 @@ impl EmbeddedStore {
 
     /// What the store is made of now.
     pub fn sizes(&self) -> Sizes {
-        let state = self.shared.read();
-        let frozen: usize = state.frozen.iter().map(|frozen| frozen.head.bytes()).sum();
-        Sizes {
-            blocks: state.blocks.len(),
-            block_bytes: state.blocks.iter().map(|block| block.meta.bytes()).sum(),
-            block_rows: state.blocks.iter().map(|block| block.meta.rows).sum(),
-            log_bytes: self.shared.counts.log_bytes.load(Ordering::Relaxed),
-            head_bytes: state.head.bytes() + frozen,
-            head_series: state.head.series.len(),
-            rows_accepted: self.shared.counts.samples.load(Ordering::Relaxed),
-            corrupted_blocks: self.shared.counts.corrupted_blocks.load(Ordering::Relaxed),
-        }
+        Sizes::of(&self.shared.read(), &self.shared.counts)
     }
 
     /// Gives each row of a query; sentences of what cannot be read come back.
@@ -221,6 +100,7 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StoreError`] where nothing can be told.
     pub(crate) fn each_row(&self, query: &Query, each: &mut TakeRow<'_>) -> Result<Vec<String>, StoreError> {
+        let query = &Query { range: self.shared.told(query.range), ..query.clone() };
         self.each_part(query.range, |part| match part {
             PartRef::Head(head) => scan::each_row(head, query, each),
             PartRef::Block(block) => scan::each_row(block, query, each),
@@ -310,7 +190,7 @@ impl Store for EmbeddedStore {
     }
 
     fn series(&self, selector: &Selector, range: Range) -> Result<Found<Vec<SeriesSpan>>, StoreError> {
-        let range = whole_seconds(range);
+        let range = self.shared.told(range);
         let mut spans = Spans::default();
         let matches = |labels: &_| selector.matches(labels);
         let warnings = self.each_part(range, |part| {
@@ -324,13 +204,15 @@ impl Store for EmbeddedStore {
     }
 
     fn merge(&self, query: &Query, detail: Detail) -> Result<Found<Vec<Group>>, StoreError> {
-        let range = whole_seconds(query.range);
+        let range = self.shared.told(query.range);
         let mut merging = Merging::new(query, range, detail);
-        let warnings = self.each_part(range, |part| match part {
+        let mut warnings = self.each_part(range, |part| match part {
             PartRef::Head(head) => merging.add(head),
             PartRef::Block(block) => merging.add(block),
         })?;
-        Ok(Found { value: merging.finish(), warnings })
+        let (value, folded) = merging.finish();
+        warnings.extend(folded);
+        Ok(Found { value, warnings })
     }
 
     fn timeline(
@@ -339,18 +221,14 @@ impl Store for EmbeddedStore {
         steps: Steps,
         function: Option<&str>,
     ) -> Result<Found<Vec<Line>>, StoreError> {
-        let mut timelines = Timelines::new(query, steps, function);
-        let warnings = self.each_part(steps.range(), |part| match part {
+        let range = self.shared.told(steps.range());
+        let mut timelines = Timelines::new(query, range, steps, function);
+        let warnings = self.each_part(range, |part| match part {
             PartRef::Head(head) => timelines.add(head),
             PartRef::Block(block) => timelines.add(block),
         })?;
         Ok(Found { value: timelines.finish(), warnings })
     }
-}
-
-/// Times are kept in whole seconds: a range begins with the second that it begins in.
-fn whole_seconds(range: Range) -> Range {
-    Range { from_ms: range.from_ms.div_euclid(1000).saturating_mul(1000), ..range }
 }
 
 impl Drop for EmbeddedStore {
@@ -363,53 +241,4 @@ impl Drop for EmbeddedStore {
             let _ = thread.join();
         }
     }
-}
-
-impl Shared {
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log_folder(&self) -> PathBuf {
-        log_folder(&self.options.folder)
-    }
-
-    fn check_times(&self, batch: &Batch) -> Result<(), AppendError> {
-        let now_ms = crate::times::now_ms();
-        let (oldest, newest) = self.accepted_times(now_ms);
-        for series in &batch.series {
-            if series.time_ms < oldest || series.time_ms > newest {
-                let accepted = format!(
-                    "profiles of the last {} are, and the clock here says {} s",
-                    humantime::format_duration(self.options.retention),
-                    now_ms / 1000
-                );
-                return Err(AppendError::Time { time_ms: series.time_ms, accepted });
-            }
-        }
-        Ok(())
-    }
-
-    fn accepted_times(&self, now_ms: i64) -> (i64, i64) {
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let oldest = now_ms.saturating_sub(ms(self.options.retention)).max(0);
-        (oldest, now_ms.saturating_add(ms(self.options.future_max)).min(i64::from(u32::MAX) * 1000))
-    }
-
-    /// Takes a block out of use that is not what was written.
-    fn cannot_read(&self, block: &Block, error: &BlockError) {
-        if matches!(error, BlockError::Corrupted(_)) && block.take_out() {
-            self.counts.corrupted_blocks.fetch_add(1, Ordering::Relaxed);
-            crate::console::line(format_args!("{error}; the block is left out from now on, and set aside"));
-            self.keeper.wake();
-        }
-    }
-}
-
-fn log_folder(folder: &Path) -> PathBuf {
-    folder.join("wal")
 }

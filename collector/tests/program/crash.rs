@@ -8,11 +8,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use loopscope_collector::times::now_ms;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::client::ask;
 use crate::server::Server;
 
+const DAY_MS: i64 = 24 * 3_600_000;
 const PERIOD_NS: i64 = 10_000_000;
 /// Small heads, so that blocks are made and merged all the time.
 const CONFIG: &str = "[limits]\nmemory = '48KiB'\n";
@@ -31,7 +33,13 @@ impl Ledger {
         while !stop.load(Ordering::Relaxed) {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let body = format!("main;handler{};f{number} 1\n", number % 7);
-            let target = format!("/ingest?name=crash{}&format=folded&sampleRate=100", number % 5);
+            // Half of them late, so that hours that are over and days that are over are merged as well.
+            let from_s = match number % 2 {
+                0 => now_ms() / 1000,
+                _ => (now_ms() / DAY_MS - 2) * DAY_MS / 1000 + (number % 7) as i64 * 3600,
+            };
+            let target =
+                format!("/ingest?name=crash{}&format=folded&sampleRate=100&from={from_s}", number % 5);
             match ask(address, "POST", &target, &[], body.as_bytes()) {
                 Ok(answer) if answer.status == 200 => {
                     self.acknowledged.lock().unwrap().insert(number);
@@ -53,7 +61,7 @@ impl Ledger {
 
     /// All that was acknowledged is there once, and nothing is there twice.
     fn expect_all(&self, server: &Server) {
-        let answer = server.get("/api/v1/flamegraph?format=folded&from=now-1h").expect(200);
+        let answer = server.get("/api/v1/flamegraph?format=folded&from=now-4d").expect(200);
         let mut found: BTreeMap<u64, i64> = BTreeMap::new();
         for line in answer.text().lines() {
             let (stack, value) = line.rsplit_once(' ').unwrap();

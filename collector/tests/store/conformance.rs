@@ -10,6 +10,10 @@ use crate::batches::{batch, expect, folded, labels, query, recent_ms, stacks};
 pub(crate) trait Engine {
     fn store(&self) -> &dyn Store;
     fn settle(&mut self);
+    /// About when profiles begin, at a whole second.
+    fn recent_ms(&self) -> i64 {
+        recent_ms()
+    }
 }
 
 type Fact = fn(&mut dyn Engine);
@@ -35,12 +39,12 @@ fn an_empty_store_tells_nothing(engine: &mut dyn Engine) {
     let store = engine.store();
     assert!(store.series(&Default::default(), Range::ALL).unwrap().value.is_empty());
     assert!(store.merge(&query("", Range::ALL, &[]), Detail::Functions).unwrap().value.is_empty());
-    let steps = Steps { start_ms: recent_ms(), step_ms: 1000, count: 10 };
+    let steps = Steps { start_ms: engine.recent_ms(), step_ms: 1000, count: 10 };
     assert!(store.timeline(&query("", Range::ALL, &[]), steps, None).unwrap().value.is_empty());
 }
 
 fn equal_stacks_add_up(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     engine.store().append(batch(&[("service", "a")], now, &[("main;x", 1), ("main;y", 2)])).unwrap();
     engine.settle();
     engine.store().append(batch(&[("service", "a")], now, &[("main;y", 40), ("main", 5)])).unwrap();
@@ -51,7 +55,7 @@ fn equal_stacks_add_up(engine: &mut dyn Engine) {
 }
 
 fn a_range_ends_before_its_end(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     for (offset, value) in [(-1000, 1), (0, 10), (999, 100), (1000, 1000), (2000, 10_000)] {
         engine.store().append(batch(&[("service", "a")], now + offset, &[("f", value)])).unwrap();
     }
@@ -68,7 +72,7 @@ fn a_range_ends_before_its_end(engine: &mut dyn Engine) {
 }
 
 fn selectors_choose_series(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     for (phase, value) in [("timers", 1), ("check", 10), ("poll_callbacks", 100)] {
         engine.store().append(batch(&[("service", "a"), ("phase", phase)], now, &[("f", value)])).unwrap();
     }
@@ -88,7 +92,7 @@ fn selectors_choose_series(engine: &mut dyn Engine) {
 }
 
 fn groups_are_apart_by_label(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     for (host, phase, value) in [("h1", "timers", 1), ("h1", "check", 2), ("h2", "timers", 4)] {
         let pairs = [("service", "a"), ("host", host), ("phase", phase)];
         engine.store().append(batch(&pairs, now, &[("f;g", value)])).unwrap();
@@ -101,7 +105,7 @@ fn groups_are_apart_by_label(engine: &mut dyn Engine) {
 }
 
 fn series_tell_their_times(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     for offset in [5000, 0, 9000] {
         engine.store().append(batch(&[("service", "a")], now + offset, &[("f", 1)])).unwrap();
         engine.settle();
@@ -116,7 +120,7 @@ fn series_tell_their_times(engine: &mut dyn Engine) {
 }
 
 fn a_timeline_has_gaps(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     let mut add = |offset, stacks: &[(&str, i64)]| {
         engine.store().append(batch(&[("service", "a")], now + offset, stacks)).unwrap();
         engine.settle();
@@ -133,7 +137,7 @@ fn a_timeline_has_gaps(engine: &mut dyn Engine) {
 }
 
 fn recursion_counts_once(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     engine.store().append(batch(&[("service", "a")], now, &[("f;f;f", 3), ("g;f", 1), ("g", 1)])).unwrap();
     engine.settle();
     let steps = Steps { start_ms: now, step_ms: 1000, count: 1 };
@@ -142,7 +146,7 @@ fn recursion_counts_once(engine: &mut dyn Engine) {
 }
 
 fn sums_saturate(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     for _ in 0..2 {
         engine.store().append(batch(&[("service", "a")], now, &[("f", i64::MAX)])).unwrap();
         engine.settle();
@@ -151,7 +155,7 @@ fn sums_saturate(engine: &mut dyn Engine) {
 }
 
 fn nothing_is_half_stored(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     let mut both = batch(&[("service", "a")], now, &[("f", 1)]);
     let old = batch(&[("service", "b")], 1000, &[("f", 1)]);
     both.series.extend(old.series);
@@ -163,7 +167,7 @@ fn nothing_is_half_stored(engine: &mut dyn Engine) {
 }
 
 fn lines_are_told(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     let text = b"f 1\n";
     let mut decoded = formats::folded::decode(
         text,
@@ -193,7 +197,7 @@ fn lines_are_told(engine: &mut dyn Engine) {
 }
 
 fn many_services(engine: &mut dyn Engine) {
-    let now = recent_ms();
+    let now = engine.recent_ms();
     for hundred in 0..100 {
         let mut together = batch(&[("service", "x")], now, &[("main;f", 1)]);
         let rows = together.series[0].rows.clone();

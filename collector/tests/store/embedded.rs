@@ -6,17 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use loopscope_collector::store::embedded::{EmbeddedStore, Options};
-use loopscope_collector::store::{AppendError, Detail, Store};
-use loopscope_collector::times::Range;
+use loopscope_collector::store::{AppendError, Detail, Steps, Store};
+use loopscope_collector::times::{Range, now_ms};
 
 use crate::batches::{batch, expect, folded, query, recent_ms, stacks};
 use crate::conformance::{Engine, FACTS};
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// What the store does when it is to settle.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settles {
     Never,
     IntoBlocks,
+    IntoDays,
     ByReopening,
 }
 
@@ -34,13 +37,26 @@ impl Engine for Embedded {
     fn settle(&mut self) {
         match self.settles {
             Settles::Never => {}
-            Settles::IntoBlocks => self.store.as_ref().unwrap().flush().unwrap(),
+            Settles::IntoBlocks | Settles::IntoDays => self.store.as_ref().unwrap().flush().unwrap(),
             Settles::ByReopening => {
                 drop(self.store.take());
                 self.store = Some(open(self.folder.path()));
             }
         }
     }
+
+    fn recent_ms(&self) -> i64 {
+        match self.settles {
+            // What is one second apart is in different hours of a day that is over.
+            Settles::IntoDays => days_ago_ms(2) + 12 * HOUR_MS - 1000,
+            _ => recent_ms(),
+        }
+    }
+}
+
+/// When a day began.
+fn days_ago_ms(days: i64) -> i64 {
+    (now_ms() / (24 * HOUR_MS) - days) * 24 * HOUR_MS
 }
 
 fn open(folder: &Path) -> EmbeddedStore {
@@ -65,6 +81,11 @@ fn the_head_conforms() {
 #[test]
 fn blocks_conform() {
     conform(Settles::IntoBlocks);
+}
+
+#[test]
+fn days_conform() {
+    conform(Settles::IntoDays);
 }
 
 #[test]
@@ -107,12 +128,19 @@ fn small_blocks_of_an_hour_become_one() {
     let store = open(folder.path());
     assert_eq!(folded(&store, "", Range::ALL), found);
     // What was merged is gone from the disk.
-    assert_eq!(objects(folder.path()).len(), 5 * store.sizes().blocks);
+    assert_eq!(objects(folder.path()).len(), 6 * store.sizes().blocks);
 }
 
 #[test]
 fn every_corrupted_object_is_noticed_set_aside_and_told() {
-    for object in ["samples.parquet", "stacks.parquet", "frames.parquet", "series.parquet", "meta.json"] {
+    for object in [
+        "samples.parquet",
+        "totals.parquet",
+        "stacks.parquet",
+        "frames.parquet",
+        "series.parquet",
+        "meta.json",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
         let now = recent_ms();
@@ -126,6 +154,9 @@ fn every_corrupted_object_is_noticed_set_aside_and_told() {
         fs::write(&path, bytes).unwrap();
         let store = open(folder.path());
         store.append(batch(&[("service", "good")], now, &[("main;g", 2)])).unwrap();
+        // Single samples are read where steps are told, the rest where whole series are added up.
+        let steps = Steps { start_ms: now, step_ms: 1000, count: 1 };
+        store.timeline(&query("", Range::ALL, &[]), steps, None).unwrap();
         let found = store.merge(&query("", Range::ALL, &[]), Detail::Functions).unwrap();
         expect(&stacks(&found.value[0]), &[("main;g", 2)]);
         if object != "meta.json" {
@@ -146,7 +177,7 @@ fn a_block_that_was_cut_short_is_left_out() {
     store.append(batch(&[("service", "bad")], recent_ms(), &[("main;f", 1)])).unwrap();
     store.flush().unwrap();
     drop(store);
-    let path = objects(folder.path()).into_iter().find(|path| path.ends_with("samples.parquet")).unwrap();
+    let path = objects(folder.path()).into_iter().find(|path| path.ends_with("totals.parquet")).unwrap();
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let store = open(folder.path());
@@ -333,6 +364,22 @@ fn memory_has_a_bound_and_what_exceeds_it_becomes_blocks_or_is_refused() {
     let huge: Vec<(&str, i64)> = huge.iter().map(|(stack, value)| (stack.as_str(), *value)).collect();
     let refused = store.append(batch(&[("service", "a")], now, &huge));
     assert!(matches!(refused, Err(AppendError::TooLarge { .. })), "{refused:?}");
+}
+
+#[test]
+fn the_log_is_told_as_large_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let on_disk = || -> u64 {
+        let segments = fs::read_dir(folder.path().join("wal")).unwrap();
+        segments.map(|segment| segment.unwrap().metadata().unwrap().len()).sum()
+    };
+    for round in 0..5 {
+        store.append(batch(&[("service", "a")], recent_ms(), &[("f", 1)])).unwrap();
+        assert_eq!(store.sizes().log_bytes, on_disk(), "{round}");
+        store.flush().unwrap();
+        assert_eq!(store.sizes().log_bytes, on_disk(), "{round}, flushed");
+    }
 }
 
 #[test]

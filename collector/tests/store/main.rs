@@ -4,4 +4,5 @@ mod batches;
 #[cfg(feature = "s3")]
 mod bucket;
 mod conformance;
+mod days;
 mod embedded;

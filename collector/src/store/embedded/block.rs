@@ -3,20 +3,26 @@
 //! | object | a row is | columns |
 //! |---|---|---|
 //! | `samples.parquet` | what was spent in a stack | `series`, `stack`, `time`, `value`; sorted in that order |
+//! | `totals.parquet` | the same of all times of a series | `series`, `stack`, `value` |
 //! | `stacks.parquet` | a stack | `caller` (a row of this table, or -1), `frame` (a row of `frames`) |
 //! | `frames.parquet` | a place in code | `function`, `file`, `line` |
-//! | `series.parquet` | a series | `labels` (a JSON object), `first_row` and `rows` (in `samples`), `first`, `last` (times) |
+//! | `series.parquet` | a series within an hour, by service, hour and labels | `labels` (a JSON object), `hour`, `first_row` and `rows` (in `samples`), `first_total` and `totals`, `first_stack` and `stacks` (those of its service), `first`, `last` (times) |
 //! | `meta.json` | | [`Meta`]: written last, so a block without it is none |
+//!
+//! A question about whole hours needs the totals and no sample, and one about a service needs its stacks and nobody else's.
 //!
 //! Every byte that a query reads is covered by a checksum in `meta.json`. A block tells which others it replaces, and which segment of the
 //! log it came from: whatever instant a crash picks, what counts follows from the list of blocks alone.
 
 mod build;
+mod grouped;
 mod read;
+mod stacks;
 mod table;
 
 pub(super) use build::Builder;
-pub(super) use read::{Index, StackTable};
+pub(super) use read::Index;
+pub(super) use stacks::{FrameTable, StackTable};
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,30 +32,38 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::Objects;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 pub(super) const META: &str = "meta.json";
+const SAMPLES: &str = "samples.parquet";
+const TOTALS: &str = "totals.parquet";
+const STACKS: &str = "stacks.parquet";
+const FRAMES: &str = "frames.parquet";
+const SERIES: &str = "series.parquet";
 
 /// What is to be known of a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Meta {
     /// Of the format.
     version: u32,
-    /// The hour that its profiles began in, in hours since the UNIX epoch.
+    /// The first hour that profiles of it began in, in hours since the UNIX epoch.
     pub(super) hour: i64,
+    /// How many hours there are from the first to the last.
+    pub(super) hours: i64,
     /// When its first profile began, in milliseconds since the UNIX epoch.
     pub(super) first_ms: i64,
     /// When its last one did.
     pub(super) last_ms: i64,
     /// Rows of samples.
     pub(super) rows: u64,
-    /// How many series.
+    /// How many series, each counted for each hour.
     pub(super) series: u64,
     /// The segment of the log that it was made of.
     pub(super) segment: Option<u64>,
     /// The blocks whose content it took over.
     pub(super) replaces: Vec<String>,
     samples: Vec<Part>,
-    stacks: Part,
+    totals: Vec<Part>,
+    stacks: Vec<Part>,
     frames: Part,
     index: Part,
     /// Of this object with a zero here.
@@ -85,8 +99,8 @@ impl Meta {
 
     /// How much disk the block takes, without this object.
     pub(super) fn bytes(&self) -> u64 {
-        let samples: u64 = self.samples.iter().map(|part| part.bytes).sum();
-        samples + self.stacks.bytes + self.frames.bytes + self.index.bytes
+        let grouped = [&self.samples, &self.totals, &self.stacks].into_iter().flatten();
+        grouped.map(|part| part.bytes).sum::<u64>() + self.frames.bytes + self.index.bytes
     }
 }
 

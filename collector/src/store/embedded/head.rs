@@ -3,7 +3,6 @@
 use std::mem::size_of;
 
 use formats::decode::Symbols;
-use model::profile::StackId;
 use rustc_hash::FxHashMap;
 
 use super::super::merged::Interned;
@@ -13,6 +12,8 @@ use crate::labels::Labels;
 
 /// What a table's row takes beside what it holds: its place in an index, and room to grow.
 const ENTRY_BYTES: usize = 48;
+/// What a stack takes: four numbers, and room to grow.
+const STACK_BYTES: usize = 32;
 
 /// Profiles that are in the log and not yet in blocks.
 #[derive(Debug, Default)]
@@ -37,14 +38,7 @@ impl Head {
     pub(super) fn add(&mut self, batch: &Batch) {
         let (strings, frames) = (self.symbols.strings.iter().len(), self.symbols.frame_count());
         let stacks_before = self.symbols.stack_count();
-        let mut interned = Interned::new(&batch.symbols, Detail::Lines);
-        let mut stacks: Vec<StackId> = Vec::with_capacity(batch.symbols.stack_count());
-        for stack in 0..batch.symbols.stack_count() as u32 {
-            let (caller, frame) = batch.symbols.stack(stack);
-            let frame = interned.frame(&mut self.symbols, frame);
-            let caller = caller.map(|caller| stacks[caller as usize]);
-            stacks.push(self.symbols.stacks.push(caller, frame));
-        }
+        let stacks = Interned::new(&batch.symbols, Detail::Lines).stacks(&mut self.symbols);
         for series in &batch.series {
             let time_s = seconds(series.time_ms);
             let position = self.position(&series.labels, time_s);
@@ -61,8 +55,8 @@ impl Head {
         }
         let texts = self.symbols.strings.iter().skip(strings).map(|text| text.len() + ENTRY_BYTES);
         self.bytes += texts.sum::<usize>();
-        let new = self.symbols.frame_count() - frames + self.symbols.stack_count() - stacks_before;
-        self.bytes += new * ENTRY_BYTES;
+        self.bytes += (self.symbols.frame_count() - frames) * ENTRY_BYTES;
+        self.bytes += (self.symbols.stack_count() - stacks_before) * STACK_BYTES;
     }
 
     fn position(&mut self, labels: &Labels, time_s: u32) -> usize {
@@ -98,7 +92,7 @@ pub(super) fn bytes_of(batch: &Batch) -> usize {
     let symbols = &batch.symbols;
     let texts: usize = symbols.strings.iter().map(|text| text.len() + ENTRY_BYTES).sum();
     let labels: usize = batch.series.iter().map(|series| series.labels.size_bytes() + 4 * ENTRY_BYTES).sum();
-    let tables = (symbols.frame_count() + symbols.stack_count()) * ENTRY_BYTES;
+    let tables = symbols.frame_count() * ENTRY_BYTES + symbols.stack_count() * STACK_BYTES;
     texts + labels + tables + batch.rows() * size_of::<Row>() * 3 / 2
 }
 

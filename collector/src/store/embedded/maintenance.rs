@@ -1,9 +1,8 @@
-//! The thread that keeps the store in order: heads become blocks, small blocks become larger ones, old ones go.
+//! The thread that keeps the store in order: heads become blocks, small blocks become larger ones ([`compact`](super::compact)), old ones go.
 //!
 //! Every step is a block that is stored whole and then counts; what it replaces is removed afterwards, and is not counted from then on,
 //! whether it was removed or not.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
@@ -11,22 +10,16 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::block::{Block, BlockError, Builder};
+use super::block::{Block, Builder};
+use super::compact::compact;
 use super::head::Head;
 use super::objects::Objects;
 use super::open::set_aside;
-use super::parts::{OpenBlock, PartError};
-use super::row::Row;
-use super::scan::Part;
 use super::{Frozen, Shared, wal};
 use crate::console;
+use crate::labels::SERVICE;
 use crate::times::now_ms;
 
-const HOUR_MS: i64 = 3_600_000;
-/// Blocks of one hour that are merged while the hour lasts.
-const MERGED_FROM: usize = 4;
-/// How long after an hour's end all of its blocks are merged: until then profiles of it may come.
-const SETTLED_AFTER_MS: i64 = 15 * 60 * 1000;
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// The keeper's own things.
@@ -42,8 +35,8 @@ pub(super) struct Keeper {
 
 /// Blocks that count no more, and wait until no query reads them.
 #[derive(Debug, Default)]
-struct Doomed {
-    blocks: Vec<Arc<Block>>,
+pub(super) struct Doomed {
+    pub(super) blocks: Vec<Arc<Block>>,
     /// Segments of the log whose blocks are stored. Until they are gone for good, these blocks keep what tells where they came from.
     segments: Vec<PathBuf>,
     /// What was told last, so that it is not told again and again.
@@ -140,7 +133,6 @@ pub(super) fn blocks_of_head(
     segment: u64,
     is_stored: impl Fn(i64) -> bool,
 ) -> io::Result<Vec<Block>> {
-    let mut builders: BTreeMap<i64, Builder> = BTreeMap::new();
     let mut hours: Vec<i64> = Vec::new();
     for series in &head.series {
         let (first, last) = (hour_of(series.first_s), hour_of(series.last_s));
@@ -153,110 +145,29 @@ pub(super) fn blocks_of_head(
         hours.dedup();
     }
     hours.retain(|hour| !is_stored(*hour));
+    // Those of a service one after the other.
+    let mut by_service: Vec<_> = head.series.iter().collect();
+    by_service.sort_unstable_by_key(|series| series.labels.get(SERVICE));
+    let mut blocks = Vec::new();
     for hour in hours {
-        let builder = builders.entry(hour).or_default();
+        let mut builder = Builder::default();
         let mut source = Builder::source(&head.symbols);
-        for series in &head.series {
+        for series in &by_service {
             if (hour_of(series.first_s)..=hour_of(series.last_s)).contains(&hour) {
                 let rows = series.rows.iter().filter(|row| hour_of(row.time_s) == hour);
-                builder.add(&mut source, &series.labels, rows.copied());
+                builder.add(&mut source, hour, &series.labels, rows.copied());
             }
         }
+        if builder.rows() > 0 {
+            let made = builder.make(Some(segment), Vec::new()).map_err(io::Error::other)?;
+            blocks.push(Block::store(objects, format!("blocks/{hour:08}-{segment:012}"), made)?);
+        }
     }
-    let store = |(hour, builder): (i64, Builder)| {
-        let made = builder.make(hour, Some(segment), Vec::new()).map_err(io::Error::other)?;
-        Block::store(objects, format!("blocks/{hour:08}-{segment:012}"), made)
-    };
-    builders.into_iter().filter(|(_, builder)| builder.rows() > 0).map(store).collect()
+    Ok(blocks)
 }
 
 fn hour_of(time_s: u32) -> i64 {
     i64::from(time_s / 3600)
-}
-
-/// Merges the small blocks of an hour.
-fn compact(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
-    loop {
-        let blocks = shared.read().blocks.clone();
-        let Some(chosen) = choose(&blocks, shared.options.block_rows_max) else { return Ok(()) };
-        let mut builder = Builder::default();
-        for block in &chosen {
-            if let Err(error) = take_over(shared, block, &mut builder) {
-                return match error {
-                    // It is set aside; the others are merged the next time.
-                    PartError::Block(error @ BlockError::Corrupted(_)) => {
-                        shared.cannot_read(block, &error);
-                        Ok(())
-                    }
-                    PartError::Block(BlockError::Io(error)) => Err(error),
-                    PartError::Store(error) => Err(io::Error::other(error.to_string())),
-                };
-            }
-        }
-        let replaces: Vec<String> = chosen.iter().map(|block| block.name.clone()).collect();
-        let hour = chosen[0].meta.hour;
-        let made = builder.make(hour, None, replaces).map_err(io::Error::other)?;
-        let merged = Block::store(&shared.objects, merged_name(&chosen), made)?;
-        let mut state = shared.write();
-        state.blocks.retain(|block| !chosen.iter().any(|old| Arc::ptr_eq(old, block)));
-        state.blocks.push(Arc::new(merged));
-        drop(state);
-        doomed.blocks.extend(chosen);
-        if shared.closing.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-    }
-}
-
-/// A name that none of the blocks had: the first one's, and one generation more.
-fn merged_name(chosen: &[Arc<Block>]) -> String {
-    let next = chosen.iter().map(|block| block.generation()).max().unwrap_or(0) + 1;
-    let first = chosen[0].name.split('+').next().unwrap_or_default();
-    format!("{first}+{next}")
-}
-
-/// The blocks that are merged next, if any.
-fn choose(blocks: &[Arc<Block>], rows_max: usize) -> Option<Vec<Arc<Block>>> {
-    let mut hours: BTreeMap<i64, Vec<Arc<Block>>> = BTreeMap::new();
-    for block in blocks.iter().filter(|block| !block.is_broken()) {
-        hours.entry(block.meta.hour).or_default().push(Arc::clone(block));
-    }
-    for (hour, mut of_hour) in hours {
-        // The smallest first, as many as fit.
-        of_hour.sort_by_key(|block| (block.meta.rows, block.name.clone()));
-        let mut rows = 0;
-        of_hour.retain(|block| {
-            rows += block.meta.rows;
-            rows <= rows_max as u64
-        });
-        let settled = now_ms() > (hour + 1) * HOUR_MS + SETTLED_AFTER_MS;
-        if of_hour.len() >= if settled { 2 } else { MERGED_FROM } {
-            return Some(of_hour);
-        }
-    }
-    None
-}
-
-fn take_over(shared: &Shared, block: &Block, builder: &mut Builder) -> Result<(), PartError> {
-    let open = OpenBlock::new(block, &shared.objects, &shared.caches)?;
-    // Not through the cache, which is for queries.
-    let stacks = block.stacks(&shared.objects)?;
-    let mut source = Builder::source(&stacks);
-    let labels: Vec<_> = open.spans().map(|(labels, ..)| labels.clone()).collect();
-    let wanted: Vec<usize> = (0..labels.len()).collect();
-    let mut of_series: Vec<Row> = Vec::new();
-    let mut current = 0;
-    open.rows(&wanted, &mut |position, row| {
-        if position != current {
-            builder.add(&mut source, &labels[current], of_series.drain(..));
-            current = position;
-        }
-        of_series.push(row);
-    })?;
-    if let Some(labels) = labels.get(current) {
-        builder.add(&mut source, labels, of_series.drain(..));
-    }
-    Ok(())
 }
 
 /// Removes what is too old, and the oldest where all takes too much room.

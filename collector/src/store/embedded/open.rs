@@ -20,8 +20,9 @@ use super::head::Head;
 use super::maintenance::{Keeper, blocks_of_head};
 use super::objects::Objects;
 use super::parts::Caches;
+use super::shared::log_folder;
 use super::wal;
-use super::{Counts, EmbeddedStore, Frozen, Options, Shared, State, WAITING_MAX, Writer, log_folder, writer};
+use super::{Counts, EmbeddedStore, Frozen, Options, Shared, State, WAITING_MAX, Writer};
 use crate::console;
 use crate::store::AppendError;
 
@@ -39,15 +40,19 @@ pub(super) fn open(options: Options) -> io::Result<EmbeddedStore> {
     let mut blocks = find_blocks(&objects)?;
     let mut next_segment = 1;
     let mut frozen = Vec::new();
+    let mut log_bytes = 0;
     for (number, path) in wal::segments(&log_folder)? {
         next_segment = number + 1;
-        frozen.extend(recover(&objects, &mut blocks, number, &path, &folder)?);
+        if let Some(kept) = recover(&objects, &mut blocks, number, &path, &folder)? {
+            frozen.push(kept);
+            log_bytes += fs::metadata(&path)?.len();
+        }
     }
     // Gone for good, before anything is made of the blocks that took them over.
     wal::sync_folder(&log_folder)?;
     // Numbers are never used again, not even those of segments that are gone: blocks refer to them.
     let used = blocks.iter().filter_map(|block| block.meta.segment).max().unwrap_or(0);
-    let segment = writer::first_segment(&log_folder, next_segment.max(used + 1))?;
+    let segment = wal::Segment::create(&log_folder, next_segment.max(used + 1))?;
     let state = State { head: Head::default(), frozen, blocks: blocks.into_iter().map(Arc::new).collect() };
     let shared = Arc::new(Shared {
         caches: Caches::new(options.cache_bytes_max),
@@ -55,7 +60,7 @@ pub(super) fn open(options: Options) -> io::Result<EmbeddedStore> {
         objects,
         state: RwLock::new(state),
         keeper: Keeper::new(lock),
-        counts: Counts::default(),
+        counts: Counts { log_bytes: log_bytes.into(), ..Counts::default() },
         closing: AtomicBool::new(false),
     });
     let (sender, asked) = sync_channel(WAITING_MAX);

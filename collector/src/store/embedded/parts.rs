@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use formats::decode::Symbols;
 
-use super::block::{Block, BlockError, Index, StackTable};
+use super::block::{Block, BlockError, FrameTable, Index, StackTable};
 use super::cache::Cache;
 use super::head::Head;
 use super::objects::Objects;
@@ -54,8 +54,12 @@ impl Part for Head {
         })
     }
 
-    fn dictionary(&self) -> Result<impl AsRef<Symbols>, PartError> {
-        Ok(Ref(&self.symbols))
+    fn dictionary(&self, _: &[usize]) -> Result<(impl AsRef<Symbols>, u32), PartError> {
+        Ok((Ref(&self.symbols), 0))
+    }
+
+    fn totals(&self, wanted: &[usize], each: &mut dyn FnMut(usize, u32, i64)) -> Result<(), PartError> {
+        self.rows(wanted, &mut |position, row| each(position, row.stack, row.value))
     }
 
     fn rows(&self, wanted: &[usize], each: &mut dyn FnMut(usize, Row)) -> Result<(), PartError> {
@@ -72,13 +76,18 @@ impl Part for Head {
 #[derive(Debug)]
 pub(super) struct Caches {
     indexes: Cache<Index>,
+    frames: Cache<FrameTable>,
     stacks: Cache<StackTable>,
 }
 
 impl Caches {
-    /// With this bound for both kinds together.
+    /// With this bound for all kinds together.
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { indexes: Cache::new(bytes_max / 4), stacks: Cache::new(bytes_max / 4 * 3) }
+        Self {
+            indexes: Cache::new(bytes_max / 4),
+            frames: Cache::new(bytes_max / 4),
+            stacks: Cache::new(bytes_max / 2),
+        }
     }
 }
 
@@ -99,6 +108,18 @@ impl<'a> OpenBlock<'a> {
         let index = caches.indexes.get(&block.name, Index::bytes, || block.index(objects))?;
         Ok(Self { block, objects, caches, index })
     }
+
+    /// The hour of a series.
+    pub(super) fn hour(&self, series: usize) -> i64 {
+        self.index.series[series].hour
+    }
+
+    /// All stacks, not through the cache, which is for queries.
+    pub(super) fn all_stacks(&self) -> Result<StackTable, BlockError> {
+        let all: Vec<usize> = (0..self.index.series.len()).collect();
+        let frames = self.block.frames(self.objects)?.into();
+        self.block.stacks(self.objects, &self.index, self.index.stacks_of(&all), frames)
+    }
 }
 
 impl Part for OpenBlock<'_> {
@@ -112,9 +133,22 @@ impl Part for OpenBlock<'_> {
             .map(|series| (&series.span.labels, series.span.first_ms, series.span.last_ms))
     }
 
-    fn dictionary(&self) -> Result<impl AsRef<StackTable>, PartError> {
-        let make = || self.block.stacks(self.objects);
-        Ok(self.caches.stacks.get(&self.block.name, StackTable::bytes, make)?)
+    fn dictionary(&self, wanted: &[usize]) -> Result<(impl AsRef<StackTable>, u32), PartError> {
+        let name = &self.block.name;
+        let stacks = self.index.stacks_of(wanted);
+        let make = || {
+            let frames =
+                self.caches.frames.get(name, FrameTable::bytes, || self.block.frames(self.objects))?;
+            self.block.stacks(self.objects, &self.index, stacks.clone(), frames)
+        };
+        let key = format!("{name}:{}-{}", stacks.start, stacks.end);
+        let stacks = self.caches.stacks.get(&key, StackTable::bytes, make)?;
+        let first = stacks.first;
+        Ok((stacks, first))
+    }
+
+    fn totals(&self, wanted: &[usize], each: &mut dyn FnMut(usize, u32, i64)) -> Result<(), PartError> {
+        Ok(self.block.totals(self.objects, &self.index, wanted, each)?)
     }
 
     fn rows(&self, wanted: &[usize], each: &mut dyn FnMut(usize, Row)) -> Result<(), PartError> {

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::TakeRow;
 use super::row::Row;
 use crate::labels::Labels;
-use crate::store::{Detail, Dictionary, Group, Line, Merged, Query, SeriesSpan, Steps, StoreError};
+use crate::store::{Detail, Dictionary, Group, Line, Merged, OTHER, Query, SeriesSpan, Steps, StoreError};
 use crate::times::Range;
 
 /// Groups that one answer may have.
 const GROUPS_MAX: usize = 10_000;
+/// Different stacks of an answer while it is added up, callers included. Beyond, the smallest become one for each caller.
+const STACKS_MAX: usize = 2_000_000;
 /// Points of all time series together.
 const POINTS_MAX: usize = 2_000_000;
 
@@ -22,8 +24,10 @@ pub(super) trait Part {
 
     /// Every series.
     fn spans(&self) -> impl Iterator<Item = (&Labels, i64, i64)>;
-    /// The stacks.
-    fn dictionary(&self) -> Result<impl AsRef<Self::Dictionary>, Self::Error>;
+    /// The stacks that rows of these series refer to, and the number of the first of them.
+    fn dictionary(&self, wanted: &[usize]) -> Result<(impl AsRef<Self::Dictionary>, u32), Self::Error>;
+    /// What was spent in the stacks of the series at these positions, each with its series' position in the list; a stack may come several times.
+    fn totals(&self, wanted: &[usize], each: &mut dyn FnMut(usize, u32, i64)) -> Result<(), Self::Error>;
     /// The rows of the series at these positions, each with its series' position in the list.
     fn rows(&self, wanted: &[usize], each: &mut dyn FnMut(usize, Row)) -> Result<(), Self::Error>;
 }
@@ -51,11 +55,12 @@ pub(super) fn each_row<P: Part>(part: &P, query: &Query, each: &mut TakeRow<'_>)
     if positions.is_empty() {
         return Ok(());
     }
-    let dictionary = part.dictionary()?;
+    let (dictionary, first) = part.dictionary(&positions)?;
     let dictionary = dictionary.as_ref();
     part.rows(&positions, &mut |position, row| {
-        if query.range.contains(row.time_ms()) && (row.stack as usize) < dictionary.stack_count() {
-            let (function, _, line) = dictionary.place(dictionary.stack(row.stack).1);
+        let stack = row.stack.wrapping_sub(first);
+        if query.range.contains(row.time_ms()) && (stack as usize) < dictionary.stack_count() {
+            let (function, _, line) = dictionary.place(dictionary.stack(stack).1);
             each(&groups[position], row.time_ms(), (function, line), row.value);
         }
     })
@@ -87,52 +92,83 @@ impl Spans {
     }
 }
 
+/// Series of a part, and the numbers of their groups.
+#[derive(Default)]
+struct Wanted {
+    positions: Vec<usize>,
+    groups: Vec<usize>,
+}
+
 /// Stacks, added up over several parts.
 pub(super) struct Merging<'a> {
     query: &'a Query,
     range: Range,
     detail: Detail,
     groups: BTreeMap<Labels, Merged>,
+    /// Of all groups.
+    stacks: usize,
+    is_folded: bool,
 }
 
 impl<'a> Merging<'a> {
     pub(super) fn new(query: &'a Query, range: Range, detail: Detail) -> Self {
-        Self { query, range, detail, groups: BTreeMap::new() }
+        Self { query, range, detail, groups: BTreeMap::new(), stacks: 0, is_folded: false }
     }
 
     pub(super) fn add<P: Part>(&mut self, part: &P) -> Result<(), P::Error> {
-        let (positions, groups) = wanted(part, self.query, self.range);
-        if positions.is_empty() {
+        let mut numbers: BTreeMap<Labels, usize> = BTreeMap::new();
+        // Those of which all rows are in the range, and those of which some are; each with the numbers of their groups.
+        let (mut whole, mut partly) = (Wanted::default(), Wanted::default());
+        for (position, (labels, first_ms, last_ms)) in part.spans().enumerate() {
+            if self.range.overlaps(first_ms, last_ms) && self.query.selector.matches(labels) {
+                let next = numbers.len();
+                let group = *numbers.entry(labels.only(&self.query.by)).or_insert(next);
+                let is_whole = self.range.contains(first_ms) && self.range.contains(last_ms);
+                let wanted = if is_whole { &mut whole } else { &mut partly };
+                wanted.positions.push(position);
+                wanted.groups.push(group);
+            }
+        }
+        if numbers.is_empty() {
             return Ok(());
         }
-        let dictionary = part.dictionary()?;
+        let all = [&whole.positions[..], &partly.positions].concat();
+        let (dictionary, first) = part.dictionary(&all)?;
         let dictionary = dictionary.as_ref();
-        let mut numbers: BTreeMap<&Labels, usize> = BTreeMap::new();
-        for group in &groups {
-            let next = numbers.len();
-            numbers.entry(group).or_insert(next);
-        }
-        let group_of: Vec<usize> = groups.iter().map(|group| numbers[group]).collect();
-        let mut rows: Vec<Vec<(u32, i64)>> = vec![Vec::new(); numbers.len()];
+        // One column of sums is enough for all groups.
         let mut sums = vec![0_i64; dictionary.stack_count()];
+        let mut rows: Vec<Vec<(u32, i64)>> = vec![Vec::new(); numbers.len()];
         let (range, is_one) = (self.range, numbers.len() == 1);
-        part.rows(&positions, &mut |position, row| {
-            if range.contains(row.time_ms()) && (row.stack as usize) < sums.len() {
-                match is_one {
-                    true => add(&mut sums[row.stack as usize], row.value),
-                    false => rows[group_of[position]].push((row.stack, row.value)),
-                }
+        let mut take = |group: usize, stack: u32, value: i64| {
+            let stack = stack.wrapping_sub(first);
+            match sums.get_mut(stack as usize) {
+                Some(sum) if is_one => add(sum, value),
+                Some(_) => rows[group].push((stack, value)),
+                None => {}
+            }
+        };
+        part.totals(&whole.positions, &mut |position, stack, value| {
+            take(whole.groups[position], stack, value)
+        })?;
+        part.rows(&partly.positions, &mut |position, row| {
+            if range.contains(row.time_ms()) {
+                take(partly.groups[position], row.stack, row.value);
             }
         })?;
-        // One column of sums is enough for all groups.
         for (group, number) in numbers {
             for (stack, value) in &rows[number] {
                 add(&mut sums[*stack as usize], *value);
             }
-            if !self.groups.contains_key(group) && self.groups.len() == GROUPS_MAX {
+            if !self.groups.contains_key(&group) && self.groups.len() == GROUPS_MAX {
                 return Err(StoreError::TooMuch { what: "groups", limit: GROUPS_MAX }.into());
             }
-            self.groups.entry(group.clone()).or_default().add(dictionary, &sums, self.detail)?;
+            let merged = self.groups.entry(group).or_default();
+            self.stacks -= merged.values.len();
+            merged.add(dictionary, &sums, self.detail);
+            self.stacks += merged.values.len();
+            if self.stacks > STACKS_MAX {
+                self.fold();
+            }
             for (stack, _) in rows[number].drain(..) {
                 sums[stack as usize] = 0;
             }
@@ -140,34 +176,50 @@ impl<'a> Merging<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Vec<Group> {
-        self.groups.into_iter().map(|(labels, merged)| Group { labels, merged }).collect()
+    /// Makes room, in equal shares of what may be left.
+    fn fold(&mut self) {
+        let share = STACKS_MAX / 4 / self.groups.len();
+        self.groups.values_mut().for_each(|merged| merged.fold(share));
+        self.stacks = self.groups.values().map(|merged| merged.values.len()).sum();
+        self.is_folded = true;
+    }
+
+    /// The groups, and a sentence where not all stacks are told.
+    pub(super) fn finish(self) -> (Vec<Group>, Option<String>) {
+        let folded =
+            format!("there are more than {STACKS_MAX} different stacks: the smallest are told as {OTHER}");
+        let groups = self.groups.into_iter().map(|(labels, merged)| Group { labels, merged });
+        (groups.collect(), self.is_folded.then_some(folded))
     }
 }
 
 /// Time series, added up over several parts.
 pub(super) struct Timelines<'a> {
     query: &'a Query,
+    range: Range,
     steps: Steps,
     function: Option<&'a str>,
     lines: BTreeMap<Labels, Line>,
 }
 
 impl<'a> Timelines<'a> {
-    pub(super) fn new(query: &'a Query, steps: Steps, function: Option<&'a str>) -> Self {
-        Self { query, steps, function, lines: BTreeMap::new() }
+    pub(super) fn new(query: &'a Query, range: Range, steps: Steps, function: Option<&'a str>) -> Self {
+        Self { query, range, steps, function, lines: BTreeMap::new() }
     }
 
     pub(super) fn add<P: Part>(&mut self, part: &P) -> Result<(), P::Error> {
-        let (positions, groups) = wanted(part, self.query, self.steps.range());
+        let (positions, groups) = wanted(part, self.query, self.range);
         if positions.is_empty() {
             return Ok(());
         }
-        let with_function = match self.function {
-            None => Vec::new(),
-            Some(function) => part.dictionary()?.as_ref().stacks_with(function),
+        let (with_function, first) = match self.function {
+            None => (Vec::new(), 0),
+            Some(function) => {
+                let (dictionary, first) = part.dictionary(&positions)?;
+                (dictionary.as_ref().stacks_with(function), first)
+            }
         };
-        let steps = self.steps;
+        let (steps, range) = (self.steps, self.range);
         let mut own: BTreeMap<&Labels, usize> = BTreeMap::new();
         let mut lines: Vec<Line> = Vec::new();
         let mut line_of = Vec::with_capacity(groups.len());
@@ -182,11 +234,12 @@ impl<'a> Timelines<'a> {
             }
         }
         part.rows(&positions, &mut |position, row| {
-            let Some(step) = steps.position(row.time_ms()) else { return };
+            let step = steps.position(row.time_ms()).filter(|_| range.contains(row.time_ms()));
+            let Some(step) = step else { return };
             let line = &mut lines[line_of[position]];
             let total = line.totals[step].get_or_insert(0);
             *total = total.saturating_add(row.value);
-            if with_function.get(row.stack as usize).is_some_and(|with| *with) {
+            if with_function.get(row.stack.wrapping_sub(first) as usize).is_some_and(|with| *with) {
                 line.in_function[step] = line.in_function[step].saturating_add(row.value);
             }
         })?;

@@ -26,7 +26,7 @@ pub(super) struct Segment {
     pub(super) number: u64,
     file: File,
     /// Where the last acknowledged record ends.
-    length: u64,
+    pub(super) length: u64,
 }
 
 /// What was read of a segment.

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::head::{Head, bytes_of};
-use super::wal::{self, RECORD_BYTES_MAX, Segment};
+use super::wal::{RECORD_BYTES_MAX, Segment};
 use super::{FROZEN_MAX, Frozen, Shared};
 use crate::console;
 use crate::store::{AppendError, Batch};
@@ -47,6 +47,7 @@ struct Together {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, segment: Segment) -> Self {
         let next_number = segment.number + 1;
+        shared.counts.log_bytes.fetch_add(segment.length, Ordering::Relaxed);
         Self { shared, segment: Some(segment), next_number, begun: Instant::now() }
     }
 
@@ -179,10 +180,16 @@ impl Writer {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        self.segment = Some(Segment::create(&self.shared.log_folder(), self.next_number)?);
-        self.next_number += 1;
+        self.segment = Some(self.next_segment()?);
         self.begun = Instant::now();
         Ok(())
+    }
+
+    fn next_segment(&mut self) -> io::Result<Segment> {
+        let next = Segment::create(&self.shared.log_folder(), self.next_number)?;
+        self.next_number += 1;
+        self.shared.counts.log_bytes.fetch_add(next.length, Ordering::Relaxed);
+        Ok(next)
     }
 
     /// Hands the head over to become blocks, and begins another with a segment of its own.
@@ -199,8 +206,7 @@ impl Writer {
             }
         }
         // The next segment first: without it, the head is filled further.
-        let next = Segment::create(&self.shared.log_folder(), self.next_number)?;
-        self.next_number += 1;
+        let next = self.next_segment()?;
         if let Some(before) = self.segment.replace(next) {
             let mut state = self.shared.write();
             let head: Head = mem::take(&mut state.head);
@@ -214,9 +220,4 @@ impl Writer {
 
 fn busy_or(error: io::Error) -> AppendError {
     if error.kind() == io::ErrorKind::WouldBlock { AppendError::Busy } else { AppendError::from_io(error) }
-}
-
-/// Begins the first segment of a store.
-pub(super) fn first_segment(folder: &std::path::Path, number: u64) -> io::Result<Segment> {
-    wal::Segment::create(folder, number)
 }

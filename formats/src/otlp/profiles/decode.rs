@@ -3,6 +3,9 @@
 //! Each profile of a request becomes one of its own, with the attributes of its resource. Observations of a sample are added up: their
 //! values, or where there are times alone, one each. Frames without a function are named by their file and address.
 
+use std::ops::Range;
+
+use model::profile::{FrameId, StackId};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
@@ -81,6 +84,14 @@ fn value_text(value: &AnyValue, dictionary: &wire::Dictionary, limits: &Limits) 
     }
 }
 
+/// The frames of locations: a location is on many stacks, and is read once a profile.
+#[derive(Default)]
+struct Locations {
+    /// Those of one location side by side, outermost first.
+    frames: Vec<FrameId>,
+    known: FxHashMap<i32, Range<u32>>,
+}
+
 struct Reader<'a> {
     dictionary: &'a wire::Dictionary,
     limits: &'a Limits,
@@ -96,12 +107,13 @@ impl Reader<'_> {
         decoded.started_unix_ns = i64::try_from(profile.time_unix_nano).ok().filter(|started| *started > 0);
         decoded.duration_ns = i64::try_from(profile.duration_nano).unwrap_or(i64::MAX);
         let mut stacks = FxHashMap::default();
+        let mut locations = Locations::default();
         let mut sets: FxHashMap<&[i32], u32> = FxHashMap::default();
         for sample in &profile.samples {
             let stack = match stacks.get(&sample.stack_index) {
                 Some(known) => *known,
                 None => {
-                    let stack = self.stack(&mut decoded, sample.stack_index)?;
+                    let stack = self.stack(&mut decoded, &mut locations, sample.stack_index)?;
                     stacks.insert(sample.stack_index, stack);
                     stack
                 }
@@ -132,31 +144,51 @@ impl Reader<'_> {
     fn stack(
         &self,
         decoded: &mut Decoded,
+        locations: &mut Locations,
         index: i32,
-    ) -> Result<Option<model::profile::StackId>, DecodeError> {
+    ) -> Result<Option<StackId>, DecodeError> {
         let Some(stack) = row(&self.dictionary.stack_table, "stack", index)? else { return Ok(None) };
         self.limits.check("frames of a stack", stack.location_indices.len(), self.limits.depth)?;
         let mut parent = None;
         let mut depth = 0;
-        // The innermost comes first, and so does the function that is inlined in all others.
+        // The innermost comes first.
         for &location in stack.location_indices.iter().rev() {
-            let Some(location) = row(&self.dictionary.location_table, "location", location)? else {
-                continue;
-            };
-            if location.lines.is_empty() {
-                let name = self.unsymbolized(location)?;
-                let frame = decoded.symbols.named(self.limits.cut(&name));
-                parent = Some(decoded.symbols.stacks.push(parent, frame));
-            }
-            for line in location.lines.iter().rev() {
-                let place = self.place(decoded, line)?;
-                let frame = decoded.symbols.frames.intern(place);
-                parent = Some(decoded.symbols.stacks.push(parent, frame));
-            }
-            depth += location.lines.len().max(1);
+            let frames = self.location(decoded, locations, location)?;
+            depth += frames.len();
             self.limits.check("frames of a stack", depth, self.limits.depth)?;
+            for frame in frames {
+                parent = Some(decoded.symbols.stacks.push(parent, locations.frames[frame as usize]));
+            }
         }
         Ok(parent)
+    }
+
+    /// Where the frames of a location are among all.
+    fn location(
+        &self,
+        decoded: &mut Decoded,
+        locations: &mut Locations,
+        index: i32,
+    ) -> Result<Range<u32>, DecodeError> {
+        if let Some(known) = locations.known.get(&index) {
+            return Ok(known.clone());
+        }
+        let Some(location) = row(&self.dictionary.location_table, "location", index)? else {
+            return Ok(0..0);
+        };
+        let start = locations.frames.len() as u32;
+        if location.lines.is_empty() {
+            let name = self.unsymbolized(location)?;
+            locations.frames.push(decoded.symbols.named(self.limits.cut(&name)));
+        }
+        // The function that is inlined in all others comes first.
+        for line in location.lines.iter().rev() {
+            let place = self.place(decoded, line)?;
+            locations.frames.push(decoded.symbols.frames.intern(place));
+        }
+        let frames = start..locations.frames.len() as u32;
+        locations.known.insert(index, frames.clone());
+        Ok(frames)
     }
 
     fn place(&self, decoded: &mut Decoded, line: &wire::Line) -> Result<Place, DecodeError> {

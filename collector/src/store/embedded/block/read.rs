@@ -1,95 +1,49 @@
-//! Reading a block: which series it has, its stacks, and the rows of some series.
+//! Reading a block: which series it has, and their rows and totals.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
-use parquet::file::reader::FileReader;
 
 use super::super::objects::Objects;
 use super::super::row::Row;
+use super::grouped::Grouped;
 use super::table::{self, Parts};
-use super::{Block, BlockError, Part};
+use super::{Block, BlockError, Part, SAMPLES, SERIES, STACKS, TOTALS};
 use crate::labels::Labels;
-use crate::store::{Dictionary, SeriesSpan};
+use crate::store::SeriesSpan;
 
-/// The series of a block, and where their rows lie.
+/// The series of a block, and where what belongs to them lies.
 #[derive(Debug)]
 pub(in super::super) struct Index {
     pub(in super::super) series: Vec<IndexSeries>,
-    /// By group of rows: the first, and the end.
-    groups: Vec<Range<u64>>,
-    footer: Bytes,
+    samples: Grouped,
+    totals: Grouped,
+    pub(super) stacks: Grouped,
 }
 
-/// One series.
+/// One series within an hour.
 #[derive(Debug)]
 pub(in super::super) struct IndexSeries {
     pub(in super::super) span: SeriesSpan,
+    pub(in super::super) hour: i64,
     rows: Range<u64>,
-}
-
-/// The stacks of a block.
-#[derive(Debug)]
-pub(in super::super) struct StackTable {
-    callers: Vec<i32>,
-    frames: Vec<i32>,
-    functions: Vec<Bytes>,
-    files: Vec<Bytes>,
-    lines: Vec<i32>,
+    totals: Range<u64>,
+    /// Those of its service.
+    stacks: Range<u64>,
 }
 
 impl Block {
     /// Reads which series there are.
     pub(in super::super) fn index(&self, objects: &Objects) -> Result<Index, BlockError> {
-        let table = Parts::whole(self.read(objects, "series.parquet", self.meta.index)?);
-        let footer = self.meta.samples.last().copied().unwrap_or(Part { offset: 0, bytes: 0, crc32: 0 });
-        let footer_bytes = self.read(objects, "samples.parquet", footer)?;
-        let read = || {
-            let table = table::open(table.clone())?;
-            let labels = table::column(&table, 0)?.text()?;
-            let first_rows = table::column(&table, 1)?.large()?;
-            let rows = table::column(&table, 2)?.large()?;
-            let (first, last) = (table::column(&table, 3)?.large()?, table::column(&table, 4)?.large()?);
-            let mut series = Vec::with_capacity(labels.len());
-            for (position, text) in labels.iter().enumerate() {
-                let labels: BTreeMap<String, String> =
-                    serde_json::from_slice(text.data()).map_err(|error| table::wrong(&error.to_string()))?;
-                let labels = labels.into_iter().collect::<Labels>();
-                let start = first_rows[position] as u64;
-                let span = SeriesSpan { labels, first_ms: first[position], last_ms: last[position] };
-                series.push(IndexSeries { span, rows: start..start + rows[position] as u64 });
-            }
-            let mut samples = Parts::new(footer.offset + footer.bytes);
-            samples.add(footer.offset, footer_bytes.clone());
-            let groups = groups(table::open(samples)?.metadata());
-            Ok(Index { series, groups, footer: footer_bytes.clone() })
-        };
-        read().map_err(|error| self.corrupted("series.parquet", &error))
-    }
-
-    /// Reads the stacks.
-    pub(in super::super) fn stacks(&self, objects: &Objects) -> Result<StackTable, BlockError> {
-        let stacks = Parts::whole(self.read(objects, "stacks.parquet", self.meta.stacks)?);
-        let frames = Parts::whole(self.read(objects, "frames.parquet", self.meta.frames)?);
-        let read = || {
-            let (stacks, frames) = (table::open(stacks.clone())?, table::open(frames.clone())?);
-            let text = |position| {
-                let column = table::column(&frames, position)?.text()?;
-                Ok::<_, ParquetError>(column.into_iter().map(|text| text.data().to_vec().into()).collect())
-            };
-            StackTable {
-                callers: table::column(&stacks, 0)?.small()?,
-                frames: table::column(&stacks, 1)?.small()?,
-                functions: text(0)?,
-                files: text(1)?,
-                lines: table::column(&frames, 2)?.small()?,
-            }
-            .checked()
-        };
-        read().map_err(|error| self.corrupted("stacks.parquet", &error))
+        let bytes = self.read(objects, SERIES, self.meta.index)?;
+        Ok(Index {
+            series: series(bytes).map_err(|error| self.corrupted(SERIES, &error))?,
+            samples: Grouped::open(self, objects, SAMPLES, &self.meta.samples)?,
+            totals: Grouped::open(self, objects, TOTALS, &self.meta.totals)?,
+            stacks: Grouped::open(self, objects, STACKS, &self.meta.stacks)?,
+        })
     }
 
     /// Reads the rows of some series, by ascending position: each is given with its series' position in the list.
@@ -100,49 +54,40 @@ impl Block {
         wanted: &[usize],
         mut each: impl FnMut(usize, Row),
     ) -> Result<(), BlockError> {
-        let footer = self.meta.samples.last().map_or(0, |part| part.offset);
-        let mut next = 0;
-        for (group, range) in index.groups.iter().enumerate() {
-            // Series lie one after the other, so those of a group are neighbours in the list.
-            let here = |&series: &usize| {
-                let rows = &index.series[series].rows;
-                rows.start < range.end && rows.end > range.start
-            };
-            while wanted.get(next).is_some_and(|series| index.series[*series].rows.end <= range.start) {
-                next += 1;
-            }
-            let series: Vec<usize> = wanted[next..].iter().copied().take_while(here).collect();
-            let (Some(first), Some(last)) = (series.first(), series.last()) else { continue };
-            let start = index.series[*first].rows.start.max(range.start);
-            let end = index.series[*last].rows.end.min(range.end);
-            let mut parts = Parts::new(footer + index.footer.len() as u64);
-            parts.add(footer, index.footer.clone());
-            let part = *self.meta.samples.get(group).ok_or_else(|| self.missing(group))?;
-            parts.add(part.offset, self.read(objects, "samples.parquet", part)?);
-            let read = || {
-                let table = table::open(parts.clone())?;
-                let group = table.get_row_group(group)?;
-                let (skip, count) = ((start - range.start) as usize, (end - start) as usize);
-                let stacks = table::part(&*group, 1, skip, count)?.small()?;
-                let times = table::part(&*group, 2, skip, count)?.large()?;
-                let values = table::part(&*group, 3, skip, count)?.large()?;
-                Ok((stacks, times, values))
-            };
-            let (stacks, times, values) =
-                read().map_err(|error| self.corrupted("samples.parquet", &error))?;
-            for (offset, series) in series.iter().enumerate() {
-                let rows = &index.series[*series].rows;
-                for row in rows.start.max(start) - start..rows.end.min(end) - start {
-                    let row = row as usize;
+        let ranges: Vec<_> = wanted.iter().map(|series| index.series[*series].rows.clone()).collect();
+        index.samples.each(self, objects, &ranges, [1, 2, 3], |[stacks, times, values], found| {
+            let (stacks, times, values) = (stacks.small()?, times.large()?, values.large()?);
+            for (series, rows) in found {
+                for row in rows {
                     let time_s = u32::try_from(times[row] / 1000).unwrap_or(0);
-                    each(next + offset, Row { stack: stacks[row] as u32, time_s, value: values[row] });
+                    each(series, Row { stack: stacks[row] as u32, time_s, value: values[row] });
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn read(&self, objects: &Objects, object: &str, part: Part) -> Result<Bytes, BlockError> {
+    /// Reads the sums of some series by stack, by ascending position: each is given with its series' position in the list.
+    pub(in super::super) fn totals(
+        &self,
+        objects: &Objects,
+        index: &Index,
+        wanted: &[usize],
+        mut each: impl FnMut(usize, u32, i64),
+    ) -> Result<(), BlockError> {
+        let ranges: Vec<_> = wanted.iter().map(|series| index.series[*series].totals.clone()).collect();
+        index.totals.each(self, objects, &ranges, [1, 2], |[stacks, values], found| {
+            let (stacks, values) = (stacks.small()?, values.large()?);
+            for (series, totals) in found {
+                for total in totals {
+                    each(series, stacks[total] as u32, values[total]);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn read(&self, objects: &Objects, object: &str, part: Part) -> Result<Bytes, BlockError> {
         let name = format!("{}/{object}", self.name);
         let read = objects.get_part(&name, part.offset..part.offset + part.bytes);
         let bytes = read.map_err(|error| match error.kind() {
@@ -160,76 +105,65 @@ impl Block {
         Ok(bytes)
     }
 
-    fn corrupted(&self, object: &str, error: &ParquetError) -> BlockError {
+    pub(super) fn corrupted(&self, object: &str, error: &ParquetError) -> BlockError {
         BlockError::Corrupted(format!("{}/{object}: {error}", self.name))
     }
-
-    fn missing(&self, group: usize) -> BlockError {
-        BlockError::Corrupted(format!("{}/samples.parquet: group {group} of rows is missing", self.name))
-    }
-}
-
-fn groups(metadata: &ParquetMetaData) -> Vec<Range<u64>> {
-    let mut next = 0;
-    let mut range = |rows: i64| {
-        let start = next;
-        next += rows as u64;
-        start..next
-    };
-    metadata.row_groups().iter().map(|group| range(group.num_rows())).collect()
 }
 
 impl Index {
     /// How much memory it takes, about.
     pub(in super::super) fn bytes(&self) -> usize {
-        let series = |series: &IndexSeries| series.span.labels.size_bytes() + 64;
-        self.footer.len() + self.series.iter().map(series).sum::<usize>()
+        let series = |series: &IndexSeries| series.span.labels.size_bytes() + size_of::<IndexSeries>();
+        let grouped = [&self.samples, &self.totals, &self.stacks].into_iter().map(Grouped::bytes);
+        grouped.sum::<usize>() + self.series.iter().map(series).sum::<usize>()
+    }
+
+    /// The stacks that the services of these series have, and what lies between them.
+    pub(in super::super) fn stacks_of(&self, wanted: &[usize]) -> Range<u64> {
+        let stacks = || wanted.iter().map(|series| &self.series[*series].stacks);
+        let start = stacks().map(|range| range.start).min().unwrap_or(0);
+        start..stacks().map(|range| range.end).max().unwrap_or(start)
     }
 }
 
-impl StackTable {
-    fn checked(self) -> Result<Self, ParquetError> {
-        let callers_first =
-            (0..).zip(&self.callers).all(|(position, caller)| (-1..position).contains(caller));
-        let frames = self.functions.len() as i32;
-        let known_frames = self.frames.iter().all(|frame| (0..frames).contains(frame));
-        let texts = self.functions.iter().chain(&self.files).all(|text| std::str::from_utf8(text).is_ok());
-        let lengths = self.callers.len() == self.frames.len()
-            && self.files.len() == self.functions.len()
-            && self.lines.len() == self.functions.len();
-        if callers_first && known_frames && texts && lengths {
-            Ok(self)
-        } else {
-            Err(table::wrong("rows refer to what is not there"))
-        }
+fn series(bytes: Bytes) -> Result<Vec<IndexSeries>, ParquetError> {
+    let table = table::open(Parts::whole(bytes))?;
+    let texts = table::column(&table, 0)?.text()?;
+    let numbers = |position| table::column(&table, position)?.large();
+    let (hours, rows) = (numbers(1)?, ranges(&numbers(2)?, &numbers(3)?)?);
+    let (totals, stacks) = (ranges(&numbers(4)?, &numbers(5)?)?, ranges(&numbers(6)?, &numbers(7)?)?);
+    let (first, last) = (numbers(8)?, numbers(9)?);
+    let mut series: Vec<IndexSeries> = Vec::with_capacity(texts.len());
+    // A series of several hours has its labels in memory once, and the text is read once.
+    let mut known: BTreeMap<&[u8], Labels> = BTreeMap::new();
+    for (position, text) in texts.iter().enumerate() {
+        let labels = match known.get(text.data()) {
+            Some(labels) => labels.clone(),
+            None => {
+                let labels: BTreeMap<String, String> =
+                    serde_json::from_slice(text.data()).map_err(|error| table::wrong(&error.to_string()))?;
+                let labels = labels.into_iter().collect::<Labels>();
+                known.insert(text.data(), labels.clone());
+                labels
+            }
+        };
+        let span = SeriesSpan { labels, first_ms: first[position], last_ms: last[position] };
+        series.push(IndexSeries {
+            span,
+            hour: hours[position],
+            rows: rows[position].clone(),
+            totals: totals[position].clone(),
+            stacks: stacks[position].clone(),
+        });
     }
-
-    /// How much memory it takes, about.
-    pub(in super::super) fn bytes(&self) -> usize {
-        let texts = self.functions.iter().chain(&self.files).map(|text| text.len() + 48);
-        texts.sum::<usize>() + 8 * self.callers.len() + 4 * self.lines.len()
-    }
+    Ok(series)
 }
 
-impl Dictionary for StackTable {
-    fn stack_count(&self) -> usize {
-        self.callers.len()
-    }
-
-    fn stack(&self, position: u32) -> (Option<u32>, u32) {
-        let position = position as usize;
-        (u32::try_from(self.callers[position]).ok(), self.frames[position] as u32)
-    }
-
-    fn frame_count(&self) -> usize {
-        self.functions.len()
-    }
-
-    fn place(&self, position: u32) -> (&str, &str, u32) {
-        let (function, file) =
-            (self.functions[position as usize].as_ref(), self.files[position as usize].as_ref());
-        // Checked when it was read.
-        let utf8 = |text| std::str::from_utf8(text).unwrap_or("[unknown]");
-        (utf8(function), utf8(file), self.lines[position as usize] as u32)
-    }
+fn ranges(first: &[i64], count: &[i64]) -> Result<Vec<Range<u64>>, ParquetError> {
+    let range = |(first, count): (&i64, &i64)| {
+        let range = u64::try_from(*first).ok().zip(u64::try_from(*count).ok());
+        range.and_then(|(first, count)| Some(first..first.checked_add(count)?))
+    };
+    let all: Option<Vec<_>> = first.iter().zip(count).map(range).collect();
+    all.ok_or_else(|| table::wrong("a range is none"))
 }
