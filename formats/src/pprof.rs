@@ -13,7 +13,7 @@ mod locations;
 mod totals;
 mod wire;
 
-pub use decode::decode;
+pub use decode::{decode, decode_plain, decompressed};
 pub use totals::{Totals, encode_totals, totals_message};
 
 use std::io;

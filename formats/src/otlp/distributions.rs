@@ -162,16 +162,7 @@ fn decode<M: prost::Message + Default>(bytes: &[u8], what: &'static str) -> Resu
 
 fn texts(attributes: &[wire::KeyValue], limits: &Limits) -> Vec<(String, String)> {
     let text = |attribute: &wire::KeyValue| {
-        let value = match attribute.value.as_ref()?.value.as_ref()? {
-            wire::AnyValueKind::Text(value) => limits.cut(value).to_owned(),
-            wire::AnyValueKind::Integer(number) => number.to_string(),
-            wire::AnyValueKind::Truth(truth) => truth.to_string(),
-            wire::AnyValueKind::Double(number) => number.to_string(),
-            wire::AnyValueKind::Bytes(_)
-            | wire::AnyValueKind::List(_)
-            | wire::AnyValueKind::Map(_)
-            | wire::AnyValueKind::TextAt(_) => return None,
-        };
+        let value = wire::text_of(attribute.value.as_ref()?, limits, |_| None)?;
         Some((limits.cut(&attribute.key).to_owned(), value))
     };
     attributes.iter().filter_map(text).collect()
