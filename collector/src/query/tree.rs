@@ -8,7 +8,7 @@ use model::profile::{StackId, Stacks};
 use crate::store::{Dictionary, Group};
 
 /// What was spent in nodes that are left out is in one of this name.
-const OTHER: &str = "(other)";
+pub const OTHER: &str = "(other)";
 
 /// The tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

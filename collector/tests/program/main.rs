@@ -2,6 +2,8 @@
 
 mod client;
 mod crash;
+mod faults;
+mod formats;
 mod http;
 mod otlp;
 mod pyroscope;

@@ -43,11 +43,17 @@ pub(super) struct Node {
 }
 
 impl<'a> Picture<'a> {
-    /// The picture of these stacks, without the frames that weigh less than this share of them all.
-    pub(super) fn new(profile: &'a Profile, totals: &[StackTotal], min_share: f64) -> Self {
+    /// The picture of these stacks, without the frames that weigh less than this share of them all; of a comparison, with how much
+    /// each frame changed.
+    pub(super) fn new(
+        profile: &'a Profile,
+        totals: &[StackTotal],
+        min_share: f64,
+        changes: Option<&'a [i8]>,
+    ) -> Self {
         let picture = Self {
             nodes: Vec::new(),
-            symbols: Symbols::new(profile),
+            symbols: Symbols::new(profile, changes),
             rows: 0,
             left_out: 0,
             left_out_weight: 0,
