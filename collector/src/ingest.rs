@@ -1,6 +1,6 @@
 //! From what was sent to what is stored: a decoded profile becomes series, one for each type of value and set of labels.
 
-mod form;
+pub mod form;
 mod name;
 pub(crate) mod otlp;
 pub(crate) mod push;

@@ -29,6 +29,9 @@ mod scan;
 mod wal;
 mod writer;
 
+/// A batch as a record of the log: what is read back was written by a program that may have been another version, or by a disk.
+pub use wal::record::{decode as decode_record, encode as encode_record};
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -36,6 +36,36 @@ fn a_comparison_shows_what_changed_in_shares() {
     let [red, _, blue] = colour("");
     assert!(blue.abs_diff(red) < 10);
 
+    // The comparison may be had as a file, and so may either side.
+    let links = view.browser.run(
+        "return [...document.querySelectorAll('#download-popup [data-format=folded]')].map((link) => link.href)",
+    );
+    let folded = |position: usize| {
+        let path =
+            links[position].as_str().unwrap().strip_prefix(collector.page().trim_end_matches('/')).unwrap();
+        let answer = collector.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        String::from_utf8(answer.body).unwrap()
+    };
+    let refresh = "[timers];uv_run;refresh";
+    assert!(folded(0).contains(&format!("{refresh} 1000000000 5000000000\n")), "{}", folded(0));
+    assert!(folded(1).contains(&format!("{refresh} 5000000000\n")), "{}", folded(1));
+    assert!(folded(2).contains(&format!("{refresh} 1000000000\n")), "{}", folded(2));
+
+    // By label: all of the base is of one host, all that is compared of the other.
+    let group = |label: &str| {
+        view.after(|browser| {
+            browser.run(&format!(
+                "const group = document.querySelector('#group'); group.value = '{label}'; group.dispatchEvent(new Event('change'))"
+            ));
+        });
+    };
+    group("host");
+    assert_eq!(view.row("one"), ["one", "100 %", "0 %", "−100.0 pp", "±0"]);
+    assert_eq!(view.row("two")[1..4], ["0 %", "100 %", "+100.0 pp"]);
+    view.screenshot("compared-by-host");
+    group("phase");
+
     view.click("#swap");
     assert_eq!(view.row("refresh")[3], "−37.5 pp");
     view.click("#compare-end");
