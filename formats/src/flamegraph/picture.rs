@@ -169,6 +169,10 @@ impl Placing<'_> {
     }
 
     fn leave_out(&mut self, caller: usize, weight: u64, frames: usize) {
+        // What weighs nothing is missed by nobody.
+        if weight == 0 {
+            return;
+        }
         let node = &mut self.picture.nodes[caller];
         node.left_out = node.left_out.saturating_add(weight);
         self.picture.left_out_weight = self.picture.left_out_weight.saturating_add(weight);

@@ -22,6 +22,8 @@ pub struct Distributions {
     pub points: Vec<Distribution>,
     /// How many points of other metrics there were, or of other kinds.
     pub others: u64,
+    /// What the points take, about: each has the attributes of its resource for itself.
+    bytes: usize,
 }
 
 /// A point: how often which durations occurred in a time.
@@ -101,6 +103,9 @@ impl Distributions {
                     }
                     let mut attributes = resource.to_vec();
                     attributes.extend(texts(&point.attributes, limits));
+                    let text = attributes.iter().map(|(name, value)| name.len() + value.len());
+                    self.bytes += text.sum::<usize>() + size_of_val(attributes.as_slice());
+                    limits.check_decoded(self.bytes)?;
                     self.points.push(Distribution {
                         attributes,
                         started_unix_ns: point.start_time_unix_nano,

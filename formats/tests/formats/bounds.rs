@@ -62,6 +62,43 @@ fn profiles_that_share_a_dictionary_have_a_bound_together() {
     assert_eq!(refused.err(), Some(DecodeError::TooMuch { what: "bytes of memory", limit }));
 }
 
+#[test]
+fn values_within_values_are_counted_before_they_take_memory() {
+    // A list of four hundred thousand values that say nothing.
+    let list = |value: &[u8]| field(5, &field(1, value));
+    let values = field(5, &field(1, &[]).repeat(400_000));
+    let attribute = |value: &[u8]| field(1, &[field(1, b"a"), field(2, value)].concat());
+    let request = |attributes: &[u8]| field(1, &field(1, attributes));
+    let limits = Limits::default();
+    assert!(otlp::profiles::decode(&request(&attribute(&values)), &limits).is_ok());
+    let refused = otlp::profiles::decode(&request(&attribute(&values).repeat(2)), &limits);
+    let rows = DecodeError::TooMuch { what: "rows of the dictionary", limit: 2 * limits.strings };
+    assert_eq!(refused.err(), Some(rows));
+    let deep =
+        (0..100_000).fold(Vec::new(), |value, _| if value.len() < 1 << 20 { list(&value) } else { value });
+    let refused = otlp::profiles::decode(&request(&attribute(&deep)), &limits);
+    let what = "levels of messages within each other";
+    assert_eq!(refused.err(), Some(DecodeError::TooMuch { what, limit: 100 }));
+}
+
+#[test]
+fn points_of_a_large_resource_have_a_bound_together() {
+    let text = |number, text: &str| field(number, &field(1, text.as_bytes()));
+    let attribute = |value: &str| field(1, &[field(1, b"name"), text(2, value)].concat());
+    let resource = field(1, &attribute(&"v".repeat(4000)).repeat(10));
+    let request = |points: usize| {
+        let histogram = field(10, &field(1, &[]).repeat(points));
+        let metric = field(2, &[field(1, b"eventloop.lag"), histogram].concat());
+        field(1, &[resource.clone(), field(2, &metric)].concat())
+    };
+    let limits = Limits { profile_bytes: 64 << 10, ..Limits::default() };
+    let found = otlp::distributions(&request(5), "eventloop.lag", &limits).unwrap();
+    assert_eq!(found.points.len(), 5);
+    let refused = otlp::distributions(&request(500), "eventloop.lag", &limits);
+    let limit = limits.decoded_bytes();
+    assert_eq!(refused.err(), Some(DecodeError::TooMuch { what: "bytes of memory", limit }));
+}
+
 /// A pprof profile with two kinds of location, of many lines each, and a sample for each pair of them.
 fn pairs_of_long_locations(locations: u64, lines: u64) -> Vec<u8> {
     let mut profile = [field(1, &[]), field(6, b""), field(6, b"f")].concat();
