@@ -139,7 +139,8 @@ pub fn svg(tree: &Tree, unit: &str, title: &str, subtitle: &str, with_base: bool
         other => (Weight::CpuSamples { period_ns: 0 }, other),
     };
     profile.recording.weight = weight;
-    let name = profile.strings.intern("all");
+    // The row below all stacks, where a profile of a process has its threads.
+    let name = profile.strings.intern(title);
     profile.threads.push(Thread { pid: 0, tid: 0, process_name: name, name });
     let total = tree.total().map(|total| total.max(1) as f64);
     let shares = |values: [i64; 2]| [values[0] as f64 / total[0], values[1] as f64 / total[1]];
