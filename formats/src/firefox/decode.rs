@@ -22,9 +22,9 @@ use json::{Pid, Profile, Tables, Thread};
 
 const WHAT: &str = "a Firefox Profiler's profile";
 
-/// Values that a profile may have, for each sample that it may have; as many rows may be read. A full 32 MiB of what Firefox writes
-/// have about half as many.
-const VALUES_A_SAMPLE: usize = 16;
+/// Values that a profile may have, for each sample that it may have; as many rows may be read. A value takes about four bytes in what is
+/// written, so a full 32 MiB have two thirds as many.
+const VALUES_A_SAMPLE: usize = 24;
 const THREADS_MAX: usize = 4096;
 
 /// Reads a profile, compressed by gzip or not.

@@ -152,15 +152,15 @@ fn tables_that_threads_share_are_not_gone_through_by_each_thread() {
     let own =
         json!({"name": "t", "samples": {"stack": [0]}, "stackTable": stacks, "funcTable": {"name": [0]}});
     let refused = firefox::decode(&file(own), &Limits::default()).err();
-    assert_eq!(refused, Some(DecodeError::TooMuch { what: "rows of tables", limit: 16 << 19 }));
+    assert_eq!(refused, Some(DecodeError::TooMuch { what: "rows of tables", limit: 24 << 19 }));
 }
 
 #[test]
 fn values_of_a_firefox_profile_are_counted_before_they_are_read() {
     let limits = Limits { samples: 100, ..Limits::default() };
-    let file = json!({"meta": {"preprocessedProfileVersion": 57}, "threads": [], "markers": vec![0; 2000]});
+    let file = json!({"meta": {"preprocessedProfileVersion": 57}, "threads": [], "markers": vec![0; 3000]});
     let refused = firefox::decode(file.to_string().as_bytes(), &limits).err();
-    assert_eq!(refused, Some(DecodeError::TooMuch { what: "values", limit: 1600 }));
+    assert_eq!(refused, Some(DecodeError::TooMuch { what: "values", limit: 2400 }));
     let file = json!({"meta": {"preprocessedProfileVersion": 57},
         "threads": vec![json!({"samples": {"stack": []}}); 5000]});
     let refused = firefox::decode(file.to_string().as_bytes(), &Limits::default()).err();
