@@ -97,3 +97,29 @@ fn a_base_is_dragged_or_has_a_selector_of_its_own() {
     assert_eq!(view.row("parse")[1..4], ["0 %", "33.3 %", "+33.3 pp"]);
     view.expect_no_complaints();
 }
+
+#[test]
+fn in_a_narrow_window_a_comparison_has_all_of_its_width_and_keeps_the_names() {
+    let collector = Collector::with_api();
+    let mut parameters = api(&collector);
+    let base = format!("{}-{}", collector.began, collector.began + 300);
+    let select = format!("{}-{}", collector.began + 300, collector.began + 600);
+    parameters.extend([("base", base.as_str()), ("select", select.as_str())]);
+    let Some(view) = View::of(&collector, &parameters, (900, 700)) else { return };
+    view.settle();
+    view.screenshot("compared-narrow");
+    let name = "return document.querySelector('#table .row bdi').clientWidth";
+    assert!(view.browser.run(name).as_u64().unwrap() > 60, "{}", view.browser.run(name));
+    let header = "return document.querySelector('#help').getBoundingClientRect().bottom
+        < document.querySelector('#selector').getBoundingClientRect().top
+        && document.querySelector('#help').getBoundingClientRect().top < 20";
+    assert_eq!(view.browser.run(header), true, "the header is one line");
+
+    view.browser.resize(390, 800);
+    let width = "document.querySelector('#graph').clientWidth";
+    view.browser.wait_until(&format!("{width} > 350 && loopscope.work.graph.width > 340"));
+    view.click("#views input[value=table]");
+    assert!(view.browser.run(name).as_u64().unwrap() > 100, "{}", view.browser.run(name));
+    view.screenshot("compared-phone");
+    view.expect_no_complaints();
+}
