@@ -2,6 +2,7 @@
 
 mod answer;
 mod parameters;
+mod profiles;
 pub(crate) mod querier;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,24 +13,19 @@ pub(crate) use answer::{ApiError, Content};
 pub(crate) use parameters::Parameters;
 
 use crate::labels::{Labels, PROFILE_TYPE, SERVICE};
-use crate::profile_type::{ProfileType, unit};
-use crate::query::{self, Tree};
+use crate::profile_type::unit;
 use crate::selector::Selector;
-use crate::store::{Detail, Found, Group, Query, STEPS_MAX, Steps, Store};
+use crate::store::{Query, STEPS_MAX, Steps, Store};
 use crate::times::Range;
-
-/// Nodes of a flamegraph, unless another number is asked for: what a screen can show.
-const NODES: usize = 16_384;
-const FUNCTIONS: usize = 100;
 
 /// Answers one question.
 pub(crate) fn answer(store: &dyn Store, path: &str, parameters: &Parameters) -> Result<Content, ApiError> {
     match path {
         "/api/v1/services" => services(store, parameters),
         "/api/v1/labels" => labels(store, parameters),
-        "/api/v1/flamegraph" => flamegraph(store, parameters),
-        "/api/v1/diff" => diff(store, parameters),
-        "/api/v1/top" => top(store, parameters),
+        "/api/v1/flamegraph" => profiles::flamegraph(store, parameters),
+        "/api/v1/diff" => profiles::diff(store, parameters),
+        "/api/v1/top" => profiles::top(store, parameters),
         "/api/v1/series" => series(store, parameters),
         _ => Err(ApiError::NotFound),
     }
@@ -89,102 +85,11 @@ fn typed(
     Ok((selector, kind))
 }
 
-fn merged(
-    store: &dyn Store,
-    parameters: &Parameters,
-    by: Vec<String>,
-    detail: Detail,
-) -> Result<(Found<Vec<Group>>, String, Range), ApiError> {
-    let range = parameters.range()?;
-    let selector = parameters.selector("query")?;
-    let (selector, kind) = typed(store, selector, range, parameters.get("type"))?;
-    Ok((store.merge(&Query { selector, range, by }, detail)?, kind, range))
-}
-
-fn flamegraph(store: &dyn Store, parameters: &Parameters) -> Result<Content, ApiError> {
-    let format = parameters.get("format").unwrap_or("json");
-    let by = parameters.all("by");
-    let with_labels = !by.is_empty();
-    if format == "pprof" {
-        let (found, kind, range) = merged(store, parameters, Vec::new(), Detail::Lines)?;
-        let kind = ProfileType::parse(&kind).unwrap_or_else(|| ProfileType {
-            name: kind,
-            value: query::unknown_value(),
-            period: query::unknown_value(),
-        });
-        return Ok(Content::pprof(query::pprof(&found.value, &kind, range)));
-    }
-    let (found, kind, range) = merged(store, parameters, by, Detail::Functions)?;
-    let tree = Tree::new(&found.value, &[], with_labels);
-    match format {
-        "folded" => Ok(Content::text(query::folded(&tree))),
-        "svg" => {
-            let title =
-                parameters.get("query").filter(|text| !text.trim().is_empty()).unwrap_or("all profiles");
-            let subtitle = format!("{kind} · {}", parameters.range_in_words(range));
-            Ok(Content::svg(query::svg(&tree, unit(&kind), title, &subtitle)?))
-        }
-        "json" => {
-            let tree = tree.limited(parameters.number("max_nodes")?.unwrap_or(NODES));
-            Ok(Content::json(tree_json(&tree, &kind, false), &found.warnings))
-        }
-        other => Err(ApiError::Request(format!(
-            "format: {other:?} is not written; there are json, pprof, folded and svg"
-        ))),
-    }
-}
-
-fn diff(store: &dyn Store, parameters: &Parameters) -> Result<Content, ApiError> {
-    let (found, kind, _) = merged(store, parameters, Vec::new(), Detail::Functions)?;
-    let range = parameters.base_range()?;
-    // Unless the base has a selector of its own, it differs in its time alone.
-    let selector =
-        parameters.selector(if parameters.get("base_query").is_some() { "base_query" } else { "query" })?;
-    let of_base = selector.required(PROFILE_TYPE).is_none().then_some(kind.as_str());
-    let (selector, base_kind) = typed(store, selector, range, of_base.filter(|kind| !kind.is_empty()))?;
-    if unit(&base_kind) != unit(&kind) && !kind.is_empty() && !base_kind.is_empty() {
-        return Err(ApiError::Request(format!("{kind} and {base_kind} count different things")));
-    }
-    let base = store.merge(&Query { selector, range, by: Vec::new() }, Detail::Functions)?;
-    let tree = Tree::new(&found.value, &base.value, false);
-    let tree = tree.limited(parameters.number("max_nodes")?.unwrap_or(NODES));
-    let warnings = [found.warnings, base.warnings].concat();
-    let kind = if kind.is_empty() { base_kind } else { kind };
-    Ok(Content::json(tree_json(&tree, &kind, true), &warnings))
-}
-
-fn tree_json(tree: &Tree, kind: &str, with_base: bool) -> Value {
-    let nodes = &tree.nodes;
-    let mut columns = Map::new();
-    let parent = |node: &query::Node| node.parent.map_or(-1, i64::from);
-    columns.insert("parent".to_owned(), nodes.iter().map(parent).collect());
-    columns.insert("name".to_owned(), nodes.iter().map(|node| node.name).collect());
-    columns.insert("self".to_owned(), nodes.iter().map(|node| node.own[0]).collect());
-    columns.insert("total".to_owned(), nodes.iter().map(|node| node.total[0]).collect());
-    let [total, base_total] = tree.total();
-    let mut answer =
-        json!({"type": kind, "unit": unit(kind), "total": total, "names": tree.names, "nodes": columns});
-    if with_base {
-        answer["nodes"]["base_self"] = nodes.iter().map(|node| node.own[1]).collect();
-        answer["nodes"]["base_total"] = nodes.iter().map(|node| node.total[1]).collect();
-        answer["base_total"] = base_total.into();
-    }
-    answer
-}
-
-fn top(store: &dyn Store, parameters: &Parameters) -> Result<Content, ApiError> {
-    let (found, kind, _) = merged(store, parameters, Vec::new(), Detail::Functions)?;
-    let tree = Tree::new(&found.value, &[], false);
-    let limit = parameters.number("limit")?.unwrap_or(FUNCTIONS);
-    let functions = query::functions(&tree).into_iter().take(limit);
-    let functions: Vec<Value> = functions
-        .map(|function| json!({"name": function.name, "self": function.own, "total": function.total}))
-        .collect();
-    let answer = json!({"type": kind, "unit": unit(&kind), "total": tree.total()[0], "functions": functions});
-    Ok(Content::json(answer, &found.warnings))
-}
-
 fn series(store: &dyn Store, parameters: &Parameters) -> Result<Content, ApiError> {
+    if profiles::Format::of(parameters)? != profiles::Format::Json {
+        let message = "format: a time series is no profile, and is written as json alone";
+        return Err(ApiError::Request(message.to_owned()));
+    }
     let range = parameters.range()?;
     let (selector, kind) = typed(store, parameters.selector("query")?, range, parameters.get("type"))?;
     let function = parameters.get("function").filter(|function| !function.is_empty());
@@ -224,7 +129,7 @@ pub(crate) fn usual_step_ms(range: Range) -> i64 {
 
 /// Steps that begin at multiples of their length, so that a picture does not flicker as time goes on.
 pub(crate) fn steps(range: Range, step_ms: i64) -> Result<Steps, ApiError> {
-    let start_ms = range.from_ms.div_euclid(step_ms) * step_ms;
+    let start_ms = range.from_ms.div_euclid(step_ms).saturating_mul(step_ms);
     let count = range.until_ms.saturating_sub(start_ms).saturating_add(step_ms - 1) / step_ms;
     match usize::try_from(count) {
         Ok(count) if count <= STEPS_MAX => Ok(Steps { start_ms, step_ms, count }),

@@ -30,8 +30,9 @@ Exit status:
 
 /// Stores profiles of any producer and serves flamegraphs
 ///
-/// Takes pprof and folded stacks from Pyroscope's SDKs and agents and from loopscope, and answers with flamegraphs, tables and series. One
-/// port speaks HTTP/1.1 and HTTP/2.
+/// Takes profiles from Pyroscope's SDKs and agents, from OpenTelemetry and from loopscope (OTLP, pprof, folded stacks, the Firefox
+/// Profiler's), and the lag of event loops from OTLP metrics. Answers with flamegraphs, comparisons, tables and series: to browsers, to Grafana
+/// and to scripts. One port speaks HTTP/1.1 and HTTP/2.
 #[derive(Debug, Default, Parser)]
 #[command(name = "loopscope-collector", version, after_help = AFTER_HELP)]
 pub struct Cli {

@@ -1,6 +1,6 @@
 //! From what was sent to what is stored: a decoded profile becomes series, one for each type of value and set of labels.
 
-mod form;
+pub mod form;
 mod name;
 pub(crate) mod otlp;
 pub(crate) mod push;
@@ -9,7 +9,7 @@ pub(crate) mod pyroscope;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use formats::decode::{DecodeError, Decoded, ValueType};
+use formats::decode::{DecodeError, Decoded, UNNAMED, ValueType};
 use model::profile::StackId;
 
 use crate::labels::{Labels, PROFILE_TYPE, SERVICE};
@@ -24,11 +24,16 @@ const LABEL_VALUE_BYTES_MAX: usize = 1024;
 /// Labels of samples with as many values as there are requests, or threads: each would make a series of its own.
 const DROPPED: &[&str] = &["tid", "thread_id", "span_id", "span_name", "trace_id", "profile_id"];
 
+/// The service of profiles and loops whose producer names none, as Pyroscope and OpenTelemetry call it.
+pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
+
 /// Why what was sent is not stored.
 #[derive(Debug)]
 pub enum IngestError {
     /// The request does not say what it should.
     Request(String),
+    /// The body is larger than accepted once it is inflated.
+    TooLarge,
     /// The profile cannot be read.
     Decode(DecodeError),
     /// A label is too long, or there are too many.
@@ -65,7 +70,7 @@ pub fn batch(decoded: Decoded, origin: &Origin) -> Result<Batch, IngestError> {
     let mut batch = Batch::default();
     let mut decoded = decoded;
     let unknown = decoded.samples.iter().any(|sample| sample.stack.is_none()).then(|| {
-        let frame = decoded.symbols.named("[unknown]");
+        let frame = decoded.symbols.named(UNNAMED);
         decoded.symbols.stacks.push(None, frame)
     });
     let width = decoded.types.len();
@@ -180,6 +185,9 @@ impl fmt::Display for IngestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(message) | Self::Label(message) => f.write_str(message),
+            Self::TooLarge => f.write_str(
+                "the body is too large once it is inflated: send less at once, or raise the limit body",
+            ),
             Self::Decode(error) => write!(f, "the profile cannot be read: {error}"),
             Self::Append(error) => error.fmt(f),
             Self::Defect => {

@@ -16,12 +16,12 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use formats::decode::{Limits, Place, Symbols};
-use formats::otlp::{Distribution, distributions};
+use formats::otlp::{Distribution, Distributions, distributions};
 use model::catalogue;
 use model::profile::StackId;
 
-use crate::ingest::otlp::{UNKNOWN_SERVICE, label};
-use crate::ingest::{self, IngestError};
+use crate::ingest::otlp::label;
+use crate::ingest::{self, IngestError, UNKNOWN_SERVICE};
 use crate::labels::Labels;
 use crate::store::embedded::{EmbeddedStore, Options, Sizes};
 use crate::store::{Batch, BatchSeries, Store};
@@ -74,12 +74,11 @@ impl Lag {
         self.store.sizes()
     }
 
-    /// Keeps what a request tells of lag.
+    /// Keeps what a request told of lag; waits for the disk.
     ///
     /// # Errors
     /// [`IngestError`]; then nothing of it was kept.
-    pub(crate) fn take(&self, request: &[u8], limits: &Limits) -> Result<Taken, IngestError> {
-        let found = distributions(request, catalogue::EVENTLOOP_LAG.otel_name, limits)?;
+    pub(crate) fn keep(&self, found: Distributions) -> Result<Taken, IngestError> {
         let mut taken = Taken { kept: 0, left_out: found.others };
         let mut differences = self.differences.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = Batch::default();
@@ -113,6 +112,14 @@ impl Lag {
         turn.keep();
         Ok(taken)
     }
+}
+
+/// Reads what a request of metrics tells of lag.
+///
+/// # Errors
+/// [`IngestError`] with what is wrong, or too much.
+pub(crate) fn read(request: &[u8], limits: &Limits) -> Result<Distributions, IngestError> {
+    Ok(distributions(request, catalogue::EVENTLOOP_LAG.otel_name, limits)?)
 }
 
 /// Where the last step lies that a point covers, and how many it covers.

@@ -113,7 +113,9 @@ impl OwnMetrics {
 /// What came of a request that was refused.
 pub(crate) fn outcome_of(refusal: &IngestError) -> IngestOutcome {
     match refusal {
-        IngestError::Decode(DecodeError::TooMuch { .. }) | IngestError::Label(_) => IngestOutcome::Limited,
+        IngestError::TooLarge | IngestError::Decode(DecodeError::TooMuch { .. }) | IngestError::Label(_) => {
+            IngestOutcome::Limited
+        }
         IngestError::Request(_) | IngestError::Decode(_) => IngestOutcome::Malformed,
         IngestError::Append(error) => match error {
             AppendError::Busy => IngestOutcome::Busy,

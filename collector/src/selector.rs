@@ -78,11 +78,6 @@ impl Selector {
         self.matchers.push(Matcher { name: canonical(name).to_owned(), test: Test::Equal(value.to_owned()) });
     }
 
-    /// Adds all that another requires.
-    pub fn and(&mut self, other: Self) {
-        self.matchers.extend(other.matchers);
-    }
-
     /// Without what it says of these labels.
     pub(crate) fn without(mut self, names: &[&str]) -> Self {
         self.matchers.retain(|matcher| !names.contains(&matcher.name.as_str()));

@@ -29,7 +29,7 @@ use bounds::BOUNDS;
 use routes::Routes;
 
 const CONNECTIONS_MAX: usize = 512;
-/// Threads that decode and query at the same time; as many again would only take turns.
+/// Threads that serve sockets, on a machine with one core: one at work does not keep all others waiting.
 const WORKERS_MIN: usize = 2;
 
 /// Runs the collector until SIGINT or SIGTERM, or the end of its standard input where that is asked for.

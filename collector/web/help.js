@@ -7,7 +7,7 @@ const KEYS = [
   ["In the graph", [["↑ ↓ ← →", "to callers, callees, neighbours"], ["Enter", "zoom to the frame"], ["Shift Enter", "menu: callers and callees, copy"], ["+ −", "closer, wider"], ["Home", "to the root"]]],
   ["In the table", [["↑ ↓", "rows"], ["Enter", "mark the function in the graph"], ["Shift Enter", "callers and callees"]]],
   ["On the timeline", [["← →", "move the handle by a step, with Shift by ten"], ["Enter", "zoom into the selection"], ["Esc", "end the selection"]]],
-  ["Pointer and fingers", [["click", "zoom; on the timeline drag to choose, double-click to zoom in"], ["right click, long press", "menu"], ["Ctrl wheel, pinch", "zoom smoothly; drag then moves"], ["Shift drag", "on the timeline: choose the base, while comparing"]]],
+  ["Pointer and fingers", [["click", "zoom; on the timeline drag to choose, double-click to zoom in; a tap tells of a moment"], ["right click, long press", "menu"], ["Ctrl wheel, pinch", "zoom smoothly; drag then moves"], ["Shift drag", "on the timeline: choose the base, while comparing"]]],
 ];
 
 export function openHelp() {

@@ -132,24 +132,18 @@ class Page {
     }));
   }
 
-  /** What stands above all stacks: what is compared has no labels there. */
-  get #group() {
-    const { group, base } = this.state;
-    return base && isLabel(group) ? "phase" : group;
-  }
-
   /** Asks for the profile of what is selected, and shows it. */
   async #loadProfile() {
     const { state } = this;
     const [selected, base] = [part(state.select) ?? this.window, part(state.base) ?? this.window];
     const question = { query: state.query, from: selected[0], until: selected[1], max_nodes: MAX_NODES };
-    const label = isLabel(this.#group) ? this.#group : undefined;
+    const by = isLabel(state.group) ? state.group : undefined;
     const baseQuestion = { base_query: state.base_query || state.query, base_from: base[0], base_until: base[1] };
-    const url = state.base ? address("diff", { ...question, ...baseQuestion }) : address("flamegraph", { ...question, by: label });
+    const url = state.base ? address("diff", { ...question, ...baseQuestion, by }) : address("flamegraph", { ...question, by });
     const fetched = await this.profiles.fetch(url);
     this.fetched = { ...fetched, selected };
     this.#warn(fetched.warnings);
-    this.#offerDownloads(question, state.base && { query: baseQuestion.base_query, from: base[0], until: base[1], max_nodes: MAX_NODES });
+    this.#offerDownloads({ ...question, by }, state.base && { ...baseQuestion });
     if (!fetched.total && !fetched.base_total) return this.#nothing(this.run);
     await this.#shape();
   }
@@ -157,7 +151,7 @@ class Page {
   async #shape() {
     const { state, fetched } = this;
     if (!fetched) return;
-    const { generation, functions, layout, isAround } = await this.profiles.shape({ group: this.#group, shape: state.shape, focus: state.focus });
+    const { generation, functions, layout, isAround } = await this.profiles.shape({ group: state.group, shape: state.shape, focus: state.focus });
     if (generation !== fetched.generation) return;
     const nodes = layout.parent.length - 1;
     const caption = `${span(...fetched.selected)} (${duration(fetched.selected[1] - fetched.selected[0])}) · ${grouped(functions.name.length)} functions in ${grouped(nodes)} frames`;
@@ -204,11 +198,16 @@ class Page {
 
   #offerDownloads(question, base) {
     const name = (serviceOf(this.selector) ?? "profile").replace(/[^\w.-]+/g, "_");
-    const of = (title, { max_nodes: _, ...rest }, suffix) => ({
+    const of = (title, { max_nodes: _, ...rest }, suffix, path = "flamegraph") => ({
       title, name: `${name}${suffix}-${new Date(rest.from * 1000).toISOString().slice(0, 19).replace(/[-:]/g, "")}`,
-      address: (kind) => address("flamegraph", { ...rest, format: kind, ...(kind === "json" && { max_nodes: MAX_NODES }) }),
+      address: (kind) => address(path, { ...rest, format: kind, ...(kind === "json" && { max_nodes: MAX_NODES }) }),
     });
-    this.downloads.offer(base ? [of("Compared", question, ""), of("Base", base, "-base")] : [of("This selection", question, "")]);
+    if (!base) return this.downloads.offer([of("This selection", question, "")]);
+    const { base_query: query, base_from: from, base_until: until } = base;
+    this.downloads.offer([
+      of("Comparison", { ...question, ...base }, "-diff", "diff"), of("Compared", question, ""),
+      of("Base", { query, from, until, by: question.by }, "-base"),
+    ]);
   }
 
   /** Brings every control to what the state says. */

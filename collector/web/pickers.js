@@ -77,9 +77,7 @@ export class Pickers extends EventTarget {
   }
 
   #offerGroups() {
-    // The collector compares without labels.
-    const known = this.state.base ? [] : Object.keys(this.#labels);
-    const labels = known.filter((label) => !isService(label) && label !== "phase");
+    const labels = Object.keys(this.#labels).filter((label) => !isService(label) && label !== "phase");
     const options = [["phase", "by phase"], ["none", "no phases"], ...labels.map((label) => [label, `by ${label}`])];
     byId("group").replaceChildren(...options.map(([value, text]) => new Option(text, value, false, value === this.state.group)));
   }

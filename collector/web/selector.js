@@ -3,7 +3,8 @@
  * `process_cpu:cpu:nanoseconds:cpu:nanoseconds{service="api", phase=~"timers|check"}`.
  */
 
-const MATCHER = /\s*([A-Za-z_][\w.]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*")\s*(,|$)/y;
+// Names and quotes as the collector reads them (`selector.rs`): whatever it answers, this must be able to read.
+const MATCHER = /\s*([\p{Alphabetic}\p{N}_.\-/]+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*(,|$)/suy;
 
 /** Takes a selector apart: `{ type, matchers: [{ label, operator, value }] }`. Throws what is wrong with it. */
 export function parse(text) {
@@ -23,7 +24,7 @@ export function parse(text) {
 
 /** Writes a selector. */
 export function format({ type, matchers }) {
-  const inside = matchers.map(({ label, operator, value }) => `${label}${operator}${JSON.stringify(value)}`);
+  const inside = matchers.map(({ label, operator, value }) => `${label}${operator}${quoted(value)}`);
   return `${type}{${inside.join(", ")}}`;
 }
 
@@ -66,12 +67,17 @@ export function typeName(type) {
   return known ?? `${plain}${unit && !["count", "nanoseconds", "bytes"].includes(unit) ? ` (${unit})` : ""}`;
 }
 
+/** With no other escapes than the collector knows. */
+function quoted(value) {
+  const escapes = { "\n": "\\n", "\t": "\\t", "\\": "\\\\", '"': '\\"' };
+  return `"${value.replace(/[\n\t\\"]/g, (character) => escapes[character])}"`;
+}
+
 function unquoted(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text.slice(1, -1).replace(/\\(.)/g, "$1");
-  }
+  const inside = text.slice(1, -1);
+  if (text.startsWith("`")) return inside;
+  const known = { n: "\n", t: "\t", "\\": "\\", '"': '"', "'": "'" };
+  return inside.replace(/\\(.)/gsu, (escape, character) => known[character] ?? escape);
 }
 
 function literal(value) {

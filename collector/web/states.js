@@ -8,7 +8,9 @@ export function noneYet() {
   const here = new URL("..", import.meta.url).href.replace(/\/$/, "");
   return [
     html("h2", {}, "No profiles yet"),
-    html("p", {}, "This collector is running, and nothing has been sent to it. Profile a program and send what was recorded:"),
+    html("p", {}, "This collector is running, and nothing has been sent to it. Let an agent profile what runs on a host, and tell of its event loops' lag:"),
+    command(`loopscope agent --profile --otlp-endpoint ${here}`),
+    html("p", {}, "Or profile one program, and send what was recorded:"),
     command(`loopscope profile --duration 30s --format pprof --output api.pb.gz --pid PID\nloopscope upload api.pb.gz --to ${here} --service api`),
     html("p", {}, "Or point any of Pyroscope's SDKs or agents here. Node.js, with ", html("code", {}, "@pyroscope/nodejs"), ":"),
     command(`Pyroscope.init({ serverAddress: "${here}", appName: "api" });\nPyroscope.start();`),

@@ -35,7 +35,10 @@ export class Timeline extends EventTarget {
     new ResizeObserver(() => this.draw()).observe(plot);
     plot.addEventListener("pointerdown", (event) => this.#down(event));
     plot.addEventListener("pointermove", (event) => this.#point(event));
-    plot.addEventListener("pointerleave", () => this.#point(null));
+    // A finger leaves when it is lifted, and what it asked for is to stay readable.
+    plot.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && this.#tellNothing());
+    document.addEventListener("pointerdown", (event) => plot.contains(event.target) || this.#tellNothing());
+    document.addEventListener("scroll", () => this.#tellNothing(), { capture: true, passive: true });
     plot.addEventListener("dblclick", () => this.#closer());
   }
 
@@ -147,6 +150,7 @@ export class Timeline extends EventTarget {
         const range = this.ranges[which || "select"];
         const isOutside = range && (began.time < range[0] || began.time > range[1]);
         if (isOutside && !this.comparing) this.#tell("select", null);
+        if (event.pointerType === "touch") this.#tellMoment(began.x);
       },
     });
   }
@@ -160,6 +164,7 @@ export class Timeline extends EventTarget {
   /** Follows a pointer until it is let go. */
   #drag(event, which, { move, still }) {
     event.preventDefault();
+    this.pointerLine.hidden = true;
     const before = this.ranges[which];
     let range;
     const follow = (event) => {
@@ -167,10 +172,12 @@ export class Timeline extends EventTarget {
       if (!range) return;
       this.ranges = { ...this.ranges, [which]: range };
       this.#placeParts();
+      this.#showTip(event.clientX, html("b", {}, `${span(...range)} (${duration(range[1] - range[0])})`));
     };
     const end = (event) => {
       this.plot.removeEventListener("pointermove", follow);
       for (const name of ["pointerup", "pointercancel"]) this.plot.removeEventListener(name, end);
+      this.#tellNothing();
       if (event.type === "pointercancel") {
         this.ranges = { ...this.ranges, [which]: before };
         this.#placeParts();
@@ -209,15 +216,27 @@ export class Timeline extends EventTarget {
   }
 
   #point(event) {
-    const isOver = event && this.cpu && event.buttons === 0;
-    this.tip.hidden = this.pointerLine.hidden = !isOver;
-    if (!isOver) return;
-    const at = Math.floor((this.#timeAt(event.clientX) - this.cpu.start) / this.cpu.step);
+    if (event.buttons === 0) this.#tellMoment(event.clientX);
+  }
+
+  #tellMoment(clientX) {
+    if (!this.cpu) return;
+    const at = Math.floor((this.#timeAt(clientX) - this.cpu.start) / this.cpu.step);
     const begin = this.cpu.start + at * this.cpu.step;
-    this.pointerLine.style.left = `${event.clientX - this.plot.getBoundingClientRect().left}px`;
-    this.tip.replaceChildren(html("b", {}, span(begin, begin + this.cpu.step)), ...this.#linesAt(at));
+    this.pointerLine.hidden = false;
+    this.pointerLine.style.left = `${clientX - this.plot.getBoundingClientRect().left}px`;
+    this.#showTip(clientX, html("b", {}, span(begin, begin + this.cpu.step)), ...this.#linesAt(at));
+  }
+
+  #tellNothing() {
+    this.tip.hidden = this.pointerLine.hidden = true;
+  }
+
+  #showTip(clientX, ...content) {
+    this.tip.hidden = false;
+    this.tip.replaceChildren(...content);
     const { width } = this.tip.getBoundingClientRect();
-    this.tip.style.left = `${Math.max(Math.min(event.clientX + 14, innerWidth - width - 8), 8)}px`;
+    this.tip.style.left = `${Math.max(Math.min(clientX + 14, innerWidth - width - 8), 8)}px`;
     this.tip.style.top = `${this.plot.getBoundingClientRect().bottom + 4}px`;
   }
 

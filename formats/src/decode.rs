@@ -4,16 +4,19 @@
 //! may have values of several types a sample, and labels. That is what stores of profiles keep. Refused: decoding into
 //! `model`'s profile, which is what *our* recorders measure.
 //!
-//! Decoders trust nothing. What exceeds the [`Limits`] or contradicts itself is refused as a whole, with the reason; memory stays
-//! in proportion to the input, which the caller bounds.
+//! Decoders trust nothing. What exceeds the [`Limits`] or contradicts itself is refused as a whole, with the reason. What is read
+//! takes no more memory than [`Limits::decoded_bytes`], however little of the input stands for it: a stack is one number in the
+//! input, and a thousand frames here.
 
 mod error;
 mod format;
+mod gzip;
 mod limits;
 mod protobuf;
 
 pub use error::DecodeError;
 pub use format::Format;
+pub use gzip::{InflateError, inflate, inflated, is_gzip};
 pub use limits::Limits;
 pub(crate) use protobuf::{Field, Message};
 
@@ -77,7 +80,7 @@ pub struct Symbols {
 }
 
 /// A place in code, as far as it has a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The function; never empty.
     pub function: StringId,
@@ -103,6 +106,16 @@ impl Symbols {
         self.stacks.frames(stack).into_iter().map(|frame| self.frames.get(frame)).collect()
     }
 
+    /// How much memory the rows of frames and stacks take, about. Quick to ask, unlike [`size_bytes`](Self::size_bytes).
+    fn row_bytes(&self) -> usize {
+        (self.frame_count() + self.stacks.iter().len()) * ROW_BYTES
+    }
+
+    /// How much memory they take, about.
+    pub fn size_bytes(&self) -> usize {
+        self.row_bytes() + self.strings.iter().map(|text| text.len() + ROW_BYTES).sum::<usize>()
+    }
+
     /// A place whose function has no file.
     pub fn named(&mut self, function: &str) -> FrameId {
         let function = self.strings.intern(if function.is_empty() { UNNAMED } else { function });
@@ -111,7 +124,21 @@ impl Symbols {
 }
 
 /// What a function without a name is called.
-pub(crate) const UNNAMED: &str = "[unknown]";
+pub const UNNAMED: &str = "[unknown]";
+
+/// What a frame is called of which no function is known: by its file and its address, as far as these are.
+pub(crate) fn unsymbolized(path: &str, address: u64) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    match (file, address) {
+        ("", 0) => UNNAMED.to_owned(),
+        ("", address) => format!("{address:#x}"),
+        (file, 0) => file.to_owned(),
+        (file, address) => format!("{file}+{address:#x}"),
+    }
+}
+
+/// What a row of a table takes beside what it holds: its place in an index, and room to grow.
+const ROW_BYTES: usize = 48;
 
 impl Decoded {
     /// Without samples, of these types.
@@ -123,6 +150,19 @@ impl Decoded {
     pub fn values_of(&self, position: usize) -> &[i64] {
         let width = self.types.len();
         &self.values[position * width..(position + 1) * width]
+    }
+
+    /// How much memory all but the text takes, about: quick enough to be asked after every sample.
+    pub(crate) fn row_bytes(&self) -> usize {
+        let labels: usize = self.label_sets.len() * ROW_BYTES;
+        let samples = self.samples.len() * size_of::<Sample>() + self.values.len() * size_of::<i64>();
+        self.symbols.row_bytes() + labels + samples
+    }
+
+    /// How much memory it takes, about.
+    pub fn size_bytes(&self) -> usize {
+        let labels: usize = self.label_sets.iter().map(|set| size_of_val(set.as_slice())).sum();
+        self.row_bytes() - self.symbols.row_bytes() + self.symbols.size_bytes() + labels
     }
 
     /// The sum of all values of one type; saturates.

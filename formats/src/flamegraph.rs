@@ -49,6 +49,9 @@ pub struct Options {
     pub inverted: bool,
     /// What a sample's weight counts in a CPU profile, in the plural.
     pub count_name: String,
+    /// Of a comparison, by frame: how much more there is of it than in the base, from -5 for much less to 5 for much more. Colours tell
+    /// that, then, and not what kind of code a frame is; a frame's file is a good place to say it in words.
+    pub changes: Option<Vec<i8>>,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             min_width: 0.1,
             inverted: false,
             count_name: "samples".to_owned(),
+            changes: None,
         }
     }
 }

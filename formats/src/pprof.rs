@@ -13,8 +13,8 @@ mod locations;
 mod totals;
 mod wire;
 
-pub use decode::decode;
-pub use totals::{Totals, encode_totals, totals_message};
+pub use decode::{decode, decode_plain, decompressed};
+pub use totals::{OF_BASE, Part, Totals, encode_parts, encode_totals, totals_message};
 
 use std::io;
 

@@ -8,8 +8,7 @@ mod push;
 mod request;
 
 pub use answer::{
-    FlameGraph, Pairs, Point, ProfileTypeRow, Series, diff, flame_graph, labels_sets, names, profile_types,
-    series,
+    FlameGraph, Pairs, Point, ProfileTypeRow, Series, flame_graph, labels_sets, names, profile_types, series,
 };
 pub use push::{PushedSeries, push};
 pub use request::{Method, Request};

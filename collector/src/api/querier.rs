@@ -80,8 +80,7 @@ pub(crate) fn answer(
             Answer::Names(names) => pyroscope::names(names),
             Answer::ProfileTypes(rows) => pyroscope::profile_types(rows),
             Answer::LabelsSets(sets) => pyroscope::labels_sets(sets),
-            Answer::FlameGraph(graph) => pyroscope::flame_graph(graph),
-            Answer::Diff(graph) => pyroscope::diff(graph),
+            Answer::FlameGraph(graph) | Answer::Diff(graph) => pyroscope::flame_graph(graph),
             Answer::Series(series) => pyroscope::series(series),
             Answer::Profile(profile) => profile,
         }),
@@ -216,7 +215,7 @@ fn profile(store: &dyn Store, request: &Request) -> Result<Answer, QuerierError>
     let kind = ProfileType::parse(&request.profile_type);
     let kind =
         kind.ok_or_else(|| QuerierError::InvalidArgument("profile_typeID has not five parts".to_owned()))?;
-    Ok(Answer::Profile(query::pprof_message(&groups, &kind, query.range)))
+    Ok(Answer::Profile(query::pprof_message(groups, &kind, query.range)))
 }
 
 fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, QuerierError> {
@@ -230,7 +229,7 @@ fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, Querier
     }
     // A point tells what began within the step before it; the first stands at the start.
     let span_ms = query.range.until_ms.saturating_sub(query.range.from_ms);
-    let count = usize::try_from(span_ms / step_ms + 1).unwrap_or(usize::MAX);
+    let count = usize::try_from((span_ms / step_ms).saturating_add(1)).unwrap_or(usize::MAX);
     if count > STEPS_MAX || query.range == Range::ALL {
         return Err(QuerierError::InvalidArgument(format!(
             "there would be more than {STEPS_MAX} points: give a longer step or a shorter time"
@@ -241,7 +240,8 @@ fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, Querier
     let mut series: Vec<(f64, Series)> = Vec::with_capacity(lines.len());
     for line in lines {
         let mut points = Vec::new();
-        for (end_ms, total) in (1..).map(|step| steps.start_ms + step * step_ms).zip(&line.totals) {
+        let ends = (1..).map(|step: i64| steps.start_ms.saturating_add(step.saturating_mul(step_ms)));
+        for (end_ms, total) in ends.zip(&line.totals) {
             points.extend(total.map(|total| Point { value: total as f64, time_ms: end_ms }));
         }
         let labels =

@@ -1,7 +1,7 @@
 //! Multipart forms (RFC 7578), read where they lie.
 
-/// The content of a part.
-pub(super) fn part<'a>(body: &'a [u8], content_type: &str, wanted: &str) -> Option<&'a [u8]> {
+/// The content of the part of this name, where the header names a boundary.
+pub fn part<'a>(body: &'a [u8], content_type: &str, wanted: &str) -> Option<&'a [u8]> {
     let boundary =
         content_type.split(';').find_map(|parameter| parameter.trim().strip_prefix("boundary="))?;
     let delimiter = format!("--{}", boundary.trim_matches('"'));

@@ -6,7 +6,7 @@
 use formats::decode::{Decoded, Limits};
 use formats::otlp::profiles;
 
-use super::{IngestError, Origin, batch, counted_as_time};
+use super::{IngestError, Origin, UNKNOWN_SERVICE, batch, counted_as_time};
 use crate::store::Batch;
 use crate::times;
 
@@ -32,7 +32,6 @@ const LEFT_OUT: &[&str] = &[
     "process.creation.time",
     "process.parent_pid",
 ];
-pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// Reads what was exported: all of it together.
 pub(crate) fn read(body: &[u8], limits: &Limits) -> Result<Batch, IngestError> {

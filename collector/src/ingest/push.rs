@@ -6,13 +6,11 @@ use formats::decode::Limits;
 use formats::pyroscope_server::{self as pyroscope, PushedSeries};
 use serde::Deserialize;
 
-use super::{IngestError, Origin, batch};
+use super::{IngestError, Origin, UNKNOWN_SERVICE, batch};
 use crate::labels::{SERVICE, SERVICE_NAME};
 use crate::store::Batch;
 use crate::times;
 
-/// What Pyroscope calls a profile that names no service.
-const UNKNOWN_SERVICE: &str = "unknown_service";
 /// Labels of Pyroscope's own that tell nothing about a profile.
 const PYROSCOPES_OWN: &[&str] = &["pyroscope_spy"];
 
@@ -68,17 +66,17 @@ pub(crate) fn read(body: &[u8], is_json: bool, limits: &Limits) -> Result<Batch,
 
 fn all(series: &[PushedSeries<'_>], limits: &Limits) -> Result<Batch, IngestError> {
     let mut together = Batch::default();
-    let mut bytes = 0;
+    let (mut plain_bytes, mut decoded_bytes) = (0, 0);
     for series in series {
         let origin = origin(series);
         for profile in &series.profiles {
-            let decoded = formats::pprof::decode(profile, limits)?;
-            bytes += decoded.values.len() * size_of::<i64>();
-            if bytes > limits.profile_bytes {
-                return Err(IngestError::Request(
-                    "the profiles are too large together: push less at once".to_owned(),
-                ));
-            }
+            let plain = formats::pprof::decompressed(profile, limits)?;
+            plain_bytes += plain.len();
+            limits.check("bytes of profiles that are pushed together", plain_bytes, limits.profile_bytes)?;
+            let decoded = formats::pprof::decode_plain(&plain, limits)?;
+            decoded_bytes += decoded.size_bytes();
+            let limit = limits.decoded_bytes();
+            limits.check("bytes of memory for profiles that are pushed together", decoded_bytes, limit)?;
             together.add(batch(decoded, &origin)?);
         }
     }

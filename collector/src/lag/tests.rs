@@ -55,6 +55,10 @@ fn told(answer: &Value, key: &str) -> Vec<Option<f64>> {
     values.iter().map(|value| value.as_f64().map(|value| (value * 1e4).round() / 10.0)).collect()
 }
 
+fn take(lag: &Lag, request: &[u8]) -> Result<Taken, IngestError> {
+    lag.keep(read(request, &Limits::default())?)
+}
+
 #[test]
 fn differences_are_told_in_the_steps_that_they_cover_and_nothing_else_is_kept() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,7 +68,7 @@ fn differences_are_told_in_the_steps_that_they_cover_and_nothing_else_is_kept() 
     let first = request(Temporality::Delta, 1, (began, began + 10_000), &[MS, MS, 90 * MS]);
     let second = request(Temporality::Delta, 1, (began + 10_000, began + 40_000), &[2 * MS]);
     for request in [&first, &second] {
-        let taken = lag.take(request, &Limits::default()).unwrap();
+        let taken = take(&lag, request).unwrap();
         assert_eq!(taken, Taken { kept: 1, left_out: 1 });
     }
     let answer =
@@ -89,16 +93,16 @@ fn sums_become_what_was_added_whatever_is_sent_twice_or_begun_anew() {
     let lag = open(&folder);
     let began = began_ms();
     let long_ago = began - 3_600_000;
-    let take = |started, ended: i64, lags: &[u64]| {
-        lag.take(&request(Temporality::Cumulative, 1, (started, ended), lags), &Limits::default()).unwrap();
+    let came = |started, ended: i64, lags: &[u64]| {
+        take(&lag, &request(Temporality::Cumulative, 1, (started, ended), lags)).unwrap();
     };
     // Of the hour before nothing is known but that it was.
-    take(long_ago, began, &[900 * MS]);
-    take(long_ago, began + 10_000, &[900 * MS, 5 * MS]);
-    take(long_ago, began + 10_000, &[900 * MS, 5 * MS]);
-    take(long_ago, began + 20_000, &[900 * MS, 5 * MS]);
+    came(long_ago, began, &[900 * MS]);
+    came(long_ago, began + 10_000, &[900 * MS, 5 * MS]);
+    came(long_ago, began + 10_000, &[900 * MS, 5 * MS]);
+    came(long_ago, began + 20_000, &[900 * MS, 5 * MS]);
     // Another process of the same name and number.
-    take(began + 20_000, began + 30_000, &[70 * MS]);
+    came(began + 20_000, began + 30_000, &[70 * MS]);
     let max = told(&ask(&lag, "", began), "max");
     assert!((5.0..5.5).contains(&max[0].unwrap()), "{max:?}");
     assert_eq!(max[1], None, "nothing was added");
@@ -113,7 +117,7 @@ fn loops_of_one_name_add_up_and_may_be_told_apart() {
     let began = began_ms();
     for (pid, lags) in [(1, &[MS; 3][..]), (2, &[100 * MS])] {
         let request = request(Temporality::Delta, pid, (began, began + 10_000), lags);
-        lag.take(&request, &Limits::default()).unwrap();
+        take(&lag, &request).unwrap();
     }
     let answer = ask(&lag, "", began);
     assert!(told(&answer, "p50")[0].unwrap() < 1.1, "{answer}");
@@ -127,7 +131,7 @@ fn what_was_kept_is_there_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let began = began_ms();
     let request = request(Temporality::Delta, 1, (began, began + 10_000), &[0, 0, 40 * MS]);
-    open(&folder).take(&request, &Limits::default()).unwrap();
+    take(&open(&folder), &request).unwrap();
     let lag = open(&folder);
     assert_eq!(told(&ask(&lag, "", began), "p50")[0], Some(0.0));
     lag.store.flush().unwrap();
@@ -141,6 +145,6 @@ fn what_cannot_be_read_changes_nothing() {
     let began = began_ms();
     let mut request = request(Temporality::Delta, 1, (began, began + 10_000), &[MS]);
     request.truncate(request.len() - 1);
-    assert!(matches!(lag.take(&request, &Limits::default()), Err(IngestError::Decode(_))));
+    assert!(matches!(take(&lag, &request), Err(IngestError::Decode(_))));
     assert_eq!(ask(&lag, "", began)["series"], serde_json::json!([]));
 }

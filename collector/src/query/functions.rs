@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::Tree;
+use crate::labels::Labels;
+use crate::store::{Group, Merged};
 
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,17 @@ pub fn functions(tree: &Tree) -> Vec<Function> {
         .collect();
     functions.sort_by(|a, b| (b.own, b.total, &a.name).cmp(&(a.own, a.total, &b.name)));
     functions
+}
+
+/// What was spent in functions themselves, without whoever called them: for files that hold stacks.
+pub fn flat(functions: &[Function]) -> Group {
+    let mut merged = Merged::default();
+    for function in functions {
+        let frame = merged.symbols.named(&function.name);
+        merged.symbols.stacks.push(None, frame);
+        merged.values.push(function.own);
+    }
+    Group { labels: Labels::default(), merged }
 }
 
 fn is_recursive(tree: &Tree, position: usize) -> bool {

@@ -6,7 +6,7 @@ use model::profile::{FrameId, StackId, Stacks};
 use crate::store::{Dictionary, Group};
 
 /// What was spent in nodes that are left out is in one of this name.
-const OTHER: &str = "(other)";
+pub const OTHER: &str = "(other)";
 
 /// The tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

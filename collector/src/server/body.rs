@@ -2,15 +2,17 @@
 //!
 //! All bodies together have a bound, too: a place for what a request may send is taken before the first byte is read, so many clients
 //! that send slowly cost no more memory than few that do not. Who finds no place is told to come back.
+//!
+//! A body stays as it was sent until somebody works on it: inflating takes a CPU for as long as decoding does, and is done where that is.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
-use std::io::Read;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use flate2::read::MultiGzDecoder;
+use formats::decode::{InflateError, inflate};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
@@ -19,6 +21,8 @@ use tokio::time::timeout;
 
 /// The unit in which places are counted.
 const PLACE_BYTES: usize = 4096;
+/// How many times as large as a body may be sent it may become.
+const INFLATED_MAX: usize = 4;
 
 /// The body of an answer: one piece, and trailers where the protocol has them.
 #[derive(Debug)]
@@ -69,10 +73,12 @@ pub(super) struct Room {
     time_max: Duration,
 }
 
-/// A body that was read, and its place.
+/// A body as it was sent, and its place.
 #[derive(Debug)]
 pub(super) struct Received {
-    pub(super) bytes: Bytes,
+    sent: Bytes,
+    is_gzip: bool,
+    plain_bytes_max: usize,
     _place: OwnedSemaphorePermit,
 }
 
@@ -89,11 +95,18 @@ pub(super) enum BodyError {
 
 impl Room {
     pub(super) fn new(body_bytes_max: usize, all_bytes_max: usize, time_max: Duration) -> Self {
-        Self { places: Arc::new(Semaphore::new(all_bytes_max / PLACE_BYTES)), body_bytes_max, time_max }
+        // Rounded as the places of a body are: one that is as large as all may be has a place.
+        let places = all_bytes_max.max(body_bytes_max).div_ceil(PLACE_BYTES).max(1);
+        Self { places: Arc::new(Semaphore::new(places)), body_bytes_max, time_max }
     }
 
-    /// Reads a body as it was sent.
-    pub(super) async fn read(&self, body: Incoming) -> Result<Received, BodyError> {
+    /// Reads a body.
+    pub(super) async fn read(&self, headers: &HeaderMap, body: Incoming) -> Result<Received, BodyError> {
+        let is_gzip = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+            None | Some(b"identity" | b"") => false,
+            Some(b"gzip") => true,
+            Some(_) => return Err(BodyError::Broken("content-encoding: only gzip is read")),
+        };
         let size = body.size_hint();
         if size.lower() > self.body_bytes_max as u64 {
             return Err(BodyError::TooLarge);
@@ -103,8 +116,9 @@ impl Room {
             size.upper().map_or(self.body_bytes_max, |upper| (upper as usize).min(self.body_bytes_max));
         let places = (expected.div_ceil(PLACE_BYTES) as u32).max(1);
         let place = Arc::clone(&self.places).try_acquire_many_owned(places).map_err(|_| BodyError::Busy)?;
-        let bytes = timeout(self.time_max, self.collect(body)).await.map_err(|_| BodyError::Slow)??;
-        Ok(Received { bytes, _place: place })
+        let sent = timeout(self.time_max, self.collect(body)).await.map_err(|_| BodyError::Slow)??;
+        let plain_bytes_max = self.body_bytes_max.saturating_mul(INFLATED_MAX);
+        Ok(Received { sent, is_gzip, plain_bytes_max, _place: place })
     }
 
     async fn collect(&self, mut body: Incoming) -> Result<Bytes, BodyError> {
@@ -119,19 +133,17 @@ impl Room {
         }
         Ok(bytes.into())
     }
+}
 
-    /// A body without the encoding that its header names; at most four times as large as a body may be sent.
-    pub(super) fn decoded(&self, headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, BodyError> {
-        let limit = self.body_bytes_max as u64 * 4;
-        match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
-            None | Some(b"identity" | b"") => Ok(bytes),
-            Some(b"gzip") => {
-                let mut plain = Vec::new();
-                let mut gzip = MultiGzDecoder::new(&*bytes).take(limit + 1);
-                gzip.read_to_end(&mut plain).map_err(|_| BodyError::Broken("the body is no gzip"))?;
-                if plain.len() as u64 > limit { Err(BodyError::TooLarge) } else { Ok(plain.into()) }
-            }
-            Some(_) => Err(BodyError::Broken("content-encoding: only gzip is read")),
+impl Received {
+    /// The body without the encoding that its header names. Not for threads that serve sockets: it takes its time.
+    pub(super) fn plain(&self) -> Result<Cow<'_, [u8]>, BodyError> {
+        if !self.is_gzip {
+            return Ok(Cow::Borrowed(&self.sent));
         }
+        inflate(&self.sent, self.plain_bytes_max).map(Cow::Owned).map_err(|error| match error {
+            InflateError::Malformed => BodyError::Broken("the body is no gzip"),
+            InflateError::TooLarge(_) => BodyError::TooLarge,
+        })
     }
 }

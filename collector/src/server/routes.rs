@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use formats::decode::Limits;
+use formats::otlp::Distributions;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, VARY};
 use hyper::{Method, Request, Response, StatusCode};
@@ -155,10 +156,10 @@ impl Routes {
         }
     }
 
-    /// The body of a request, without its encoding.
+    /// The body of a request that brings something to keep.
     async fn body(&self, request: Request<Incoming>) -> Result<Received, BodyError> {
         let begun = Instant::now();
-        let received = self.decoded_body(request).await;
+        let received = self.received(request).await;
         if let Err(refusal) = &received {
             let outcome = match refusal {
                 BodyError::TooLarge => IngestOutcome::Limited,
@@ -170,11 +171,10 @@ impl Routes {
         received
     }
 
-    async fn decoded_body(&self, request: Request<Incoming>) -> Result<Received, BodyError> {
-        let headers = request.headers().clone();
-        let mut received = self.room.read(request.into_body()).await?;
-        received.bytes = self.room.decoded(&headers, received.bytes)?;
-        Ok(received)
+    /// The body of any request.
+    async fn received(&self, request: Request<Incoming>) -> Result<Received, BodyError> {
+        let (head, body) = request.into_parts();
+        self.room.read(&head.headers, body).await
     }
 
     /// Reads what was sent and stores it, beside the threads that serve sockets; no more at once than there is memory for.
@@ -187,7 +187,7 @@ impl Routes {
         let (store, limits) = (Arc::clone(&self.store), self.limits.clone());
         let turn = Arc::clone(&self.decoding).acquire_owned().await.expect("never closed");
         let stored = spawn_blocking(move || {
-            let batch = read(&received.bytes, &limits)?;
+            let batch = read(&received.plain()?, &limits)?;
             // What waits for the disk takes no decoder's turn; its body is no longer needed.
             drop((turn, received));
             Ok(store.append(batch)?)
@@ -199,13 +199,18 @@ impl Routes {
     }
 
     /// Keeps what metrics tell of lag, likewise.
-    async fn keep_lag(&self, received: Received) -> Result<(), IngestError> {
+    async fn keep_lag(
+        &self,
+        received: Received,
+        read: impl FnOnce(&[u8], &Limits) -> Result<Distributions, IngestError> + Send + 'static,
+    ) -> Result<(), IngestError> {
         let begun = Instant::now();
         let (lag, limits) = (Arc::clone(&self.lag), self.limits.clone());
         let turn = Arc::clone(&self.decoding).acquire_owned().await.expect("never closed");
         let taken = spawn_blocking(move || {
-            let _turn = turn;
-            lag.take(&received.bytes, &limits)
+            let found = read(&received.plain()?, &limits)?;
+            drop((turn, received));
+            lag.keep(found)
         });
         let taken: Result<Taken, _> = taken.await.unwrap_or(Err(IngestError::Defect));
         self.own.ingested(taken.as_ref().err().map_or(IngestOutcome::Stored, outcome_of), begun);
@@ -234,7 +239,9 @@ fn status_of(refusal: &IngestError) -> StatusCode {
         IngestError::Append(AppendError::Time { .. } | AppendError::TooManySeries { .. }) => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
-        IngestError::Append(AppendError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+        IngestError::TooLarge | IngestError::Append(AppendError::TooLarge { .. }) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         IngestError::Append(AppendError::Busy) => StatusCode::TOO_MANY_REQUESTS,
         IngestError::Append(AppendError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
         IngestError::Append(AppendError::Io(_)) | IngestError::Defect => StatusCode::INTERNAL_SERVER_ERROR,
@@ -243,11 +250,26 @@ fn status_of(refusal: &IngestError) -> StatusCode {
 
 fn refused(refusal: &IngestError) -> Answer {
     let status = status_of(refusal);
-    let mut answer = error(status, &refusal.to_string());
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        answer.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a valid header"));
+    with_retry_after(error(status, &refusal.to_string()))
+}
+
+/// Who sent too much at once is told when to come back.
+fn with_retry_after(mut answer: Answer) -> Answer {
+    if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     answer
+}
+
+impl From<BodyError> for IngestError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::Broken(what) => Self::Request(what.to_owned()),
+            // Those that are read have neither.
+            BodyError::Busy | BodyError::Slow => Self::Defect,
+        }
+    }
 }
 
 fn refused_body(refusal: &BodyError) -> Answer {
@@ -257,10 +279,8 @@ fn refused_body(refusal: &BodyError) -> Answer {
             "the body is too large: send less at once, or raise the limit body",
         ),
         BodyError::Busy => {
-            let mut answer =
-                error(StatusCode::TOO_MANY_REQUESTS, "too many bodies are under way: try again later");
-            answer.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a valid header"));
-            answer
+            let message = "too many bodies are under way: try again later";
+            with_retry_after(error(StatusCode::TOO_MANY_REQUESTS, message))
         }
         BodyError::Slow => error(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
         BodyError::Broken(what) => error(StatusCode::BAD_REQUEST, what),

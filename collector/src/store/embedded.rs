@@ -35,6 +35,8 @@ mod writer;
 
 pub use options::Options;
 pub use sizes::Sizes;
+/// A batch as a record of the log: what is read back was written by a program that may have been another version, or by a disk.
+pub use wal::record::{decode as decode_record, encode as encode_record};
 
 use std::io;
 use std::sync::atomic::Ordering;

@@ -36,6 +36,36 @@ fn a_comparison_shows_what_changed_in_shares() {
     let [red, _, blue] = colour("");
     assert!(blue.abs_diff(red) < 10);
 
+    // The comparison may be had as a file, and so may either side.
+    let links = view.browser.run(
+        "return [...document.querySelectorAll('#download-popup [data-format=folded]')].map((link) => link.href)",
+    );
+    let folded = |position: usize| {
+        let path =
+            links[position].as_str().unwrap().strip_prefix(collector.page().trim_end_matches('/')).unwrap();
+        let answer = collector.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        String::from_utf8(answer.body).unwrap()
+    };
+    let refresh = "[timers];uv_run;refresh";
+    assert!(folded(0).contains(&format!("{refresh} 1000000000 5000000000\n")), "{}", folded(0));
+    assert!(folded(1).contains(&format!("{refresh} 5000000000\n")), "{}", folded(1));
+    assert!(folded(2).contains(&format!("{refresh} 1000000000\n")), "{}", folded(2));
+
+    // By label: all of the base is of one host, all that is compared of the other.
+    let group = |label: &str| {
+        view.after(|browser| {
+            browser.run(&format!(
+                "const group = document.querySelector('#group'); group.value = '{label}'; group.dispatchEvent(new Event('change'))"
+            ));
+        });
+    };
+    group("host");
+    assert_eq!(view.row("one"), ["one", "100 %", "0 %", "−100.0 pp", "±0"]);
+    assert_eq!(view.row("two")[1..4], ["0 %", "100 %", "+100.0 pp"]);
+    view.screenshot("compared-by-host");
+    group("phase");
+
     view.click("#swap");
     assert_eq!(view.row("refresh")[3], "−37.5 pp");
     view.click("#compare-end");
@@ -65,5 +95,31 @@ fn a_base_is_dragged_or_has_a_selector_of_its_own() {
     });
     assert_eq!(view.row("refresh")[1..4], ["100 %", "50.0 %", "−50.0 pp"]);
     assert_eq!(view.row("parse")[1..4], ["0 %", "33.3 %", "+33.3 pp"]);
+    view.expect_no_complaints();
+}
+
+#[test]
+fn in_a_narrow_window_a_comparison_has_all_of_its_width_and_keeps_the_names() {
+    let collector = Collector::with_api();
+    let mut parameters = api(&collector);
+    let base = format!("{}-{}", collector.began, collector.began + 300);
+    let select = format!("{}-{}", collector.began + 300, collector.began + 600);
+    parameters.extend([("base", base.as_str()), ("select", select.as_str())]);
+    let Some(view) = View::of(&collector, &parameters, (900, 700)) else { return };
+    view.settle();
+    view.screenshot("compared-narrow");
+    let name = "return document.querySelector('#table .row bdi').clientWidth";
+    assert!(view.browser.run(name).as_u64().unwrap() > 60, "{}", view.browser.run(name));
+    let header = "return document.querySelector('#help').getBoundingClientRect().bottom
+        < document.querySelector('#selector').getBoundingClientRect().top
+        && document.querySelector('#help').getBoundingClientRect().top < 20";
+    assert_eq!(view.browser.run(header), true, "the header is one line");
+
+    view.browser.resize(390, 800);
+    let width = "document.querySelector('#graph').clientWidth";
+    view.browser.wait_until(&format!("{width} > 350 && loopscope.work.graph.width > 340"));
+    view.click("#views input[value=table]");
+    assert!(view.browser.run(name).as_u64().unwrap() > 100, "{}", view.browser.run(name));
+    view.screenshot("compared-phone");
     view.expect_no_complaints();
 }

@@ -97,8 +97,15 @@ fn a_drag_over_the_timeline_chooses_a_part_of_the_time() {
     assert_eq!(view.parameter("select"), None);
     assert_eq!(view.row("refresh")[1], "6.00 s 50.0 %");
 
-    // Touch, and closer.
+    // Touch, and closer. While it is dragged, the time is told.
+    view.browser.run(
+        "const tip = document.querySelector('.tip'); window.told = [];
+         new MutationObserver(() => window.told.push(tip.innerText)).observe(tip, { childList: true })",
+    );
     view.after(|browser| browser.drag("touch", view.moment(&collector, 2), view.moment(&collector, 298)));
+    let told = view.browser.run("return window.told.at(-1)");
+    assert!(told.as_str().unwrap().ends_with("(5m)"), "{told}");
+    assert_eq!(view.browser.run("return document.querySelector('.tip').hidden"), json!(true));
     assert_eq!(view.row("refresh")[1], "1.00 s 25.0 %");
     view.click("#closer");
     assert_eq!(view.parameter("from").unwrap(), collector.began.to_string());
@@ -202,10 +209,13 @@ fn an_empty_collector_tells_how_to_send_and_shows_what_comes() {
         view.browser.run("return [...document.querySelectorAll('pre')].map((one) => one.textContent)");
     let upload =
         format!("loopscope upload api.pb.gz --to {} --service api", collector.page().trim_end_matches('/'));
-    assert!(commands[0].as_str().unwrap().ends_with(&upload), "{commands}");
+    let agent =
+        format!("loopscope agent --profile --otlp-endpoint {}", collector.page().trim_end_matches('/'));
+    assert_eq!(commands[0], agent);
+    assert!(commands[1].as_str().unwrap().ends_with(&upload), "{commands}");
     // What the page tells to do is done, and seen without a touch.
     if requirement::program("curl").is_some() {
-        let folded = commands[2].as_str().unwrap();
+        let folded = commands[3].as_str().unwrap();
         let done = Command::new("sh").args(["-c", folded]).output().unwrap();
         assert!(done.status.success() && done.stdout.is_empty(), "{done:?}");
         view.settle();
@@ -271,4 +281,27 @@ fn a_lane_of_lag_stands_above_where_the_collector_tells_of_it() {
     let told = view.text(".tip");
     assert!(told.contains("lag main p50 1.00 ms · p99 40.0 ms · max 250 ms"), "{told}");
     assert!(told.contains("timers 0.033 CPU"), "{told}");
+
+    // A tap tells it as well, until one taps elsewhere.
+    view.browser.point("mouse", (400.0, 600.0), false);
+    view.browser.wait_until("document.querySelector('.tip').hidden");
+    view.browser.point("touch", at, true);
+    view.browser.wait_until("!document.querySelector('.tip').hidden");
+    assert_eq!(view.text(".tip"), told);
+    assert_eq!(view.parameter("select"), None);
+    view.browser.point("touch", (400.0, 600.0), true);
+    view.browser.wait_until("document.querySelector('.tip').hidden");
+    // A drag over the lane of lag chooses a part of the time, too.
+    let (from, until) = (view.moment(&collector, 302), view.moment(&collector, 598));
+    let top = view
+        .browser
+        .run("return document.querySelector('#plot').getBoundingClientRect().top")
+        .as_f64()
+        .unwrap();
+    view.after(|browser| browser.drag("mouse", (from.0, top + 20.0), (until.0, top + 30.0)));
+    assert_eq!(
+        view.parameter("select").unwrap(),
+        format!("{}-{}", collector.began + 300, collector.began + 600)
+    );
+    view.expect_no_complaints();
 }

@@ -26,6 +26,11 @@ fn selectors_are_read_and_written_as_the_collector_does() {
         again("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
         "process_cpu:cpu:nanoseconds:cpu:nanoseconds{}"
     );
+    // Whatever names and quotes the collector takes, and no escapes that it does not know.
+    assert_eq!(
+        again("t{k8s.pod-name='a', http/route=\"x\\ty\\d\u{1}\", größe2=`b\\n`}"),
+        "t{k8s.pod-name=\"a\", http/route=\"x\\ty\\\\d\u{1}\", größe2=\"b\\\\n\"}"
+    );
     // Values that mean something in a regular expression mean themselves.
     let chosen = evaluate(
         &view,
@@ -35,7 +40,7 @@ fn selectors_are_read_and_written_as_the_collector_does() {
              return [text, valuesOf(parse(text), 'host')]; }",
     );
     assert_eq!(chosen, json!([r#"t{host=~"a\\.b|c\\|d"}"#, ["a.b", "c|d"]]));
-    for wrong in ["t{", "t{a}", r#"t{a="b"#, r#"t{a="b" c="d"}"#, "t{a=b}"] {
+    for wrong in ["t{", "t{a}", r#"t{a="b"#, r#"t{a="b" c="d"}"#, "t{a=b}", r#"t{a b="c"}"#] {
         let refused = evaluate(
             &view,
             "selector",

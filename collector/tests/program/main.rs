@@ -4,6 +4,8 @@
 mod certificates;
 mod client;
 mod crash;
+mod faults;
+mod formats;
 mod http;
 mod otlp;
 mod pyroscope;

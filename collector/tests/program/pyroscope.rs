@@ -310,6 +310,21 @@ fn what_speaks_json_is_answered_in_json() {
     );
     let refused = call("SelectMergeStacktraces", select("{service_name}")).expect(400).json();
     assert_eq!(refused["code"], "invalid_argument");
+    for (key, value, status) in [
+        ("aggregation", json!("TIME_SERIES_AGGREGATION_TYPE_AVERAGE"), 501),
+        ("aggregation", json!(1), 501),
+        ("aggregation", json!("TIME_SERIES_AGGREGATION_TYPE_SUM"), 200),
+        ("aggregation", json!("MEDIAN"), 400),
+        ("spanSelector", json!("0123456789abcdef"), 400),
+        ("spanSelector", json!(["0123456789abcdef"]), 501),
+        ("spanSelector", json!([]), 200),
+    ] {
+        let mut request = select("{}");
+        request["step"] = json!(15);
+        request[key] = value.clone();
+        let answer = call("SelectSeries", request);
+        assert_eq!(answer.status, status, "{key}: {value}: {}", answer.text());
+    }
     assert_eq!(call("SelectHeatmap", json!({})).expect(501).json()["code"], "unimplemented");
 }
 

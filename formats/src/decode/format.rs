@@ -1,8 +1,6 @@
 //! Which format a file is in, by what it begins with.
 
-use std::io::Read;
-
-use flate2::read::MultiGzDecoder;
+use super::gzip;
 
 /// A format of profiles that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +14,15 @@ pub enum Format {
 }
 
 /// As much is looked at.
-const LOOKED_AT_BYTES: u64 = 4096;
+const LOOKED_AT_BYTES: usize = 4096;
 
 impl Format {
     /// The format of a file: JSON is the Firefox Profiler's, text with a number at its lines' ends is folded stacks.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
-        let mut beginning = Vec::new();
-        if bytes.starts_with(&[0x1f, 0x8b]) {
-            // What is cut short by the limit is no error.
-            let _ = MultiGzDecoder::new(bytes).take(LOOKED_AT_BYTES).read_to_end(&mut beginning);
-        } else {
-            let _ = bytes.take(LOOKED_AT_BYTES).read_to_end(&mut beginning);
-        }
+        let beginning = match gzip::is_gzip(bytes) {
+            true => gzip::beginning(bytes, LOOKED_AT_BYTES),
+            false => bytes[..bytes.len().min(LOOKED_AT_BYTES)].to_vec(),
+        };
         let text = std::str::from_utf8(&beginning).or_else(|error| {
             // The last character may be cut.
             let whole = &beginning[..error.valid_up_to()];

@@ -5,7 +5,7 @@ use super::DecodeError;
 /// Bounds of one profile. What exceeds one of them is refused, but for [`text_bytes`](Self::text_bytes): longer names are cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The decompressed profile.
+    /// The decompressed profile; all together, where a request brings several.
     pub profile_bytes: usize,
     /// Samples, or rows of equal stack and labels.
     pub samples: usize,
@@ -39,8 +39,22 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How much memory the profiles of one request may take once they are read. A profile that a producer made takes about as much as
+    /// before; what takes many times as much was made to.
+    pub fn decoded_bytes(&self) -> usize {
+        self.profile_bytes.saturating_mul(4)
+    }
+
+    /// Refuses what is read already, if that is too much.
+    pub(crate) fn check_decoded(&self, bytes: usize) -> Result<(), DecodeError> {
+        self.check("bytes of memory", bytes, self.decoded_bytes())
+    }
+
     /// Refuses what is too much.
-    pub(crate) fn check(&self, what: &'static str, found: usize, limit: usize) -> Result<(), DecodeError> {
+    ///
+    /// # Errors
+    /// [`DecodeError::TooMuch`].
+    pub fn check(&self, what: &'static str, found: usize, limit: usize) -> Result<(), DecodeError> {
         if found <= limit { Ok(()) } else { Err(DecodeError::TooMuch { what, limit }) }
     }
 

@@ -3,112 +3,29 @@
 //! Tables belong to a thread in older versions and to all threads (`shared`) in newer ones; a stack's caller is a position (`prefix`) or a distance
 //! (`prefixOffset`). Only what is needed is looked at. A sample counts as many intervals of CPU time as it weighs; waits and
 //! allocations count themselves. Samples have their thread's name and process as labels.
+//!
+//! A value of two bytes becomes sixteen in memory, and a table that threads share could be gone through once for each of a hundred
+//! thousand threads. So values are counted before any is read ([`VALUES_A_SAMPLE`]), rows are counted as they are read, and shared tables are
+//! read once.
 
-use std::borrow::Cow;
-use std::io::Read;
+mod json;
 
-use flate2::read::MultiGzDecoder;
+use std::rc::Rc;
+
 use model::profile::{FrameId, StackId, StringId};
-use serde::Deserialize;
 
-use crate::decode::{DecodeError, Decoded, Limits, Place, Sample, UNNAMED, ValueType};
+use crate::decode::{
+    DecodeError, Decoded, InflateError, Limits, Place, Sample, UNNAMED, ValueType, inflated,
+};
+
+use json::{Pid, Profile, Tables, Thread};
 
 const WHAT: &str = "a Firefox Profiler's profile";
 
-#[derive(Deserialize)]
-struct Profile<'a> {
-    meta: Meta,
-    #[serde(borrow, default)]
-    shared: Tables<'a>,
-    #[serde(borrow)]
-    threads: Vec<Thread<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Meta {
-    #[serde(default)]
-    interval: f64,
-    #[serde(default)]
-    start_time: f64,
-    preprocessed_profile_version: Option<u32>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Tables<'a> {
-    stack_table: Option<StackTable>,
-    frame_table: Option<FrameTable>,
-    func_table: Option<FuncTable>,
-    sources: Option<Sources>,
-    #[serde(borrow, alias = "stringTable")]
-    string_array: Option<Vec<Cow<'a, str>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StackTable {
-    frame: Vec<u32>,
-    #[serde(default)]
-    prefix: Vec<Option<u32>>,
-    #[serde(default)]
-    prefix_offset: Vec<u32>,
-}
-
-#[derive(Deserialize)]
-struct FrameTable {
-    func: Vec<u32>,
-    #[serde(default)]
-    line: Vec<Option<u32>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FuncTable {
-    name: Vec<u32>,
-    #[serde(default)]
-    file_name: Vec<Option<u32>>,
-    #[serde(default)]
-    source: Vec<Option<u32>>,
-}
-
-#[derive(Deserialize)]
-struct Sources {
-    #[serde(default)]
-    filename: Vec<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Thread<'a> {
-    #[serde(borrow, default)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    process_name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pid: Option<Pid<'a>>,
-    samples: Samples<'a>,
-    #[serde(borrow, flatten)]
-    tables: Tables<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Pid<'a> {
-    Number(u64),
-    #[serde(borrow)]
-    Text(Cow<'a, str>),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Samples<'a> {
-    stack: Vec<Option<u32>>,
-    #[serde(default)]
-    weight: Option<Vec<Option<f64>>>,
-    #[serde(borrow, default)]
-    weight_type: Option<Cow<'a, str>>,
-}
+/// Values that a profile may have, for each sample that it may have; as many rows may be read. A value takes about four bytes in what is
+/// written, so a full 32 MiB have two thirds as many.
+const VALUES_A_SAMPLE: usize = 24;
+const THREADS_MAX: usize = 4096;
 
 /// Reads a profile, compressed by gzip or not.
 ///
@@ -116,24 +33,27 @@ struct Samples<'a> {
 /// [`DecodeError`] with what is wrong, or too much.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let malformed = |at| DecodeError::Malformed { what: WHAT, at };
-    let mut plain = Vec::new();
-    let json = if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut gzip = MultiGzDecoder::new(bytes).take(limits.profile_bytes as u64 + 1);
-        gzip.read_to_end(&mut plain).map_err(|_| malformed(0))?;
-        plain.as_slice()
-    } else {
-        bytes
-    };
-    limits.check("bytes of a profile", json.len(), limits.profile_bytes)?;
-    let profile: Profile<'_> = serde_json::from_slice(json).map_err(|error| malformed(error.line()))?;
+    let json = inflated(bytes, limits.profile_bytes).map_err(|error| match error {
+        InflateError::Malformed => malformed(0),
+        InflateError::TooLarge(limit) => DecodeError::TooMuch { what: "bytes of a profile", limit },
+    })?;
+    // Those of text count, too; there are few.
+    let commas = json.iter().filter(|byte| **byte == b',').count();
+    limits.check("values", commas, values_max(limits))?;
+    let profile: Profile<'_> = serde_json::from_slice(&json).map_err(|error| malformed(error.line()))?;
     if profile.meta.preprocessed_profile_version.is_none() {
         let what = "a Firefox Profiler's profile that is not in the processed format";
         return Err(DecodeError::Malformed { what, at: 0 });
     }
     let samples = profile.threads.iter().map(|thread| thread.samples.stack.len()).sum();
     limits.check("samples", samples, limits.samples)?;
-    limits.check("threads", profile.threads.len(), limits.label_sets)?;
-    Reader { limits, shared: &profile.shared, decoded: head(&profile) }.read(&profile)
+    limits.check("threads", profile.threads.len(), THREADS_MAX)?;
+    let (decoded, shared) = (head(&profile), &profile.shared);
+    Reader { limits, shared, decoded, rows_read: 0, frames_of_shared: None }.read(&profile)
+}
+
+fn values_max(limits: &Limits) -> usize {
+    limits.samples.saturating_mul(VALUES_A_SAMPLE)
 }
 
 /// What the samples count: all threads' the same, so the first that tells it counts.
@@ -161,6 +81,9 @@ struct Reader<'a> {
     limits: &'a Limits,
     shared: &'a Tables<'a>,
     decoded: Decoded,
+    rows_read: usize,
+    /// The frames, where these and all that they refer to are shared.
+    frames_of_shared: Option<Rc<[FrameId]>>,
 }
 
 impl<'a> Reader<'a> {
@@ -168,15 +91,15 @@ impl<'a> Reader<'a> {
         // Where all share the tables, they are read once.
         let mut of_shared: Option<Vec<StackId>> = None;
         for thread in &profile.threads {
-            let is_shared = thread.tables.stack_table.is_none();
+            let is_shared = thread.is_shared();
             let own;
             let stacks: &[StackId] = if is_shared {
                 match &mut of_shared {
                     Some(known) => known,
-                    none => none.insert(self.stacks(&thread.tables)?),
+                    none => none.insert(self.stacks(thread)?),
                 }
             } else {
-                own = self.stacks(&thread.tables)?;
+                own = self.stacks(thread)?;
                 &own
             };
             let label_set = self.label_set(thread);
@@ -193,19 +116,16 @@ impl<'a> Reader<'a> {
                 self.decoded.samples.push(Sample { stack, label_set });
                 self.decoded.values.push(weight as i64);
             }
+            self.limits.check_decoded(self.decoded.row_bytes())?;
         }
         Ok(self.decoded)
     }
 
     fn label_set(&mut self, thread: &Thread<'_>) -> u32 {
         let mut set = Vec::new();
-        let pid = match &thread.pid {
-            Some(Pid::Number(pid)) => pid.to_string(),
-            Some(Pid::Text(pid)) => pid.to_string(),
-            None => String::new(),
-        };
+        let pid = thread.pid.as_ref().map_or("", |Pid(pid)| pid);
         let process = thread.process_name.as_deref().unwrap_or("");
-        for (name, value) in [("pid", pid.as_str()), ("process", process), ("thread", &thread.name)] {
+        for (name, value) in [("pid", pid), ("process", process), ("thread", &thread.name)] {
             if !value.is_empty() {
                 let strings = &mut self.decoded.symbols.strings;
                 set.push((strings.intern(name), strings.intern(self.limits.cut(value))));
@@ -218,11 +138,18 @@ impl<'a> Reader<'a> {
         }) as u32
     }
 
+    /// Counts what is gone through, whatever comes of it.
+    fn read_rows(&mut self, rows: usize) -> Result<(), DecodeError> {
+        self.rows_read = self.rows_read.saturating_add(rows);
+        self.limits.check("rows of tables", self.rows_read, values_max(self.limits))
+    }
+
     /// The stacks of a table, by position.
-    fn stacks(&mut self, own: &'a Tables<'a>) -> Result<Vec<StackId>, DecodeError> {
+    fn stacks(&mut self, own: &'a Thread<'a>) -> Result<Vec<StackId>, DecodeError> {
         let table = own.stack_table.as_ref().or(self.shared.stack_table.as_ref());
         let Some(table) = table else { return Ok(Vec::new()) };
         self.limits.check("stacks", table.frame.len(), self.limits.samples * 4)?;
+        self.read_rows(table.frame.len())?;
         let frames = self.frames(own)?;
         let mut stacks: Vec<StackId> = Vec::with_capacity(table.frame.len());
         let mut depths: Vec<usize> = Vec::with_capacity(table.frame.len());
@@ -245,11 +172,24 @@ impl<'a> Reader<'a> {
             let frame = *row("frame", &frames, *frame)?;
             stacks.push(self.decoded.symbols.stacks.push(caller, frame));
             depths.push(depth);
+            self.limits.check_decoded(self.decoded.row_bytes())?;
         }
         Ok(stacks)
     }
 
-    fn frames(&mut self, own: &'a Tables<'a>) -> Result<Vec<FrameId>, DecodeError> {
+    fn frames(&mut self, own: &'a Thread<'a>) -> Result<Rc<[FrameId]>, DecodeError> {
+        if !own.is_shared_but_for_stacks() {
+            return self.read_frames(own);
+        }
+        if let Some(known) = &self.frames_of_shared {
+            return Ok(Rc::clone(known));
+        }
+        let frames = self.read_frames(own)?;
+        self.frames_of_shared = Some(Rc::clone(&frames));
+        Ok(frames)
+    }
+
+    fn read_frames(&mut self, own: &'a Thread<'a>) -> Result<Rc<[FrameId]>, DecodeError> {
         let shared = self.shared;
         let table = own.frame_table.as_ref().or(shared.frame_table.as_ref());
         let functions = own.func_table.as_ref().or(shared.func_table.as_ref());
@@ -260,6 +200,7 @@ impl<'a> Reader<'a> {
         };
         self.limits.check("strings", strings.len(), self.limits.strings)?;
         self.limits.check("frames", table.func.len(), self.limits.strings * 4)?;
+        self.read_rows(table.func.len().saturating_add(functions.name.len()))?;
         let limits = self.limits;
         let interned = &mut self.decoded.symbols.strings;
         let mut text = |position: u32| -> Result<StringId, DecodeError> {
@@ -287,7 +228,7 @@ impl<'a> Reader<'a> {
             let line = table.line.get(position).copied().flatten().unwrap_or(0);
             frames.push(self.decoded.symbols.frames.intern(Place { function, file, line }));
         }
-        Ok(frames)
+        Ok(frames.into())
     }
 }
 

@@ -14,6 +14,8 @@ impl Amounts {
     /// The weight in all units that it has.
     pub(super) fn describe(&self, weight: u64) -> String {
         match self.weight {
+            // Parts of two profiles count nothing.
+            Weight::CpuSamples { period_ns: 0 } if self.count_name.is_empty() => "on average".to_owned(),
             // Things that take no time.
             Weight::CpuSamples { period_ns: 0 } => counted(weight, &self.count_name),
             Weight::CpuSamples { period_ns } => {

@@ -39,15 +39,18 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(profile: &'a Profile, options: &Options) -> Self {
+    pub(super) fn new(profile: &'a Profile, options: &'a Options) -> Self {
         let totals = by_stack(profile);
         let amounts = Amounts { weight: profile.recording.weight, count_name: legible(&options.count_name) };
         let width = options.width.max(MIN_PAGE_WIDTH);
         let min_share = options.min_width.max(0.0) / (f64::from(width) - 2.0 * MARGIN);
-        let picture = Picture::new(profile, &totals, min_share);
+        let picture = Picture::new(profile, &totals, min_share, options.changes.as_deref());
         Self {
             subtitles: subtitle::lines(profile, &amounts, &picture, options),
-            legend: legend::entries(profile, &totals),
+            legend: match options.changes {
+                Some(_) => legend::of_changes(),
+                None => legend::entries(profile, &totals),
+            },
             title: legible(options.title.as_deref().unwrap_or(&profile.recording.title)),
             picture,
             amounts,

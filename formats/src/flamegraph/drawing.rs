@@ -89,7 +89,9 @@ impl Drawing<'_> {
             writeln!(out, "{}", Xml(location))?;
         }
         let amount = self.amounts.describe(node.total);
-        write!(out, "{}, {}</title></path>", Xml(&amount), Xml(&share(node.total, self.picture.total())))?;
+        let share = share(node.total, self.picture.total());
+        let order = if self.amounts.count_name.is_empty() { [&share, &amount] } else { [&amount, &share] };
+        write!(out, "{}, {}</title></path>", Xml(order[0]), Xml(order[1]))?;
         let Some(label) = label::fit(name, width - 2.0 * LABEL_PADDING) else { return Ok(()) };
         let on_dark = if symbol.paint.is_dark() { " class=\"on-dark\"" } else { "" };
         write!(

@@ -55,6 +55,15 @@ pub(super) fn entries(profile: &Profile, totals: &[StackTotal]) -> Vec<Entry> {
         .collect()
 }
 
+/// The colours of a comparison.
+pub(super) fn of_changes() -> Vec<Entry> {
+    let entry = |step| {
+        let meaning = Meaning::Change(step);
+        Entry { class: Paint::new(meaning, "").class().into_owned(), text: meaning.name().into_owned() }
+    };
+    [-3, 0, 3].map(entry).into()
+}
+
 /// By stack: a phase inside another counts as part of the outer one.
 fn outermost_phases(profile: &Profile) -> Vec<Option<Phase>> {
     let mut phases: Vec<Option<Phase>> = Vec::with_capacity(profile.stacks.iter().len());

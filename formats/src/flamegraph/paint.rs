@@ -24,6 +24,8 @@ pub(super) enum Meaning {
     Kernel,
     /// No code is known for the address, or no stack for the sample.
     Unknown,
+    /// In a comparison: more or less than in the base, by -5 to 5.
+    Change(i8),
 }
 
 impl Meaning {
@@ -49,6 +51,9 @@ impl Meaning {
             Self::Jit => "JIT (JavaScript)".into(),
             Self::Kernel => "kernel".into(),
             Self::Unknown => "unknown".into(),
+            Self::Change(..0) => "less than in the base".into(),
+            Self::Change(0) => "as much".into(),
+            Self::Change(1..) => "more than in the base".into(),
         }
     }
 }
@@ -84,12 +89,15 @@ impl Paint {
             Meaning::All => "all".into(),
             Meaning::Thread => "thread".into(),
             Meaning::Phase(phase) => phase.as_str().into(),
+            Meaning::Change(0) => "same".into(),
+            Meaning::Change(step) if step > 0 => format!("m{}", step.min(5)).into(),
+            Meaning::Change(step) => format!("l{}", step.unsigned_abs().min(5)).into(),
         }
     }
 
     /// Whether the label on it is light in light mode as well.
     pub(super) fn is_dark(self) -> bool {
-        matches!(self.meaning, Meaning::Phase(_))
+        matches!(self.meaning, Meaning::Phase(_) | Meaning::Change(..=-5))
     }
 }
 

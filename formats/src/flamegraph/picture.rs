@@ -43,11 +43,17 @@ pub(super) struct Node {
 }
 
 impl<'a> Picture<'a> {
-    /// The picture of these stacks, without the frames that weigh less than this share of them all.
-    pub(super) fn new(profile: &'a Profile, totals: &[StackTotal], min_share: f64) -> Self {
+    /// The picture of these stacks, without the frames that weigh less than this share of them all; of a comparison, with how much
+    /// each frame changed.
+    pub(super) fn new(
+        profile: &'a Profile,
+        totals: &[StackTotal],
+        min_share: f64,
+        changes: Option<&'a [i8]>,
+    ) -> Self {
         let picture = Self {
             nodes: Vec::new(),
-            symbols: Symbols::new(profile),
+            symbols: Symbols::new(profile, changes),
             rows: 0,
             left_out: 0,
             left_out_weight: 0,
@@ -163,6 +169,10 @@ impl Placing<'_> {
     }
 
     fn leave_out(&mut self, caller: usize, weight: u64, frames: usize) {
+        // What weighs nothing is missed by nobody.
+        if weight == 0 {
+            return;
+        }
         let node = &mut self.picture.nodes[caller];
         node.left_out = node.left_out.saturating_add(weight);
         self.picture.left_out_weight = self.picture.left_out_weight.saturating_add(weight);

@@ -11,6 +11,7 @@ use super::text::legible;
 /// What the nodes of a picture are.
 pub(super) struct Symbols<'a> {
     profile: &'a Profile,
+    changes: Option<&'a [i8]>,
     /// Each symbol once.
     pub(super) all: Vec<Symbol>,
     by_symbol: FxHashMap<Symbol, u32>,
@@ -31,9 +32,10 @@ pub(super) struct Symbol {
 }
 
 impl<'a> Symbols<'a> {
-    pub(super) fn new(profile: &'a Profile) -> Self {
+    pub(super) fn new(profile: &'a Profile, changes: Option<&'a [i8]>) -> Self {
         Self {
             profile,
+            changes,
             all: Vec::new(),
             by_symbol: FxHashMap::default(),
             by_frame: FxHashMap::default(),
@@ -55,7 +57,11 @@ impl<'a> Symbols<'a> {
         }
         let frame = self.profile.frames.get(id);
         let location = self.location(&frame);
-        let symbol = self.add(Meaning::of(&frame), self.profile.text(frame.function), location);
+        let meaning = match self.changes {
+            None => Meaning::of(&frame),
+            Some(changes) => Meaning::Change(changes.get(id.0 as usize).copied().unwrap_or(0)),
+        };
+        let symbol = self.add(meaning, self.profile.text(frame.function), location);
         self.by_frame.insert(id, symbol);
         symbol
     }

@@ -3,7 +3,7 @@
 //! The weight is what follows the last space. Lines without text are passed over; any other that does not end in a number is
 //! an error, for a file of which half the lines were left out would be a wrong profile.
 
-use crate::decode::{DecodeError, Decoded, Limits, Sample, UNNAMED, ValueType};
+use crate::decode::{DecodeError, Decoded, Limits, Sample, ValueType};
 
 /// Reads folded stacks whose weights count this.
 ///
@@ -26,13 +26,13 @@ pub fn decode(text: &[u8], kind: ValueType, limits: &Limits) -> Result<Decoded, 
         let mut parent = None;
         for (depth, name) in (1..).zip(stack.split(';')) {
             limits.check("frames of a stack", depth, limits.depth)?;
-            let name = limits.cut(name.trim());
-            let frame = symbols.named(if name.is_empty() { UNNAMED } else { name });
+            let frame = symbols.named(limits.cut(name.trim()));
             parent = Some(symbols.stacks.push(parent, frame));
         }
         limits.check("strings", symbols.strings.iter().len(), limits.strings)?;
         decoded.samples.push(Sample { stack: parent, label_set: 0 });
         decoded.values.push(weight);
+        limits.check_decoded(decoded.row_bytes())?;
     }
     Ok(decoded)
 }

@@ -22,6 +22,8 @@ pub struct Distributions {
     pub points: Vec<Distribution>,
     /// How many points of other metrics there were, or of other kinds.
     pub others: u64,
+    /// What the points take, about: each has the attributes of its resource for itself.
+    bytes: usize,
 }
 
 /// A point: how often which durations occurred in a time.
@@ -101,6 +103,9 @@ impl Distributions {
                     }
                     let mut attributes = resource.to_vec();
                     attributes.extend(texts(&point.attributes, limits));
+                    let text = attributes.iter().map(|(name, value)| name.len() + value.len());
+                    self.bytes += text.sum::<usize>() + size_of_val(attributes.as_slice());
+                    limits.check_decoded(self.bytes)?;
                     self.points.push(Distribution {
                         attributes,
                         started_unix_ns: point.start_time_unix_nano,
@@ -162,16 +167,7 @@ fn decode<M: prost::Message + Default>(bytes: &[u8], what: &'static str) -> Resu
 
 fn texts(attributes: &[wire::KeyValue], limits: &Limits) -> Vec<(String, String)> {
     let text = |attribute: &wire::KeyValue| {
-        let value = match attribute.value.as_ref()?.value.as_ref()? {
-            wire::AnyValueKind::Text(value) => limits.cut(value).to_owned(),
-            wire::AnyValueKind::Integer(number) => number.to_string(),
-            wire::AnyValueKind::Truth(truth) => truth.to_string(),
-            wire::AnyValueKind::Double(number) => number.to_string(),
-            wire::AnyValueKind::Bytes(_)
-            | wire::AnyValueKind::List(_)
-            | wire::AnyValueKind::Map(_)
-            | wire::AnyValueKind::TextAt(_) => return None,
-        };
+        let value = wire::text_of(attribute.value.as_ref()?, limits, |_| None)?;
         Some((limits.cut(&attribute.key).to_owned(), value))
     };
     attributes.iter().filter_map(text).collect()

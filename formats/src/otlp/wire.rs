@@ -1,6 +1,8 @@
 //! The messages of `opentelemetry.proto.{collector.metrics,metrics,resource,common}.v1` and `google.rpc`, as far as they are
 //! written or read here.
 
+use crate::decode::Limits;
+
 /// `ExportMetricsServiceRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Request {
@@ -73,6 +75,22 @@ pub(crate) enum AnyValueKind {
     /// Within profiles: a position in the dictionary's strings.
     #[prost(int32, tag = "8")]
     TextAt(i32),
+}
+
+/// A value as a label's; `None` of lists and maps, which are none. `text_at` looks a position of the dictionary up.
+pub(super) fn text_of<'a>(
+    value: &AnyValue,
+    limits: &Limits,
+    text_at: impl FnOnce(i32) -> Option<&'a str>,
+) -> Option<String> {
+    match value.value.as_ref()? {
+        AnyValueKind::Text(value) => Some(limits.cut(value).to_owned()),
+        AnyValueKind::TextAt(index) => Some(limits.cut(text_at(*index)?).to_owned()),
+        AnyValueKind::Integer(number) => Some(number.to_string()),
+        AnyValueKind::Truth(truth) => Some(truth.to_string()),
+        AnyValueKind::Double(number) => Some(number.to_string()),
+        AnyValueKind::Bytes(_) | AnyValueKind::List(_) | AnyValueKind::Map(_) => None,
+    }
 }
 
 /// `ArrayValue`.

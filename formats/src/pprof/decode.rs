@@ -3,46 +3,50 @@
 //! The tables may stand behind what refers to them, so the message is gone through three times: text and counts, then functions
 //! and locations, then samples. Identifiers of functions and locations are positions as a rule, and anything else where they are not.
 //!
-//! Frames without a function are named by their file and address. Labels with text are kept, and of those with numbers the `pid`:
+//! Frames without a function, or one without a name, are named by their file and address. Labels with text are kept, and of those with numbers the `pid`:
 //! others (bytes of an allocation, a request's duration) would tear a profile into as many series as it has samples.
 
 use std::borrow::Cow;
-use std::io::Read;
 
-use flate2::read::MultiGzDecoder;
 use model::profile::{FrameId, StackId, StringId};
 use rustc_hash::FxHashMap;
 
-use crate::decode::{DecodeError, Decoded, Limits, Message, Place, Sample, UNNAMED, ValueType};
+use crate::decode::{
+    DecodeError, Decoded, InflateError, Limits, Message, Place, Sample, ValueType, inflated, unsymbolized,
+};
 
 /// The label whose number is kept.
 const NUMERIC_LABEL: &str = "pid";
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const MALFORMED: DecodeError = DecodeError::Malformed { what: "the gzip stream of a pprof profile", at: 0 };
 
 /// Reads a profile, compressed by gzip or not.
 ///
 /// # Errors
 /// [`DecodeError`] with what is wrong, or too much.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
-    let bytes = decompressed(bytes, limits)?;
-    let tables = Tables::read(&bytes, limits)?;
-    Reader { bytes: &bytes, limits, tables, functions: Ids::default(), locations: Ids::default() }.read()
+    decode_plain(&decompressed(bytes, limits)?, limits)
 }
 
-fn decompressed<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, DecodeError> {
-    let too_much = || limits.check("bytes of a profile", usize::MAX, limits.profile_bytes);
-    if !bytes.starts_with(&GZIP) {
-        limits.check("bytes of a profile", bytes.len(), limits.profile_bytes)?;
-        return Ok(Cow::Borrowed(bytes));
-    }
-    let mut plain = Vec::new();
-    let mut gzip = MultiGzDecoder::new(bytes).take(limits.profile_bytes as u64 + 1);
-    gzip.read_to_end(&mut plain).map_err(|_| MALFORMED)?;
-    if plain.len() > limits.profile_bytes {
-        too_much()?;
-    }
-    Ok(Cow::Owned(plain))
+/// Reads a profile that is not compressed.
+///
+/// # Errors
+/// [`DecodeError`] with what is wrong, or too much.
+pub fn decode_plain(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
+    limits.check("bytes of a profile", bytes.len(), limits.profile_bytes)?;
+    let tables = Tables::read(bytes, limits)?;
+    Reader { bytes, limits, tables, functions: Ids::default(), locations: Ids::default() }.read()
+}
+
+/// A profile as it was before it was compressed, if it was.
+///
+/// # Errors
+/// [`DecodeError`] with what is wrong, or too much.
+pub fn decompressed<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, DecodeError> {
+    inflated(bytes, limits.profile_bytes).map_err(|error| match error {
+        InflateError::Malformed => {
+            DecodeError::Malformed { what: "the gzip stream of a pprof profile", at: 0 }
+        }
+        InflateError::TooLarge(limit) => DecodeError::TooMuch { what: "bytes of a profile", limit },
+    })
 }
 
 /// What is known after the first look.
@@ -211,17 +215,15 @@ impl Reader<'_> {
         if function == StringId::default() {
             function = self.interned(system_name)?;
         }
-        if function == StringId::default() {
-            function = self.tables.head.symbols.strings.intern(UNNAMED);
-        }
         let file = self.interned(file)?;
         self.functions.insert(id, (function.0, file.0));
         self.limits.check("functions", self.functions.len(), self.limits.strings)
     }
 
     fn location(&mut self, mut message: Message<'_>, frames: &mut Vec<FrameId>) -> Result<(), DecodeError> {
-        let start = frames.len() as u32;
+        let start = frames.len();
         let (mut id, mut mapping, mut address) = (0, 0, 0);
+        let mut places = Vec::new();
         while let Some((number, field)) = message.next()? {
             match number {
                 1 => id = message.number(field)?,
@@ -231,33 +233,33 @@ impl Reader<'_> {
                     let (function, line) = two(message.message("a line", field)?, 1, 2)?;
                     let (function, file) = self.functions.get("function", function)?;
                     let (function, file) = (StringId(function), StringId(file));
-                    let line = u32::try_from(line).unwrap_or(0);
-                    frames.push(self.tables.head.symbols.frames.intern(Place { function, file, line }));
-                    self.limits.check("frames", frames.len(), self.limits.strings * 4)?;
+                    places.push(Place { function, file, line: u32::try_from(line).unwrap_or(0) });
+                    self.limits.check("frames", start + places.len(), self.limits.strings * 4)?;
                 }
                 _ => {}
             }
         }
-        if frames.len() as u32 == start {
-            frames.push(self.unsymbolized(mapping, address)?);
+        if places.is_empty() {
+            places.push(Place::default());
         }
         // The innermost inlined function comes first.
-        frames[start as usize..].reverse();
-        self.locations.insert(id, (start, frames.len() as u32));
+        for mut place in places.into_iter().rev() {
+            if place.function == StringId::default() {
+                // Only here are mapping and address known, which may stand behind the lines.
+                place.function = self.unsymbolized(mapping, address)?;
+            }
+            frames.push(self.tables.head.symbols.frames.intern(place));
+        }
+        self.locations.insert(id, (start as u32, frames.len() as u32));
         self.limits.check("locations", self.locations.len(), self.limits.strings * 4)
     }
 
-    fn unsymbolized(&mut self, mapping: u64, address: u64) -> Result<FrameId, DecodeError> {
+    /// What a function is called of which only the place is known.
+    fn unsymbolized(&mut self, mapping: u64, address: u64) -> Result<StringId, DecodeError> {
         let path =
             self.tables.mappings.get(&mapping).map_or(Ok(""), |&path| text(&self.tables.texts, path))?;
-        let file = path.rsplit('/').next().unwrap_or(path);
-        let name = match (file, address) {
-            ("", 0) => UNNAMED.to_owned(),
-            ("", address) => format!("{address:#x}"),
-            (file, address) => format!("{file}+{address:#x}"),
-        };
-        let name = self.limits.cut(&name).to_owned();
-        Ok(self.tables.head.symbols.named(&name))
+        let name = unsymbolized(path, address);
+        Ok(self.tables.head.symbols.strings.intern(self.limits.cut(&name)))
     }
 
     fn sample(
@@ -297,7 +299,7 @@ impl Reader<'_> {
         let stack = self.stack(frames, locations)?;
         let label_set = self.label_set(labels, sets)?;
         self.tables.head.samples.push(Sample { stack, label_set });
-        Ok(())
+        self.limits.check_decoded(self.tables.head.row_bytes())
     }
 
     fn stack(

@@ -1,5 +1,6 @@
 //! Writing pprof of what decoders read: sums by stack, without addresses.
 
+use std::borrow::Cow;
 use std::io;
 
 use flate2::Compression;
@@ -24,8 +25,21 @@ pub struct Totals {
     pub duration_ns: i64,
 }
 
-/// Writes sums, by stack, as a message that is not compressed.
-pub fn totals_message(symbols: &Symbols, values: &[i64], totals: &Totals) -> Vec<u8> {
+/// Sums of samples with the same labels, by stack.
+#[derive(Clone, Debug, Default)]
+pub struct Part<'a> {
+    /// Names and values.
+    pub labels: Vec<(&'a str, &'a str)>,
+    /// Stacks, and what was spent in them.
+    pub rows: Cow<'a, [(StackId, i64)]>,
+}
+
+/// The label that programs for pprof know samples of a base by. What is in the base has the values of it negated, as `pprof` itself writes
+/// what it was told to subtract.
+pub const OF_BASE: (&str, &str) = ("pprof::base", "true");
+
+/// Writes sums as a message that is not compressed.
+pub fn totals_message(symbols: &Symbols, parts: &[Part<'_>], totals: &Totals) -> Vec<u8> {
     let mut out = Vec::new();
     let mut texts: Vec<String> = symbols.strings.iter().map(str::to_owned).collect();
     let mut known: FxHashMap<String, i64> = FxHashMap::default();
@@ -51,6 +65,14 @@ pub fn totals_message(symbols: &Symbols, values: &[i64], totals: &Totals) -> Vec
         ..Default::default()
     };
     append(&mut out, &head);
+    let labels: Vec<Vec<wire::Label>> = parts
+        .iter()
+        .map(|part| {
+            let label =
+                |&(name, value): &(&str, &str)| wire::Label { key: text(name), str: text(value), num: 0 };
+            part.labels.iter().map(label).collect()
+        })
+        .collect();
     // A place is a location; a function is told by its name and file.
     let mut functions: FxHashMap<(u32, u32), u64> = FxHashMap::default();
     for (position, place) in symbols.frames.iter().enumerate() {
@@ -68,12 +90,13 @@ pub fn totals_message(symbols: &Symbols, values: &[i64], totals: &Totals) -> Vec
         };
         append(&mut out, &row);
     }
-    for (stack, value) in values.iter().enumerate().filter(|(_, value)| **value != 0) {
-        let frames =
-            std::iter::successors(Some(StackId(stack as u32)), |&stack| symbols.stacks.caller(stack));
-        let location_id = frames.map(|stack| u64::from(symbols.stacks.frame(stack).0) + 1).collect();
-        let sample = wire::Sample { location_id, value: vec![*value], label: Vec::new() };
-        append(&mut out, &wire::Profile { sample: vec![sample], ..Default::default() });
+    for (part, labels) in parts.iter().zip(&labels) {
+        for (stack, value) in part.rows.iter().filter(|(_, value)| *value != 0) {
+            let frames = std::iter::successors(Some(*stack), |&stack| symbols.stacks.caller(stack));
+            let location_id = frames.map(|stack| u64::from(symbols.stacks.frame(stack).0) + 1).collect();
+            let sample = wire::Sample { location_id, value: vec![*value], label: labels.clone() };
+            append(&mut out, &wire::Profile { sample: vec![sample], ..Default::default() });
+        }
     }
     for texts in texts.chunks(ROWS_AT_A_TIME) {
         append(&mut out, &wire::Profile { string_table: texts.to_vec(), ..Default::default() });
@@ -91,8 +114,23 @@ pub fn encode_totals(
     totals: &Totals,
     out: &mut impl io::Write,
 ) -> io::Result<()> {
+    let rows = (0..).map(StackId).zip(values.iter().copied()).collect::<Vec<_>>().into();
+    let all = Part { labels: Vec::new(), rows };
+    encode_parts(symbols, &[all], totals, out)
+}
+
+/// Writes sums by labels and stack, likewise.
+///
+/// # Errors
+/// Those of `out`.
+pub fn encode_parts(
+    symbols: &Symbols,
+    parts: &[Part<'_>],
+    totals: &Totals,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
     let mut gzip = GzEncoder::new(out, Compression::fast());
-    io::Write::write_all(&mut gzip, &totals_message(symbols, values, totals))?;
+    io::Write::write_all(&mut gzip, &totals_message(symbols, parts, totals))?;
     gzip.finish().map(drop)
 }
 

@@ -183,15 +183,10 @@ pub fn series(all: Vec<Series>) -> Vec<u8> {
     wire::AllSeries { series: all.into_iter().map(one).collect() }.encode_to_vec()
 }
 
-/// `SelectMergeStacktracesResponse`.
+/// `SelectMergeStacktracesResponse`, or `DiffResponse`.
 pub fn flame_graph(graph: FlameGraph) -> Vec<u8> {
     let FlameGraph { names, levels, total, max_self, sides: [left_ticks, right_ticks] } = graph;
     let levels = levels.into_iter().map(|values| wire::Level { values }).collect();
     let flamegraph = Some(wire::FlameGraph { names, levels, total, max_self, left_ticks, right_ticks });
     wire::Merged { flamegraph }.encode_to_vec()
-}
-
-/// `DiffResponse`.
-pub fn diff(graph: FlameGraph) -> Vec<u8> {
-    flame_graph(graph)
 }

@@ -53,7 +53,7 @@ pub struct Request {
     pub step: f64,
     /// Series at most.
     pub limit: Option<i64>,
-    /// Average instead of the sum.
+    /// Something else than the sum: the average.
     pub average: bool,
     /// Whether spans or single profiles are asked for, which are not kept.
     pub is_by_span: bool,
@@ -166,7 +166,7 @@ impl Request {
                 Place::GroupBy => request.group_by.push(message.text(field)?.to_owned()),
                 Place::Step => request.step = f64::from_bits(message.number(field)?),
                 Place::Limit => request.limit = Some(message.number(field)? as i64),
-                Place::Aggregation => request.average = message.number(field)? == 1,
+                Place::Aggregation => request.average = message.number(field)? != 0,
                 Place::Spans => request.is_by_span = true,
                 // The left side has the lower number.
                 Place::Side => {

@@ -59,6 +59,41 @@ fn a_window_too_low_for_the_stacks_shows_their_root_first() {
 }
 
 #[test]
+fn what_changed_has_its_colour_and_a_label_that_can_be_read() {
+    let mut builder = Builder::default();
+    let thread = builder.thread(1, 1, "both");
+    let names: Vec<String> = (-5..=5).map(|step| format!("step{step}")).collect();
+    for name in &names {
+        builder.sample(thread, &[name], 10);
+    }
+    let changes = (-5..=5).collect();
+    let options = Options { changes: Some(changes), count_name: String::new(), ..Options::default() };
+    let mut svg = Vec::new();
+    encode(&builder.profile, &options, &mut svg).unwrap();
+    let Some(browser) = Browser::show(&String::from_utf8(svg).unwrap(), 1200, 400) else { return };
+    let shown = "
+        const light = (colour) => { const [r, g, b] = colour.match(/\\d+/g).map((part) => {
+            const x = part / 255; return x <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4; });
+            return .2126 * r + .7152 * g + .0722 * b; };
+        return [...document.querySelectorAll('.stacks > g > text')].filter((text) => text.textContent.startsWith('step')).map((text) => {
+            const box = text.getBoundingClientRect();
+            const frame = document.elementsFromPoint(box.left - 1, box.top + box.height / 2).find((at) => at.matches('.stacks path, .stacks rect'));
+            const [a, b] = [text, frame].map((one) => light(getComputedStyle(one).fill));
+            return [text.textContent, getComputedStyle(frame).fill, (Math.max(a, b) + .05) / (Math.min(a, b) + .05)]; })";
+    for scheme in ["light", "dark"] {
+        browser.prefer("color-scheme", scheme);
+        let found = browser.run(shown);
+        let found = found.as_array().unwrap();
+        assert_eq!(found.len(), 11, "{found:?}");
+        let fills: std::collections::BTreeSet<_> = found.iter().map(|label| label[1].as_str()).collect();
+        assert_eq!(fills.len(), 11, "{found:?}");
+        assert!(found.iter().all(|label| label[2].as_f64().unwrap() >= 4.5), "{scheme}: {found:?}");
+    }
+    let legend = browser.run("return document.querySelector('.legend').textContent").to_string();
+    assert!(legend.contains("less than in the base"), "{legend}");
+}
+
+#[test]
 fn a_zoom_moves_smoothly_and_arrives() {
     let Some(browser) = show(&node_server::profile(0), 1200, 900) else { return };
     browser.prefer("reduced-motion", "no-preference");

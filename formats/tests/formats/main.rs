@@ -1,5 +1,6 @@
 //! Every format, through the crate's public interface. One program, so that it is linked once.
 
+mod bounds;
 mod call_tree;
 mod decoders;
 mod extremes;

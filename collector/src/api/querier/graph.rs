@@ -2,7 +2,7 @@
 
 use formats::pyroscope_server::FlameGraph;
 
-use crate::query::Tree;
+use crate::query::{self, Tree};
 
 /// What the root is called.
 const ROOT: &str = "total";
@@ -35,7 +35,7 @@ fn laid_out(tree: &Tree, columns: usize) -> FlameGraph {
         names: tree
             .names
             .iter()
-            .map(|name| if name == "(other)" { OTHER.to_owned() } else { name.clone() })
+            .map(|name| if name == query::OTHER { OTHER.to_owned() } else { name.clone() })
             .collect(),
         ..FlameGraph::default()
     };
@@ -54,20 +54,20 @@ fn laid_out(tree: &Tree, columns: usize) -> FlameGraph {
         for column in 0..columns {
             let (own, total) = (node.own[column].max(0), node.total[column].max(0));
             graph.max_self = graph.max_self.max(own);
-            let distance = start[column] - ends[level][column];
+            let distance = start[column].saturating_sub(ends[level][column]);
             graph.levels[level].extend([distance, total, own]);
-            ends[level][column] = start[column] + total;
+            ends[level][column] = start[column].saturating_add(total);
         }
         graph.levels[level].push(node.name.into());
         let mut at = start;
         for (sum, own) in at.iter_mut().zip(node.own) {
-            *sum += own.max(0);
+            *sum = sum.saturating_add(own.max(0));
         }
         let first = open.len();
         for &callee in &callees[position as usize] {
             open.push((callee, level + 1, at));
             for (sum, total) in at.iter_mut().zip(tree.nodes[callee as usize].total) {
-                *sum += total.max(0);
+                *sum = sum.saturating_add(total.max(0));
             }
         }
         // The leftmost is next.
@@ -101,5 +101,13 @@ mod tests {
             [vec![0, 10, 0, 0], vec![0, 6, 1, 1, 0, 4, 4, 2], vec![1, 2, 2, 3, 0, 3, 3, 2]]
         );
         assert_eq!((graph.total, graph.max_self), (10, 4));
+    }
+
+    #[test]
+    fn sums_saturate() {
+        let node = |parent, own| Node { parent, name: 0, own: [own; 2], total: [i64::MAX; 2] };
+        let nodes = vec![node(None, 0), node(Some(0), i64::MAX), node(Some(0), i64::MAX)];
+        let graph = of_two(&Tree { names: vec![String::new()], nodes });
+        assert_eq!((graph.total, graph.max_self, graph.levels.len()), (i64::MAX, i64::MAX, 2));
     }
 }

@@ -5,6 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, QuerierError};
 
+/// How points are made of profiles, by the names that the messages have for it.
+const SUM: &str = "TIME_SERIES_AGGREGATION_TYPE_SUM";
+const AVERAGE: &str = "TIME_SERIES_AGGREGATION_TYPE_AVERAGE";
+
 /// Reads a request.
 pub(super) fn request(body: &[u8]) -> Result<Request, QuerierError> {
     let wrong = |what: String| QuerierError::InvalidArgument(what);
@@ -40,7 +44,19 @@ fn from_object(object: &Map<String, Value>) -> Result<Request, QuerierError> {
         }
     }
     let spans = [["spanSelector", "span_selector"], ["profileIdSelector", "profile_id_selector"]];
-    let is_by_span = spans.into_iter().any(|names| texts(names).is_ok_and(|list| !list.is_empty()));
+    let mut is_by_span = false;
+    for names in spans {
+        is_by_span |= !texts(names)?.is_empty();
+    }
+    let average = match get(["aggregation", "aggregation"]) {
+        None => false,
+        Some(Value::String(name)) if name == SUM => false,
+        Some(Value::String(name)) if name == AVERAGE => true,
+        Some(value) => match value.as_u64() {
+            Some(kind @ 0..=1) => kind == 1,
+            _ => return Err(wrong("aggregation")),
+        },
+    };
     let step = match get(["step", "step"]) {
         None => 0.0,
         Some(value) => value.as_f64().ok_or_else(|| wrong("step"))?,
@@ -57,7 +73,7 @@ fn from_object(object: &Map<String, Value>) -> Result<Request, QuerierError> {
         group_by: texts(["groupBy", "group_by"])?,
         step,
         limit: number(["limit", "limit"])?,
-        average: false,
+        average,
         is_by_span,
         sides,
     })

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
 use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use super::{Answer, Routes, content, header, status_of};
+use super::{Answer, Routes, content, header, status_of, with_retry_after};
 use crate::api::querier::{self, Codec, QuerierError};
-use crate::ingest::push as pushed;
+use crate::ingest::{IngestError, push as pushed};
 use crate::server::body::BodyError;
 
 /// Where the methods of the query API are.
@@ -35,7 +35,7 @@ pub(super) async fn push(routes: &Routes, request: Request<Incoming>) -> Answer 
                 _ => "invalid_argument",
             };
             // Connect has a status for each code; ours say more, and clients look at the code.
-            error(status, code, &refusal.to_string())
+            with_retry_after(error(status, code, &refusal.to_string()))
         }
     }
 }
@@ -44,7 +44,7 @@ pub(super) async fn push(routes: &Routes, request: Request<Incoming>) -> Answer 
 pub(super) async fn query(routes: &Routes, request: Request<Incoming>) -> Answer {
     let Some(codec) = codec(&request) else { return wrong_type() };
     let method = request.uri().path().strip_prefix(QUERIER).unwrap_or("").to_owned();
-    let received = match routes.body(request).await {
+    let received = match routes.received(request).await {
         Ok(received) => received,
         Err(refusal) => return refused_body(&refusal),
     };
@@ -53,7 +53,10 @@ pub(super) async fn query(routes: &Routes, request: Request<Incoming>) -> Answer
     let answered = spawn_blocking(move || {
         let _turn = turn;
         let begun = Instant::now();
-        let answered = querier::answer(&*store, &method, codec, &received.bytes);
+        let plain = received
+            .plain()
+            .map_err(|refusal| QuerierError::InvalidArgument(IngestError::from(refusal).to_string()));
+        let answered = plain.and_then(|body| querier::answer(&*store, &method, codec, &body));
         own.queried(begun);
         answered
     });
@@ -108,14 +111,9 @@ fn refused_body(refusal: &BodyError) -> Answer {
         BodyError::Slow => ("deadline_exceeded", "the body did not arrive in time"),
         BodyError::Broken(what) => ("invalid_argument", *what),
     };
-    error(answer.status(), code, message)
+    with_retry_after(error(answer.status(), code, message))
 }
 
 fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    let mut answer =
-        content(status, "application/json", json!({"code": code, "message": message}).to_string());
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        answer.headers_mut().insert(RETRY_AFTER, "1".parse().expect("a valid header"));
-    }
-    answer
+    content(status, "application/json", json!({"code": code, "message": message}).to_string())
 }

@@ -5,14 +5,16 @@
 //!
 //! A call of gRPC is a request of HTTP/2 whose message has five bytes before it, and an answer with a status behind its message.
 
-use flate2::read::MultiGzDecoder;
+use std::borrow::Cow;
+
+use formats::decode::{InflateError, Limits, inflate};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
-use std::io::Read;
 
 use super::{Answer, Routes, content, error, header, refused, refused_body, status_of};
 use crate::ingest::{IngestError, otlp};
+use crate::lag;
 use crate::server::body::{AnswerBody, BodyError, Received};
 
 /// Where each signal is sent to. Profiles are under development, and their paths say so.
@@ -59,10 +61,25 @@ pub(super) async fn take(
     }
 }
 
-async fn keep(routes: &Routes, received: Received, signal: Signal) -> Result<(), IngestError> {
+async fn keep(
+    routes: &Routes,
+    received: Received,
+    signal: Signal,
+    transport: Transport,
+) -> Result<(), IngestError> {
     match signal {
-        Signal::Profiles => routes.store(received, otlp::read).await,
-        Signal::Metrics => routes.keep_lag(received).await,
+        Signal::Profiles => {
+            let read = move |body: &[u8], limits: &Limits| {
+                otlp::read(&transport.message(body, limits.profile_bytes)?, limits)
+            };
+            routes.store(received, read).await
+        }
+        Signal::Metrics => {
+            let read = move |body: &[u8], limits: &Limits| {
+                lag::read(&transport.message(body, limits.profile_bytes)?, limits)
+            };
+            routes.keep_lag(received, read).await
+        }
     }
 }
 
@@ -82,7 +99,7 @@ async fn http(routes: &Routes, request: Request<Incoming>, signal: Signal) -> An
         Ok(received) => received,
         Err(refusal) => return refused_body(&refusal),
     };
-    match keep(routes, received, signal).await {
+    match keep(routes, received, signal, Transport::Http).await {
         // An empty message: nothing was rejected.
         Ok(()) => content(StatusCode::OK, "application/x-protobuf", ""),
         Err(refusal) => refused(&refusal),
@@ -90,7 +107,7 @@ async fn http(routes: &Routes, request: Request<Incoming>, signal: Signal) -> An
 }
 
 async fn grpc(routes: &Routes, request: Request<Incoming>, signal: Signal) -> Answer {
-    let mut received = match routes.body(request).await {
+    let received = match routes.body(request).await {
         Ok(received) => received,
         Err(refusal) => {
             let (status, message) = match refusal {
@@ -102,11 +119,7 @@ async fn grpc(routes: &Routes, request: Request<Incoming>, signal: Signal) -> An
             return trailers_only(status, message);
         }
     };
-    received.bytes = match message(&received.bytes, routes.limits.profile_bytes) {
-        Ok(message) => message,
-        Err(what) => return trailers_only(INVALID_ARGUMENT, what),
-    };
-    match keep(routes, received, signal).await {
+    match keep(routes, received, signal, Transport::Grpc).await {
         Ok(()) => {
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", HeaderValue::from_static("0"));
@@ -118,7 +131,7 @@ async fn grpc(routes: &Routes, request: Request<Incoming>, signal: Signal) -> An
             let status = match status_of(&refusal) {
                 // Clients send those again.
                 StatusCode::TOO_MANY_REQUESTS => UNAVAILABLE,
-                StatusCode::INSUFFICIENT_STORAGE => RESOURCE_EXHAUSTED,
+                StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE => RESOURCE_EXHAUSTED,
                 StatusCode::INTERNAL_SERVER_ERROR => INTERNAL,
                 _ => INVALID_ARGUMENT,
             };
@@ -127,23 +140,23 @@ async fn grpc(routes: &Routes, request: Request<Incoming>, signal: Signal) -> An
     }
 }
 
-/// The one message of a call.
-fn message(body: &Bytes, bytes_max: usize) -> Result<Bytes, &'static str> {
-    let malformed = "the body is no single message of gRPC";
-    let (head, message) = body.split_first_chunk::<5>().ok_or(malformed)?;
-    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-    if message.len() != length {
-        return Err(malformed);
-    }
-    match head[0] {
-        0 => Ok(body.slice(5..)),
-        1 => {
-            let mut plain = Vec::new();
-            let mut gzip = MultiGzDecoder::new(message).take(bytes_max as u64 + 1);
-            gzip.read_to_end(&mut plain).map_err(|_| "the message is compressed, and not by gzip")?;
-            if plain.len() > bytes_max { Err("the message is too large") } else { Ok(plain.into()) }
+impl Transport {
+    /// The one message in a body.
+    fn message(self, body: &[u8], bytes_max: usize) -> Result<Cow<'_, [u8]>, IngestError> {
+        let malformed = |what: &str| IngestError::Request(what.to_owned());
+        let Self::Grpc = self else { return Ok(Cow::Borrowed(body)) };
+        let single = "the body is no single message of gRPC";
+        let (head, message) = body.split_first_chunk::<5>().ok_or(malformed(single))?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        match head[0] {
+            _ if message.len() != length => Err(malformed(single)),
+            0 => Ok(Cow::Borrowed(message)),
+            1 => inflate(message, bytes_max).map(Cow::Owned).map_err(|error| match error {
+                InflateError::Malformed => malformed("the message is compressed, and not by gzip"),
+                InflateError::TooLarge(_) => IngestError::TooLarge,
+            }),
+            _ => Err(malformed(single)),
         }
-        _ => Err(malformed),
     }
 }
 

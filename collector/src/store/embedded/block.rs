@@ -1,4 +1,4 @@
-//! A block: an immutable part of the store, four tables in Parquet and what is to be known of them.
+//! A block: an immutable part of the store, five tables in Parquet and what is to be known of them.
 //!
 //! | object | a row is | columns |
 //! |---|---|---|

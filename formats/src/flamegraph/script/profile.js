@@ -103,8 +103,11 @@ class Profile {
     if (this.unit === "bytes") return scaled(weight, BYTES, "B");
     const time = scaled(weight * this.period_ns, TIMES, "ns");
     if (this.unit === "ns") return time;
+    // Parts of two profiles count nothing, and things take no time.
+    if (!this.count_name) return "on average";
     const name = weight === 1 ? this.count_name.replace(/s$/, "") : this.count_name;
-    return `${weight.toLocaleString("en-US")} ${name}, ${time}`;
+    const counted = `${weight.toLocaleString("en-US")} ${name}`;
+    return this.period_ns ? `${counted}, ${time}` : counted;
   }
 }
 

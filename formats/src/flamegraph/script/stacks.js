@@ -7,8 +7,8 @@ const MIN_WIDTH = 1;
 /** Rows drawn beyond the window's edges, so that a quick scroll meets no void. */
 const MARGIN_ROWS = 20;
 const ZOOM_MS = 220;
-/** All other colours are the phases' and dark. */
-const LIGHT_CLASS = /^([nijk]\d|all|thread|unknown)$/;
+/** All other colours are the phases', and that of what is much less than before, and dark. */
+const LIGHT_CLASS = /^([nijkm]\d|l[1-4]|same|all|thread|unknown)$/;
 
 /**
  * Draws the part of a profile that can be seen. All frames of one colour are one path, so that the number of elements

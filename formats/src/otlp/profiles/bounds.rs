@@ -10,8 +10,11 @@ struct Kind {
 }
 
 const LEAF: &[(u32, &Kind)] = &[];
-/// Lists and maps within values nest without bound; their content is counted by its bytes.
-static ATTRIBUTE: Kind = Kind { what: "attributes", fields: LEAF };
+static ATTRIBUTE: Kind = Kind { what: "attributes", fields: &[(2, &VALUE)] };
+/// Values are lists and maps of values, too.
+static VALUE: Kind = Kind { what: "values", fields: &[(5, &LIST), (6, &MAP)] };
+static LIST: Kind = Kind { what: "lists", fields: &[(1, &VALUE)] };
+static MAP: Kind = Kind { what: "maps", fields: &[(1, &ATTRIBUTE)] };
 static SAMPLE: Kind = Kind { what: "samples", fields: LEAF };
 static PROFILE: Kind = Kind { what: "profiles", fields: &[(2, &SAMPLE)] };
 static SCOPE: Kind = Kind { what: "scopes", fields: &[(2, &PROFILE)] };
@@ -26,23 +29,26 @@ static DICTIONARY: Kind = Kind {
 };
 static REQUEST: Kind = Kind { what: "requests", fields: &[(1, &RESOURCE_PROFILES), (2, &DICTIONARY)] };
 
-/// Values nest no deeper than this within attributes; the library that makes structs of them has such a bound, too.
-const BYTES_A_VALUE: usize = 1 << 20;
+/// Messages nest no deeper than this; the library that makes structs of them has such a bound, too.
+const DEPTH_MAX: usize = 100;
+
+/// How deep the value of an attribute of a resource stands; those of the dictionary stand less deep, values within values deeper.
+const VALUE_DEPTH: usize = 4;
 
 /// Refuses a request with too many rows.
 pub(super) fn check(request: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     limits.check("bytes of a profile", request.len(), limits.profile_bytes)?;
     let (mut samples, mut others) = (0, 0);
-    count(&REQUEST, request, &mut |kind, bytes| {
+    count(&REQUEST, request, 0, &mut |kind, depth| {
         if std::ptr::eq(kind, &SAMPLE) {
             samples += 1;
             return limits.check("samples", samples, limits.samples);
         }
-        if std::ptr::eq(kind, &ATTRIBUTE) {
-            limits.check("bytes of an attribute", bytes, BYTES_A_VALUE)?;
-            // As many rows as its bytes could be, where it is more than a name and a text.
-            others += bytes / 256;
+        // Each attribute has a value, which is counted with it.
+        if std::ptr::eq(kind, &VALUE) && depth <= VALUE_DEPTH {
+            return Ok(());
         }
+        limits.check("levels of messages within each other", depth, DEPTH_MAX)?;
         others += 1;
         limits.check("rows of the dictionary", others, limits.strings * 2)
     })
@@ -51,15 +57,16 @@ pub(super) fn check(request: &[u8], limits: &Limits) -> Result<(), DecodeError> 
 fn count(
     kind: &'static Kind,
     bytes: &[u8],
+    depth: usize,
     each: &mut impl FnMut(&'static Kind, usize) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
     let mut message = Message::new(kind.what, bytes);
     while let Some((number, field)) = message.next()? {
         if let Some((_, within)) = kind.fields.iter().find(|(known, _)| *known == number) {
             let bytes = message.bytes(field)?;
-            each(within, bytes.len())?;
+            each(within, depth + 1)?;
             if !within.fields.is_empty() {
-                count(within, bytes, each)?;
+                count(within, bytes, depth + 1, each)?;
             }
         }
     }

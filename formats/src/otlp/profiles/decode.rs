@@ -9,9 +9,9 @@ use model::profile::{FrameId, StackId};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
-use super::super::wire::{AnyValue, AnyValueKind, KeyValue};
+use super::super::wire::{AnyValue, KeyValue, text_of};
 use super::{bounds, wire};
-use crate::decode::{DecodeError, Decoded, Limits, Place, Sample, UNNAMED, ValueType};
+use crate::decode::{DecodeError, Decoded, Limits, Place, Sample, ValueType, unsymbolized};
 
 /// A profile, and whose it is.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub fn decode(request: &[u8], limits: &Limits) -> Result<Vec<ResourceProfile>, D
     let request = wire::Request::decode(request).map_err(malformed)?;
     let dictionary = request.dictionary.unwrap_or_default();
     let mut profiles = Vec::new();
+    // All share the dictionary, but each has what it refers to for itself.
+    let mut decoded_bytes = 0;
     for of_resource in &request.resource_profiles {
         let attributes = of_resource.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
         let resource: Vec<(String, String)> = attributes
@@ -39,7 +41,10 @@ pub fn decode(request: &[u8], limits: &Limits) -> Result<Vec<ResourceProfile>, D
             .filter_map(|attribute| attribute_text(attribute, &dictionary, limits))
             .collect();
         for profile in of_resource.scope_profiles.iter().flat_map(|scope| &scope.profiles) {
-            let profile = Reader { dictionary: &dictionary, limits }.profile(profile)?;
+            let profile = Reader { dictionary: &dictionary, limits, decoded_bytes }.profile(profile)?;
+            let text = resource.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+            decoded_bytes += profile.size_bytes() + size_of_val(resource.as_slice()) + text;
+            limits.check_decoded(decoded_bytes)?;
             profiles.push(ResourceProfile { resource: resource.clone(), profile });
         }
     }
@@ -74,14 +79,7 @@ fn attribute_text(
 
 /// A value as a label's; `None` of lists and maps, which are none.
 fn value_text(value: &AnyValue, dictionary: &wire::Dictionary, limits: &Limits) -> Option<String> {
-    match value.value.as_ref()? {
-        AnyValueKind::Text(value) => Some(limits.cut(value).to_owned()),
-        AnyValueKind::TextAt(index) => Some(limits.cut(text(dictionary, *index).ok()?).to_owned()),
-        AnyValueKind::Integer(number) => Some(number.to_string()),
-        AnyValueKind::Truth(truth) => Some(truth.to_string()),
-        AnyValueKind::Double(number) => Some(number.to_string()),
-        AnyValueKind::Bytes(_) | AnyValueKind::List(_) | AnyValueKind::Map(_) => None,
-    }
+    text_of(value, limits, |index| text(dictionary, index).ok())
 }
 
 /// The frames of locations: a location is on many stacks, and is read once a profile.
@@ -95,6 +93,8 @@ struct Locations {
 struct Reader<'a> {
     dictionary: &'a wire::Dictionary,
     limits: &'a Limits,
+    /// What the profiles before take.
+    decoded_bytes: usize,
 }
 
 impl Reader<'_> {
@@ -132,6 +132,7 @@ impl Reader<'_> {
             };
             decoded.samples.push(Sample { stack, label_set });
             decoded.values.push(value);
+            self.limits.check_decoded(self.decoded_bytes + decoded.row_bytes())?;
         }
         Ok(decoded)
     }
@@ -178,12 +179,12 @@ impl Reader<'_> {
         };
         let start = locations.frames.len() as u32;
         if location.lines.is_empty() {
-            let name = self.unsymbolized(location)?;
-            locations.frames.push(decoded.symbols.named(self.limits.cut(&name)));
+            let place = self.place(decoded, location, &wire::Line::default())?;
+            locations.frames.push(decoded.symbols.frames.intern(place));
         }
         // The function that is inlined in all others comes first.
         for line in location.lines.iter().rev() {
-            let place = self.place(decoded, line)?;
+            let place = self.place(decoded, location, line)?;
             locations.frames.push(decoded.symbols.frames.intern(place));
         }
         let frames = start..locations.frames.len() as u32;
@@ -191,7 +192,12 @@ impl Reader<'_> {
         Ok(frames)
     }
 
-    fn place(&self, decoded: &mut Decoded, line: &wire::Line) -> Result<Place, DecodeError> {
+    fn place(
+        &self,
+        decoded: &mut Decoded,
+        location: &wire::Location,
+        line: &wire::Line,
+    ) -> Result<Place, DecodeError> {
         let function = row(&self.dictionary.function_table, "function", line.function_index)?;
         let (name, file) = match function {
             None => ("", ""),
@@ -203,21 +209,16 @@ impl Reader<'_> {
                 (name, text(self.dictionary, function.filename_strindex)?)
             }
         };
-        let name = if name.is_empty() { UNNAMED } else { self.limits.cut(name) };
+        let name = if name.is_empty() { &self.unsymbolized(location)? } else { name };
         let strings = &mut decoded.symbols.strings;
-        let (function, file) = (strings.intern(name), strings.intern(self.limits.cut(file)));
+        let (function, file) = (strings.intern(self.limits.cut(name)), strings.intern(self.limits.cut(file)));
         Ok(Place { function, file, line: u32::try_from(line.line).unwrap_or(0) })
     }
 
     fn unsymbolized(&self, location: &wire::Location) -> Result<String, DecodeError> {
         let mapping = row(&self.dictionary.mapping_table, "mapping", location.mapping_index)?;
         let path = mapping.map_or(Ok(""), |mapping| text(self.dictionary, mapping.filename_strindex))?;
-        let file = path.rsplit('/').next().unwrap_or(path);
-        Ok(match (file, location.address) {
-            ("", 0) => UNNAMED.to_owned(),
-            ("", address) => format!("{address:#x}"),
-            (file, address) => format!("{file}+{address:#x}"),
-        })
+        Ok(unsymbolized(path, location.address))
     }
 
     fn label_set(&self, decoded: &mut Decoded, attributes: &[i32]) -> Result<u32, DecodeError> {

@@ -7,7 +7,7 @@ use crate::labels::Labels;
 use crate::store::{Batch, BatchSeries};
 
 /// Writes a batch.
-pub(super) fn encode(batch: &Batch) -> Vec<u8> {
+pub fn encode(batch: &Batch) -> Vec<u8> {
     let mut out = Vec::with_capacity(batch.rows() * 4 + 1024);
     let symbols = &batch.symbols;
     put(&mut out, symbols.strings.iter().len() as u64);
@@ -43,7 +43,7 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
 }
 
 /// Reads a batch; `None` of what is none. The checksum was right, but nothing is taken for granted.
-pub(super) fn decode(bytes: &[u8]) -> Option<Batch> {
+pub fn decode(bytes: &[u8]) -> Option<Batch> {
     let mut input = Input(bytes);
     let mut symbols = Symbols::default();
     let strings = input.count()?;
