@@ -165,10 +165,10 @@ fn phases_stand_above_or_not_at_all_or_labels_do() {
     choose("host");
     assert_eq!(first_row(&view), json!(["two", "one"]));
     assert_eq!(view.row("two")[2], "8.00 s 66.7 %");
-    // What is compared has no labels above it, and does not pretend to.
+    // What is compared has them, too: before there was one host, and after it the other.
     view.click("#compare");
-    assert_eq!(first_row(&view), json!(["[timers]", "[poll callbacks]"]));
-    assert_eq!(view.browser.run("return document.querySelector('#group').value"), "phase");
+    assert_eq!(first_row(&view), json!(["one", "two"]));
+    assert_eq!(view.browser.run("return document.querySelector('#group').value"), "host");
     view.click("#compare");
     assert_eq!(first_row(&view), json!(["two"]), "the later half is still chosen");
     view.click("#unselect");
