@@ -114,8 +114,8 @@ impl EventLoop {
 
     /// One iteration.
     fn iterate(&self, mode: RunMode) {
-        let nothing_put_off = self.core.pending.borrow().is_empty() && self.core.idle.is_empty();
-        let may_wait = mode == RunMode::Default || mode == RunMode::Once && nothing_put_off;
+        let nothing_put_off = || self.core.pending.borrow().is_empty() && self.core.idle.is_empty();
+        let may_wait = mode == RunMode::Default || mode == RunMode::Once && nothing_put_off();
 
         self.run_pending(1);
         self.run_idle();

@@ -242,10 +242,10 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "it counts all entries again and again; the model above takes the same ways")]
     fn what_is_left_behind_is_never_more_than_what_counts_but_for_a_few() {
         let mut queue = Queue::default();
-        let turns = if cfg!(miri) { 2_000 } else { 100_000 };
-        for turn in 0..turns {
+        for turn in 0..100_000 {
             queue.push(Entry { due: Monotonic::from_ns(u64::from(turn) * 7919 % 1000), turn, slot: 0 });
             if turn > 0 {
                 queue.forgot_one(|entry| entry.turn == turn);
