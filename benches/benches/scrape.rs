@@ -6,21 +6,20 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use loopscope_benches::scraping::{self, memory_mib, start_agent};
 use loopscope_benches::{cargo_build, process_cpu_ns};
 
 const SCRAPES: usize = 20;
 const TARGETS: [usize; 3] = [1, 50, 500];
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const TEXT: &str = "text/plain;version=0.0.4";
+const TEXT: &str = "Accept: text/plain;version=0.0.4\r\n";
 const PROTOBUF: &str =
-    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
 
 /// A process that ends with this value.
 struct Guarded(Child);
@@ -42,7 +41,8 @@ fn main() {
     let mut targets = Vec::new();
     for count in TARGETS {
         targets.resize_with(count, || start_target(&target));
-        let (agent, address) = start_agent(&loopscope);
+        let (agent, address) = start_agent(&loopscope, &[]);
+        let agent = Guarded(agent);
         let measured = format!("loopscope_targets{{state=\"measured\"}} {count}\n");
         wait_until(|| scrape(&address, TEXT).contains(&measured));
         for (name, accept) in [("text", TEXT), ("protobuf", PROTOBUF)] {
@@ -61,7 +61,7 @@ fn report(exporter: &str, targets: &str, format: &str, pid: u32, address: &str, 
     let mut times: Vec<_> = (0..SCRAPES)
         .map(|_| {
             let began = Instant::now();
-            bytes = scrape_bytes(address, accept).expect("an answer").len();
+            bytes = scraping::scrape(address, accept).expect("an answer").len();
             began.elapsed().as_secs_f64() * 1e3
         })
         .collect();
@@ -78,27 +78,12 @@ fn start_target(target: &Path) -> Guarded {
     Guarded(Command::new(target).stdin(Stdio::piped()).spawn().expect("the target starts"))
 }
 
-fn start_agent(loopscope: &Path) -> (Guarded, String) {
-    let mut command = Command::new(loopscope);
-    command.args(["agent", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped());
-    let mut agent = command.spawn().expect("the agent starts");
-    let mut lines = BufReader::new(agent.stderr.take().expect("a pipe")).lines();
-    let address = lines.find_map(|line| {
-        let line = line.expect("text");
-        let (_, address) = line.split_once("http://")?;
-        Some(address.trim_end_matches("/metrics").to_owned())
-    });
-    // The agent tells of every target that comes and goes.
-    std::thread::spawn(move || lines.for_each(drop));
-    (Guarded(agent), address.expect("the agent tells its address"))
-}
-
 fn start_node_exporter() -> Option<(Guarded, String)> {
     let address = "127.0.0.1:19100";
     let mut command = Command::new("prometheus-node-exporter");
     command.arg(format!("--web.listen-address={address}")).stderr(Stdio::null());
     let exporter = Guarded(command.spawn().ok()?);
-    wait_until(|| scrape_bytes(address, TEXT).is_some());
+    wait_until(|| scraping::scrape(address, TEXT).is_some());
     Some((exporter, address.into()))
 }
 
@@ -111,27 +96,5 @@ fn wait_until(mut condition: impl FnMut() -> bool) {
 }
 
 fn scrape(address: &str, accept: &str) -> String {
-    String::from_utf8_lossy(&scrape_bytes(address, accept).unwrap_or_default()).into_owned()
-}
-
-/// The body of an answer; `None` where nobody listens.
-fn scrape_bytes(address: &str, accept: &str) -> Option<Vec<u8>> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    write!(
-        stream,
-        "GET /metrics HTTP/1.0\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
-    )
-    .ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
-    let body = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    Some(answer.split_off(body))
-}
-
-/// A figure of memory as the kernel accounts for it, in MiB.
-fn memory_mib(pid: u32, figure: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the exporter runs");
-    let line = status.lines().find(|line| line.starts_with(figure)).expect("a figure of memory");
-    let kib: f64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-    kib / 1024.0
+    String::from_utf8_lossy(&scraping::scrape(address, accept).unwrap_or_default()).into_owned()
 }

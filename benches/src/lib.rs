@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod scraping;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;

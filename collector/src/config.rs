@@ -218,6 +218,7 @@ mod tests {
             (Some(20 << 30), folder.path().join(DATA))
         );
         let examples = |mut settings: Settings| {
+            settings.store.bucket = None;
             (settings.web_config, settings.store.disk_bytes_max, settings.store.folder) =
                 (None, None, DATA.into());
             format!("{settings:?}")

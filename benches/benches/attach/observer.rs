@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use attach::libuv::image::{Points, Site};
 use attach::libuv::locate::{Images, Located};
 use attach::target::{Pid, Process};
+use loopscope_benches::scraping::{self, start_agent};
 use rustix::process::{Signal, kill_process};
 
 use crate::Programs;
@@ -124,19 +124,9 @@ impl<'a> Observer<'a> {
 
 /// Starts an agent and waits until it measures these processes by the last of the tiers.
 pub(crate) fn agent(programs: &Programs, tiers: &str, pids: &[u32]) -> Observer<'static> {
-    let mut command = Command::new(&programs.loopscope);
     // A budget would end what is to be measured.
-    command.args(["agent", "--listen", "127.0.0.1:0", "--budget", "100%", "--tier", tiers]);
-    let mut process = Started(command.stderr(Stdio::piped()).spawn().expect("the agent starts"));
-    let mut lines = BufReader::new(process.0.stderr.take().expect("a pipe")).lines();
-    let address = lines.find_map(|line| {
-        let line = line.expect("text");
-        let (_, address) = line.split_once("http://")?;
-        Some(address.trim_end_matches("/metrics").to_owned())
-    });
-    // The agent tells of every target that comes and goes.
-    std::thread::spawn(move || lines.for_each(drop));
-    let address = address.expect("the agent tells its address");
+    let (process, address) = start_agent(&programs.loopscope, &["--budget", "100%", "--tier", tiers]);
+    let process = Started(process);
     let last = tiers.rsplit(',').next().filter(|&tier| tier != "all").unwrap_or("pool");
     let began = Instant::now();
     let measures = |scraped: &str, pid: &u32| {
@@ -253,14 +243,6 @@ pub(crate) fn prepare() {
 }
 
 fn scrape(address: &str) -> String {
-    let mut answer = String::new();
-    let Ok(mut stream) = TcpStream::connect(address) else { return answer };
-    let asked = write!(
-        stream,
-        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept: text/plain\r\nConnection: close\r\n\r\n"
-    );
-    if asked.is_ok() {
-        let _ = stream.read_to_string(&mut answer);
-    }
-    answer
+    let answer = scraping::scrape(address, "Accept: text/plain\r\n").unwrap_or_default();
+    String::from_utf8_lossy(&answer).into_owned()
 }

@@ -1,11 +1,10 @@
 //! Something that serves `/metrics`, and what a scrape of it takes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use loopscope_benches::process_cpu_ns;
+use loopscope_benches::scraping::{self, start_agent};
 
 use crate::Programs;
 
@@ -57,17 +56,8 @@ impl Drop for Exporter {
 impl Exporter {
     /// Starts an agent of these programs.
     pub(crate) fn agent(programs: &Programs) -> Self {
-        let mut command = Command::new(&programs.loopscope);
-        command.args(["agent", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("the agent starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-        let address = lines.find_map(|line| {
-            let line = line.expect("text");
-            Some(line.split_once("http://")?.1.trim_end_matches("/metrics").to_owned())
-        });
-        // The agent tells of every target that comes and goes.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, address: address.expect("the agent tells its address") }
+        let (process, address) = start_agent(&programs.loopscope, &[]);
+        Self { process, address }
     }
 
     /// Starts a command that will serve at this address; `None` where its program is not there.
@@ -99,20 +89,7 @@ impl Exporter {
     }
 
     fn get(&self, format: Format) -> Option<Vec<u8>> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        let headers = format.headers();
-        write!(
-            stream,
-            "GET /metrics HTTP/1.0\r\nHost: {}\r\n{headers}Connection: close\r\n\r\n",
-            self.address
-        )
-        .ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        // The version asked for has no chunks, but servers may answer by a newer one.
-        let is_ok = answer.get(8..12) == Some(b" 200");
-        let body = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-        is_ok.then(|| answer.split_off(body))
+        scraping::scrape(&self.address, format.headers())
     }
 
     /// CPU time that it has used, in nanoseconds.
@@ -122,10 +99,7 @@ impl Exporter {
 
     /// A figure of memory as the kernel accounts for it, such as `VmRSS:`, in MiB.
     pub(crate) fn memory_mib(&self, figure: &str) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("a figure of memory");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+        scraping::memory_mib(self.process.id(), figure)
     }
 }
 

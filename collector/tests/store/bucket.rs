@@ -22,6 +22,10 @@ use crate::conformance::{Engine, FACTS};
 
 const ENDPOINT: &str = "AWS_ENDPOINT";
 
+/// That somebody signed is asked for, and not what.
+const SIGNED: &str =
+    "AWS4-HMAC-SHA256 Credential=us/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+
 /// Starts the service and lets another process look at a fact there.
 #[track_caller]
 fn with_bucket(fact: &str) {
@@ -64,7 +68,7 @@ fn put(key: &str, content: &[u8]) {
     let mut stream = TcpStream::connect(address()).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     let head = format!(
-        "PUT /profiles/{key} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "PUT /profiles/{key} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\nauthorization: {SIGNED}\r\ncontent-length: {}\r\n\r\n",
         content.len()
     );
     stream.write_all(head.as_bytes()).unwrap();

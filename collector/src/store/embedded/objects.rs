@@ -66,9 +66,21 @@ impl Objects {
         self.runtime.block_on(read).map_err(from_store)
     }
 
-    /// Reads a part of an object.
+    /// Reads a part of an object; [`io::ErrorKind::UnexpectedEof`] where the object ends before.
     pub(super) fn get_part(&self, name: &str, part: Range<u64>) -> io::Result<Bytes> {
-        self.runtime.block_on(self.store.get_range(&Path::from(name), part)).map_err(from_store)
+        let path = Path::from(name);
+        let error = match self.runtime.block_on(self.store.get_range(&path, part.clone())) {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => error,
+        };
+        // Every service says that in its own way.
+        match self.runtime.block_on(self.store.head(&path)) {
+            Ok(object) if object.size < part.end => {
+                let message = format!("ends at {}, before {}", object.size, part.end);
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
+            }
+            _ => Err(from_store(error)),
+        }
     }
 
     /// Removes an object; one that is not there is no failure.
