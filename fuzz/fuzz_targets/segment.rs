@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicU64;
 
 use libfuzzer_sys::fuzz_target;
-use model::segment::Reader;
+use model::segment::{Reader, SlowCursor};
 use model::snapshot::{SharedLabels, Snapshot};
 use model::time::Monotonic;
 
@@ -19,6 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         .collect();
     let Ok(reader) = Reader::open(&words) else { return };
     let _ = reader.identity();
+    let _ = reader.slow_iterations(&mut SlowCursor::default(), Monotonic::from_ns(u64::MAX));
     if let Ok(contents) = reader.read(Monotonic::from_ns(1)) {
         let target = SharedLabels::new([("service", "fuzz"), ("pid", "1")]);
         contents.add_to(&mut Snapshot::default(), &target);

@@ -135,7 +135,16 @@ impl Demo {
     /// If it does not start.
     #[track_caller]
     pub fn start(options: &[&str]) -> Self {
-        let (process, address) = serve(command().arg("demo").args(options));
+        Self::start_by(&mut command(), options)
+    }
+
+    /// Starts the demo by a command that runs our program, such as one that gives it a namespace of its own first.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_by(command: &mut Command, options: &[&str]) -> Self {
+        let (process, address) = serve(command.arg("demo").args(options));
         Self { process, address }
     }
 

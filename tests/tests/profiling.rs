@@ -274,3 +274,26 @@ fn a_pyroscope_gets_profiles_with_labels_even_if_it_fails_at_first() {
     });
     assert!(!agent.told().contains("dTpw"), "{}", agent.told());
 }
+
+/// Profiles that a receiver rejected were once counted as so many samples.
+#[test]
+fn profiles_that_a_receiver_rejects_are_counted_as_profiles() {
+    if !requirement::root() {
+        return;
+    }
+    let Some(mut receiver) = Receiver::start(Protocol::Http) else { return };
+    receiver.answer("* partial 1 too old by far");
+    let Some(spikes) = Spikes::start("rejected") else { return };
+    let config = spikes.config();
+    let agent = receiver.agent(&[&OFTEN[..], &["--config", &config]].concat());
+    wait_for_samples(&receiver, spikes.pid());
+    drop(spikes);
+    wait_for("all sums to be equal", 3 * SOON, || {
+        let (requests, samples) = (receiver.requests_of("profiles").len(), count(&receiver.samples()));
+        let rejected = agent.scrape().value("loopscope_profile_rejected_profiles_total", &[]);
+        (rejected == Some(requests as f64) && exported(&agent) == Some(samples)).then_some(())
+    });
+    let dropped = agent.scrape().value("loopscope_profile_dropped_samples_total", &[("cause", "partial")]);
+    assert_eq!(dropped, Some(0.0), "{}", agent.told());
+    assert!(agent.told().contains("did not take 1 profiles of a batch of"), "{}", agent.told());
+}

@@ -2,6 +2,7 @@
 //! --slow` shows their code.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use loopscope_tests::deadline::{SOON, wait_for};
@@ -87,6 +88,24 @@ fn a_block_is_listed_with_its_phase_and_is_the_exemplar_of_the_lag() {
         .expect("a value");
     let bound = series.split_once("le=\"").and_then(|(_, rest)| rest.split('"').next()?.parse::<f64>().ok());
     assert!(value >= BLOCK && value <= bound.expect("a bound"), "{own}");
+}
+
+#[test]
+fn the_thread_of_a_program_in_another_pid_namespace_is_told_by_our_number() {
+    let (true, Some(unshare)) = (requirement::root(), requirement::program("unshare")) else { return };
+    let mut command = Command::new(unshare);
+    command.args(["--pid", "--fork", "--kill-child"]).arg(loopscope::program());
+    let demo = Demo::start_by(&mut command, &QUIET);
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", demo.pid())).expect("it runs");
+    let pid: u32 = children.trim().parse().expect("one child");
+    let agent = Agent::start_with(&["--slow", "150ms"]);
+    block(&demo);
+    let entry = wait_for("the block", SOON, || blocks(&agent, pid).into_iter().next());
+    let thread = entry["thread"].as_u64().expect("a thread");
+    let status = fs::read_to_string(format!("/proc/{pid}/task/{thread}/status")).expect("a thread of it");
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).expect("the kernel tells it");
+    let ids: Vec<u64> = ids.split_whitespace().map(|id| id.parse().expect("a number")).collect();
+    assert!(ids.len() == 2 && ids[0] == thread && ids[1] < thread, "{entry} {ids:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod outside;
 mod prober;
 mod published;
 mod recent;
+mod slow;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -158,42 +159,6 @@ impl Targets {
             Some(keeping) => next.min(keeping),
             None => next,
         }
-    }
-
-    /// Takes the slow iterations that probes have told and, if it is time, those that are published; tells when to do it next.
-    fn take_slow(&mut self, now: Monotonic) -> Monotonic {
-        let mut entries = Vec::new();
-        for iteration in self.prober.slow_iterations() {
-            let mut outside = self.discovery.targets().filter_map(Target::outside);
-            entries.extend(outside.find_map(|outside| outside.slow_entry(&iteration, &self.host)));
-        }
-        if now >= self.next_look {
-            self.next_look = now.plus_ns(published::LOOK_EVERY_NS);
-            let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
-            for (_, target) in self.discovery.targets_mut() {
-                let Target::Published(published) = target else { continue };
-                // Whatever is told by now has ended by then.
-                let losses = published.take_slow(&self.host, slow_ns, clock::monotonic(), &mut entries);
-                *self.missed.get_or_insert(0) += losses.missed;
-                if losses.refused > 0 {
-                    self.own.count(Some(TargetError::Invalid));
-                }
-            }
-        }
-        // Each target's are in their order already.
-        entries.sort_by_key(|entry| entry.ended);
-        let moment = clock::now();
-        for mut entry in entries {
-            if let Some(spans) = self.links.spans.as_mut().filter(|_| entry.ended > self.began) {
-                spans.push(&mut entry, moment);
-            }
-            self.links.slow_log.push(entry);
-        }
-        if let Some(spans) = &mut self.links.spans {
-            spans.flush();
-        }
-        let is_published = self.discovery.targets().any(|target| matches!(target, Target::Published(_)));
-        if is_published { self.next_look } else { self.next_scan }
     }
 
     /// Keeps what probes have measured, if it is time; tells when to do it next, if at all.

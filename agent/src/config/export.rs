@@ -256,8 +256,7 @@ impl Export {
             preference: preference.map_or(Ok(Preference::Cumulative), |value| value.parse(temporality))?,
             tls,
             queue_bytes: amount(in_file("queue", &file.queue), QUEUE_BYTES)?,
-            // A directory is for one queue.
-            buffer: file.buffer.clone().filter(|_| signal == Signal::Metrics),
+            buffer: file.buffer.as_ref().map(|folder| signal.folder_in(folder)),
             buffer_bytes: amount(in_file("buffer_size", &file.buffer_size), BUFFER_BYTES)?,
             flush: duration(in_file("flush", &file.flush), FLUSH)?,
         }))

@@ -47,7 +47,8 @@ impl Builder {
         self
     }
 
-    /// From when on an iteration is slow, so that [`EventLoop::slow_iterations`] tells of it: 10 ms unless told otherwise.
+    /// From when on an iteration is slow, so that [`EventLoop::slow_iterations`] tells of it, and the telemetry that others read: 10 ms
+    /// unless told otherwise.
     pub fn slow_iteration(mut self, from: Duration) -> Self {
         self.slow = from;
         self

@@ -6,7 +6,6 @@ use model::label::ExportLoss;
 use tokio::sync::mpsc;
 
 use super::client::Client;
-use super::queue::Queue;
 use super::sender::Sender;
 use super::thread::{LoopThread, Stopped};
 use crate::agent::own_metrics::OwnMetrics;
@@ -46,15 +45,15 @@ impl Outbox {
         Client::new(export).map(drop)
     }
 
-    /// Starts a sender.
+    /// Starts a sender, which begins with what an earlier agent has left.
     ///
     /// # Errors
-    /// Where the certificates that were named cannot be used.
+    /// Where the certificates or the directory that were named cannot be used.
     pub(in crate::agent) fn open(export: Export, own: &Arc<OwnMetrics>) -> Result<(Self, Delivery), Error> {
         let client = Client::new(&export)?;
         let signal = export.signal;
         own.exports(signal).begin();
-        let queue = Queue::new(export.queue_bytes);
+        let queue = super::queue(&export, own)?;
         let what = if signal == Signal::Traces { "slow iterations" } else { "profiles" };
         let told = format!("exporting {what} by {export}");
         let (requests, handed_over) = mpsc::channel(HANDED_OVER_MAX);

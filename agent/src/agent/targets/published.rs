@@ -21,6 +21,8 @@ pub(super) struct Published {
     telemetry: Telemetry,
     /// The slow iterations that were taken.
     taken: SlowCursor,
+    /// Whether its numbers of threads are ours: in another pid namespace they are not.
+    shares_numbers: bool,
     is_profiled: bool,
     told_of_refused: bool,
 }
@@ -37,8 +39,11 @@ pub(super) struct SlowLosses {
 impl Published {
     /// One that is measured by these rules from now on.
     pub(super) fn new(telemetry: Telemetry, rules: &Rules) -> Self {
-        let is_profiled = is_profiled(telemetry.process(), rules);
-        Self { telemetry, taken: SlowCursor::default(), is_profiled, told_of_refused: false }
+        let process = telemetry.process();
+        let shares_numbers = process.own_pid().is_ok_and(|own| own == process.pid().get());
+        let is_profiled = is_profiled(process, rules);
+        let (taken, told_of_refused) = (SlowCursor::default(), false);
+        Self { telemetry, taken, shares_numbers, is_profiled, told_of_refused }
     }
 
     /// Goes on by other rules.
@@ -113,9 +118,8 @@ impl Published {
         let mut last_thread = (0, None);
         entries.extend(slow.map(|it| {
             if last_thread.0 != it.thread_id {
-                // In another pid namespace its numbers are not ours.
                 let own = u32::try_from(it.thread_id).ok();
-                last_thread = (it.thread_id, own.and_then(|own| self.process().thread(own)));
+                last_thread = (it.thread_id, own.and_then(|own| self.thread(own)));
             }
             slow_log::Entry {
                 service: service.clone(),
@@ -138,17 +142,23 @@ impl Published {
             return None;
         }
         let (identity, contents) = self.telemetry.read(now).ok()?;
-        let pid = self.process().pid().get();
-        // In another pid namespace its numbers are not ours: what cannot be told is left out.
-        let is_thread = |tid: u32| std::path::Path::new(&format!("/proc/{pid}/task/{tid}")).exists();
         let loops = contents.loops().into_iter();
-        let loops = loops.filter_map(|(tid, name)| Some((u32::try_from(tid).ok()?, name)));
+        let loops = loops.filter_map(|(own, name)| Some((self.thread(u32::try_from(own).ok()?)?, name)));
         Some(Wanted {
-            pid,
+            pid: self.process().pid().get(),
             started_unix_ns: self.process().started_unix_ns(host),
             service: self.service(identity)?,
-            loops: loops.filter(|(tid, _)| is_thread(*tid)).collect(),
+            loops: loops.collect(),
         })
+    }
+
+    /// Our number of a thread that the process knows by its own; `None` of one that has ended.
+    fn thread(&self, own: u32) -> Option<u32> {
+        if !self.shares_numbers {
+            return self.process().thread(own);
+        }
+        let path = format!("/proc/{}/task/{own}", self.process().pid());
+        std::path::Path::new(&path).exists().then_some(own)
     }
 
     /// The service's name: the process's own where it says none; `None` of one that has ended.

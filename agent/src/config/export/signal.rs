@@ -1,5 +1,7 @@
 //! What is exported: each signal has its own variables, its own path and its own method of gRPC.
 
+use std::path::{Path, PathBuf};
+
 /// A kind of what is exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -66,6 +68,15 @@ impl Signal {
         match self {
             Self::Profiles | Self::Pyroscope => "profiles",
             Self::Metrics | Self::Traces => self.items(),
+        }
+    }
+
+    /// Where batches wait on disk below the directory that is named for it: a directory is for one queue.
+    pub(super) fn folder_in(self, folder: &Path) -> PathBuf {
+        match self {
+            Self::Metrics => folder.to_owned(),
+            Self::Profiles | Self::Pyroscope => folder.join("profiles"),
+            Self::Traces => folder.join("traces"),
         }
     }
 
