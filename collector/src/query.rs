@@ -5,7 +5,8 @@ mod file;
 mod functions;
 mod tree;
 
+pub use crate::store::OTHER;
 pub use file::{folded, pprof, svg};
 pub(crate) use file::{pprof_message, unknown_value};
 pub use functions::{Function, flat, functions};
-pub use tree::{Node, OTHER, Tree};
+pub use tree::{Node, Tree};

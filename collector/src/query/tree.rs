@@ -3,10 +3,7 @@
 use formats::decode::Symbols;
 use model::profile::{FrameId, StackId, Stacks};
 
-use crate::store::{Dictionary, Group};
-
-/// What was spent in nodes that are left out is in one of this name.
-pub const OTHER: &str = "(other)";
+use crate::store::{Dictionary, Group, OTHER};
 
 /// The tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
