@@ -3,10 +3,11 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use loopscope_attach::libuv::locate::Images;
-use loopscope_attach::libuv::probes::{Measured, ProbeOptions, Probes};
+use loopscope_attach::libuv::locate::{Images, Located};
+use loopscope_attach::libuv::probes::{Attachment, LoopMeasured, Measured, ProbeOptions, Probes};
 use loopscope_attach::libuv::tiers::Tiers;
 use loopscope_attach::target::{Pid, Process};
+use model::label::Tier;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,36 +40,48 @@ fn start_node() -> Option<Node> {
     }
 }
 
-/// Places all probes and waits until enough was measured.
-fn measure(node: &Node, options: &ProbeOptions) -> (Measured, Probes) {
-    let pid = Pid::new(node.0.id());
+/// Finds libuv in it, once it has executed the program.
+fn locate(node: &Node) -> Located {
     let began = Instant::now();
-    let located = loop {
-        // The program may not have been executed yet.
-        if let Ok(Some(located)) = Images::default().locate(&Process::open(pid).unwrap()) {
-            break located;
+    loop {
+        if let Ok(Some(located)) = Images::default().locate(&Process::open(Pid::new(node.0.id())).unwrap()) {
+            return located;
         }
         assert!(began.elapsed() < PATIENCE, "node does not start");
-    };
-    let mut probes = Probes::load(options).unwrap();
-    assert_eq!(probes.is_multi(), !options.single);
-    let attachment = probes.attach(pid, &located, Tiers::ALL, 1).unwrap();
-    assert_eq!((attachment.tiers(), attachment.refused()), (Tiers::ALL.probes(), &[][..]));
+    }
+}
+
+/// What is measured, once that is enough.
+fn wait_until(probes: &Probes, attachment: &Attachment, is_enough: impl Fn(&Measured) -> bool) -> Measured {
+    let began = Instant::now();
     loop {
-        let measured = probes.collect().unwrap().of(&attachment);
-        let tasks: u64 = measured.pool.run.values().map(|run| run.count()).sum();
-        if tasks >= 20 {
-            return (measured, probes);
+        let measured = probes.collect().unwrap().of(attachment);
+        if is_enough(&measured) {
+            return measured;
         }
         assert!(began.elapsed() < PATIENCE, "nothing is measured: {measured:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
+fn main_loop<'a>(node: &Node, measured: &'a Measured) -> Option<&'a LoopMeasured> {
+    measured.loops.iter().find(|it| it.tid == node.0.id())
+}
+
+/// Places all probes and waits until enough was measured.
+fn measure(node: &Node, options: &ProbeOptions) -> (Measured, Probes) {
+    let mut probes = Probes::load(options).unwrap();
+    assert_eq!(probes.is_multi(), !options.single);
+    let attachment = probes.attach(Pid::new(node.0.id()), &locate(node), Tiers::ALL, 1).unwrap();
+    assert_eq!((attachment.tiers(), attachment.refused()), (Tiers::ALL.probes(), &[][..]));
+    let tasks = |measured: &Measured| measured.pool.run.values().map(|run| run.count()).sum::<u64>();
+    (wait_until(&probes, &attachment, |measured| tasks(measured) >= 20), probes)
+}
+
 fn expect_sound(options: &ProbeOptions) {
     let Some(node) = start_node() else { return };
     let (measured, mut probes) = measure(&node, options);
-    let main = measured.loops.iter().find(|it| it.tid == node.0.id()).expect("the main thread's loop");
+    let main = main_loop(&node, &measured).expect("the main thread's loop");
     assert!(main.iterations.abs_diff(main.lag.count()) <= 1, "{main:?}");
     assert!(main.idle_ns > main.active_ns, "it mostly waits: {main:?}");
     let of_phases: u64 = main.phases.values().map(|phase| phase.sum_ns()).sum();
@@ -94,4 +107,23 @@ fn probes_that_are_placed_in_one_call_measure() {
 #[test]
 fn probes_that_are_placed_one_by_one_measure_the_same() {
     expect_sound(&ProbeOptions { single: true });
+}
+
+#[test]
+fn time_without_probes_belongs_to_no_iteration() {
+    let Some(node) = start_node() else { return };
+    let located = locate(&node);
+    let mut probes = Probes::load(&ProbeOptions::default()).unwrap();
+    let mut attachment = probes.attach(Pid::new(node.0.id()), &located, Tiers::only(Tier::Loop), 1).unwrap();
+    let main = |measured: &Measured| main_loop(&node, measured).cloned().unwrap_or_default();
+    wait_until(&probes, &attachment, |measured| main(measured).iterations >= 5);
+    probes.detach_tier(&mut attachment, Tier::Loop);
+    let before = main(&probes.collect().unwrap().of(&attachment));
+    std::thread::sleep(Duration::from_secs(1));
+    let placed = Instant::now();
+    probes.attach_tier(&mut attachment, &located, Tier::Loop).unwrap();
+    let is_enough = |measured: &Measured| main(measured).iterations >= before.iterations + 5;
+    let after = main(&wait_until(&probes, &attachment, is_enough));
+    let measured_ns = after.active_ns + after.idle_ns - before.active_ns - before.idle_ns;
+    assert!(u128::from(measured_ns) <= placed.elapsed().as_nanos(), "{before:?} {after:?}");
 }

@@ -6,7 +6,8 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +25,11 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::accept::FINISH_TIMEOUT;
 use crate::web::Web;
+
+/// As much of a body is read that nobody asks for: HTTP/2 resets a stream that is answered before its end, and there are clients that take
+/// the reset for the answer.
+const DISCARD_BYTES_MAX: usize = 64 * 1024;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +122,10 @@ async fn serve_http<F, B>(
                     let _active = activity.begin();
                     answer(request).await
                 }
-                Err(refusal) => refusal.answer(),
+                Err(refusal) => {
+                    let _ = timeout(DISCARD_TIMEOUT, discard(request.into_body())).await;
+                    refusal.answer()
+                }
             };
             access.add_headers(answered.headers_mut());
             Ok::<_, Infallible>(answered)
@@ -150,6 +159,16 @@ async fn serve_http<F, B>(
     }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(FINISH_TIMEOUT, connection).await;
+}
+
+/// Reads the rest of a body, or what is bearable of it.
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARD_BYTES_MAX;
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let length = frame.data_ref().map_or(0, |data| data.len());
+        let Some(rest) = left.checked_sub(length) else { return };
+        left = rest;
+    }
 }
 
 /// Whether a connection is of use. Its requests, which may be answered by several threads, and its own task share it.

@@ -217,12 +217,14 @@ impl Probes {
         matches!(self.placing, Placing::Multi)
     }
 
-    /// Takes the probes of one tier away. What they measured stays. Tasks that have not ended are forgotten: another may lie at the same
-    /// address when the probes are placed again.
+    /// Takes the probes of one tier away. What they measured stays, and what they have begun to measure is forgotten: when they are placed
+    /// again, a loop is in another iteration, and another task may lie at the same address.
     pub fn detach_tier(&mut self, attachment: &mut Attachment, tier: Tier) {
         attachment.release(tier);
-        if tier == Tier::Pool {
-            self.forget_tasks(attachment.slot());
+        match tier {
+            Tier::Loop => self.forget_iterations(attachment.slot()),
+            Tier::Pool => self.forget_tasks(attachment.slot()),
+            Tier::Observe | Tier::Phases => {}
         }
     }
 
@@ -274,6 +276,19 @@ impl Probes {
             let (of, tid) = thread_key(&bytes);
             if of == slot && !is_alive(tid) {
                 let _ = threads.delete(&bytes);
+            }
+        }
+    }
+
+    /// Forgets where threads are in their iterations.
+    fn forget_iterations(&self, slot: u32) {
+        let threads = self.loaded.map("threads");
+        for bytes in threads.keys().unwrap_or_default() {
+            let mut thread = abi::Thread::zeroed();
+            let is_there = threads.lookup(&bytes, bytemuck::bytes_of_mut(&mut thread));
+            if thread_key(&bytes).0 == slot && is_there.is_ok_and(|is_there| is_there) {
+                thread.begin_anew();
+                let _ = threads.update(&bytes, bytemuck::bytes_of(&thread));
             }
         }
     }

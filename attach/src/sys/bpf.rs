@@ -3,6 +3,7 @@
 //! `union bpf_attr` is laid out by hand: the fields that are used stand at the offsets that the kernel's header
 //! `linux/bpf.h` gives them, which never change.
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -86,6 +87,9 @@ pub(crate) struct Map {
     value_bytes: usize,
 }
 
+/// How often on average a key is passed again before a list of keys is given up.
+const PASSES_MAX: usize = 16;
+
 impl Map {
     /// Makes a map.
     pub(crate) fn create(shape: &MapShape) -> io::Result<Self> {
@@ -124,24 +128,31 @@ impl Map {
     }
 
     /// All keys. Keys that come or go meanwhile may be among them or not.
+    ///
+    /// Behind a key that went meanwhile the kernel begins again. Then those that are known are passed once more; a map in which keys go faster
+    /// than that is given up at some time, with what was found.
     pub(crate) fn keys(&self) -> io::Result<Vec<Vec<u8>>> {
-        let mut keys: Vec<Vec<u8>> = Vec::new();
-        let mut next = vec![0; self.key_bytes];
+        let mut keys: HashSet<Vec<u8>> = HashSet::new();
+        let mut last: Option<Vec<u8>> = None;
+        let mut passed_again = 0;
         loop {
+            let mut next = vec![0; self.key_bytes];
             let mut attributes = Attributes::new().descriptor(0, self.fd.as_fd());
-            if let Some(key) = keys.last() {
+            if let Some(key) = &last {
                 attributes = attributes.address(8, key.as_ptr());
             }
             let attributes = attributes.address(16, next.as_mut_ptr());
             // SAFETY: both keys are as long as the map says, and live through the call.
             if !Self::found(unsafe { attributes.call(MAP_NEXT_KEY) })? {
-                return Ok(keys);
+                return Ok(keys.into_iter().collect());
             }
-            // When the last key was deleted meanwhile, the kernel begins again: a second pass is cut off.
-            if keys.first() == Some(&next) {
-                return Ok(keys);
+            if !keys.insert(next.clone()) {
+                passed_again += 1;
+                if passed_again > PASSES_MAX * keys.len() {
+                    return Ok(keys.into_iter().collect());
+                }
             }
-            keys.push(next.clone());
+            last = Some(next);
         }
     }
 

@@ -20,6 +20,9 @@ use tests::{http, requirement};
 use crate::batches::{batch, folded, recent_ms};
 use crate::conformance::{Engine, FACTS};
 
+/// Of a block: five tables, and what is to be known of them.
+const OBJECTS: usize = 6;
+
 const ENDPOINT: &str = "AWS_ENDPOINT";
 
 /// That somebody signed is asked for, and not what.
@@ -169,7 +172,7 @@ fn is_kept_in_order() {
     assert!(store.sizes().blocks <= 6, "{:?}", store.sizes());
     let expected: Vec<_> = (0..3).map(|number| (format!("main;f{number}"), 4)).collect();
     assert_eq!(folded(&store, "", Range::ALL), expected);
-    assert_eq!(objects("order/blocks/").len(), 5 * store.sizes().blocks, "what was merged is gone");
+    assert_eq!(objects("order/blocks/").len(), OBJECTS * store.sizes().blocks, "what was merged is gone");
     drop(store);
     // By then all of it is older.
     std::thread::sleep(Duration::from_millis(1100));
@@ -200,7 +203,7 @@ fn sets_aside() {
     assert!(found.value.is_empty() && found.warnings.len() == 1, "{:?}", found.warnings);
     store.flush().unwrap();
     assert_eq!((store.sizes().corrupted_blocks, objects("aside/blocks/").len()), (1, 0));
-    assert_eq!(objects("aside/quarantine/").len(), 5);
+    assert_eq!(objects("aside/quarantine/").len(), OBJECTS);
 }
 
 #[test]

@@ -45,19 +45,25 @@ pub(super) enum Advice {
     BeginTurn,
     /// They are to be taken away.
     EndTurn,
-    /// A tier that was shed long ago may be tried again, or one that is sampled would cost little enough all the time.
+    /// A tier that was shed long ago may be tried again, or one that has been sampled for long would now cost little enough all the time.
     Retry(Tier),
 }
 
 /// A tier that is measured by turns.
 #[derive(Debug)]
 struct Turns {
+    /// Since when it is.
+    since: Monotonic,
     /// The beginning of the turn that goes on, and the cost of all turns before it.
     turn: Option<(Monotonic, u64)>,
     due: Monotonic,
 }
 
 impl Turns {
+    fn new(now: Monotonic) -> Self {
+        Self { since: now, turn: None, due: now }
+    }
+
     /// What to do now, if turns may take this share of a core and have cost so much up to now.
     fn next(&mut self, now: Monotonic, cost_ns: u64, share: f64) -> Option<Advice> {
         let Some((began, before)) = self.turn else {
@@ -67,20 +73,22 @@ impl Turns {
             self.turn = Some((now, cost_ns));
             return Some(Advice::BeginTurn);
         };
-        let lasted_ns = now.since_ns(began);
+        let (lasted_ns, spent_ns) = (now.since_ns(began), cost_ns.saturating_sub(before));
         if lasted_ns < TURN_NS {
             return None;
         }
-        self.turn = None;
-        let affordable_every_ns = cost_ns.saturating_sub(before) as f64 / share;
-        // Half of it, so that a load that just fits does not end and begin it all the time.
-        if 2.0 * affordable_every_ns <= lasted_ns as f64 {
-            return Some(Advice::Retry(Tier::Pool));
+        let allowed_ns = share * lasted_ns as f64;
+        if spent_ns as f64 > allowed_ns {
+            self.turn = None;
+            // What nothing is left for is as rare as can be.
+            let affordable_every_ns = (spent_ns as f64 / share) as u64;
+            self.due = now.plus_ns(affordable_every_ns.saturating_sub(lasted_ns).min(RETRY_NS));
+            return Some(Advice::EndTurn);
         }
-        // What nothing is left for is infinitely rare.
-        let pause_ns = (affordable_every_ns as u64).saturating_sub(lasted_ns).min(RETRY_NS);
-        self.due = now.plus_ns(pause_ns);
-        Some(Advice::EndTurn)
+        // While little happens the next turn follows at once; but who works in bursts is not measured whole between two of them.
+        self.turn = Some((now, cost_ns));
+        let may_be_whole = now.since_ns(self.since) >= RETRY_NS && 2.0 * spent_ns as f64 <= allowed_ns;
+        may_be_whole.then_some(Advice::Retry(Tier::Pool))
     }
 }
 
@@ -110,7 +118,11 @@ impl Budget {
 
     /// Looks at the costs up to now: of the probes that stand all the time, and of those that stand by turns.
     pub(super) fn check(&mut self, now: Monotonic, costs: Costs, turns_cost_ns: u64) -> Option<Advice> {
-        if let Some(position) = self.shed.iter().position(|&(_, at)| now.since_ns(at) >= RETRY_NS) {
+        // Phases need the tier loop, which may have been shed after them.
+        let has_what_it_needs = |tier| tier != Tier::Phases || !self.has_shed(Tier::Loop);
+        let is_due =
+            |&(tier, at): &(Tier, Monotonic)| now.since_ns(at) >= RETRY_NS && has_what_it_needs(tier);
+        if let Some(position) = self.shed.iter().position(is_due) {
             self.window = None;
             return Some(Advice::Retry(self.shed.remove(position).0));
         }
@@ -149,7 +161,7 @@ impl Budget {
         let dearest = if needs_it { Tier::Phases } else { dearest };
         self.used -= share_of(spent(dearest));
         if dearest == Tier::Pool {
-            self.sampled = Some(Turns { turn: None, due: now });
+            self.sampled = Some(Turns::new(now));
             return Some(Advice::Sample(share));
         }
         self.shed.push((dearest, now));
@@ -248,10 +260,15 @@ mod tests {
     }
 
     /// A process whose tasks cost this share of a core while probes stand, looked at each second: what was advised, and what the turns cost.
-    fn sample(budget: &mut Budget, last: u64, polls: u64, share: f64) -> (Vec<(u64, Advice)>, u64) {
+    fn sample(
+        budget: &mut Budget,
+        last: u64,
+        polls: u64,
+        share: impl Fn(u64) -> f64,
+    ) -> (Vec<(u64, Advice)>, u64) {
         let (mut advised, mut turns_ns, mut is_placed) = (Vec::new(), 0, false);
         for second in 6..last {
-            turns_ns += if is_placed { (share * SECOND_NS as f64) as u64 } else { 0 };
+            turns_ns += if is_placed { (share(second) * SECOND_NS as f64) as u64 } else { 0 };
             if let Some(advice) = budget.check(at(second), costs_beside_the_pool(second, polls), turns_ns) {
                 is_placed = advice == Advice::BeginTurn;
                 advised.push((second, advice));
@@ -263,7 +280,7 @@ mod tests {
     #[test]
     fn the_pool_is_sampled_as_often_as_the_budget_allows() {
         // At 20% of a core, and 0.8% left: two seconds of every fifty.
-        let (advised, cost_ns) = sample(&mut sampling(0.01, 2), 606, 2, 0.2);
+        let (advised, cost_ns) = sample(&mut sampling(0.01, 2), 606, 2, |_| 0.2);
         let turns = advised.iter().filter(|(_, advice)| *advice == Advice::BeginTurn).count();
         assert!((11..=13).contains(&turns), "{advised:?}");
         let spent = cost_ns as f64 / (600 * SECOND_NS) as f64;
@@ -271,16 +288,44 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_with_little_left_to_do_is_measured_whole_again() {
+    fn a_pool_with_little_left_to_do_is_measured_whole_again_after_a_while() {
         let mut budget = sampling(0.01, 0);
-        let advised = sample(&mut budget, 9, 0, 0.003).0;
-        assert_eq!(advised, [(6, Advice::BeginTurn), (8, Advice::Retry(Tier::Pool))]);
+        let advised = sample(&mut budget, 608, 0, |_| 0.003).0;
+        assert_eq!(advised, [(6, Advice::BeginTurn), (606, Advice::Retry(Tier::Pool))]);
         assert!(!budget.has_shed(Tier::Pool));
     }
 
     #[test]
+    fn a_pool_that_works_in_bursts_costs_no_more() {
+        for (period, busy) in [(9, 6), (14, 6), (30, 1), (60, 20), (7, 1)] {
+            let load = |second: u64| if second % period < busy { 0.2 } else { 0.0 };
+            let (advised, cost_ns) = sample(&mut sampling(0.01, 2), 604, 2, load);
+            let spent = cost_ns as f64 / (600 * SECOND_NS) as f64;
+            // A turn may have just ended whose pause is still to come.
+            assert!(spent <= 0.008 + 0.002, "{busy} of {period} s busy: {spent}");
+            assert!(advised.iter().all(|(_, advice)| !matches!(advice, Advice::Retry(_))), "{advised:?}");
+        }
+    }
+
+    #[test]
+    fn phases_are_not_tried_again_before_the_tier_loop_that_they_need() {
+        let mut budget = Budget::new(0.001);
+        budget.check(at(0), costs(0, [0; 4]), 0);
+        assert!(matches!(
+            budget.check(at(5), costs(5, [0, 2, 9, 0]), 0),
+            Some(Advice::Shed(Tier::Phases, _))
+        ));
+        let mut later = costs(10, [0, 2, 0, 0]);
+        later[Tier::Phases as usize] = costs(5, [0, 0, 9, 0])[Tier::Phases as usize];
+        assert!(matches!(budget.check(at(10), later, 0), Some(Advice::Shed(Tier::Loop, _))));
+        assert_eq!(budget.check(at(606), later, 0), None);
+        assert_eq!(budget.check(at(610), later, 0), Some(Advice::Retry(Tier::Loop)));
+        assert_eq!(budget.check(at(611), later, 0), Some(Advice::Retry(Tier::Phases)));
+    }
+
+    #[test]
     fn with_nothing_left_a_turn_is_taken_as_rarely_as_tiers_are_tried_again() {
-        let advised = sample(&mut sampling(0.001, 1), 700, 1, 0.2).0;
+        let advised = sample(&mut sampling(0.001, 1), 700, 1, |_| 0.2).0;
         let begun =
             advised.iter().filter(|(_, advice)| *advice == Advice::BeginTurn).map(|(second, _)| *second);
         assert_eq!(begun.collect::<Vec<_>>(), [6, 608]);

@@ -155,7 +155,12 @@ fn what_makes_no_sense_is_told_with_where_it_stands() {
 fn each_signal_has_its_variables_and_its_path() {
     let path = |signal, option: Option<&str>, variables: &[(&str, &str)]| {
         let export = of_signal(signal, option, variables, "buffer = '/x'").unwrap().unwrap();
-        assert_eq!(export.buffer.is_some(), signal == Signal::Metrics);
+        let folder = match signal {
+            Signal::Metrics => "/x",
+            Signal::Profiles | Signal::Pyroscope => "/x/profiles",
+            Signal::Traces => "/x/traces",
+        };
+        assert_eq!(export.buffer.as_deref(), Some(std::path::Path::new(folder)));
         export.endpoint.path
     };
     for (signal, expected) in [

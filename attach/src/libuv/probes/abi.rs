@@ -25,6 +25,9 @@ pub(super) const RUN: u32 = WAIT + 1;
 pub(super) const COMPLETION: u32 = WAIT + 2;
 pub(super) const CANCELLED: u32 = WAIT + 3;
 
+/// The phase of a thread that is in none that is known.
+const UNKNOWN: u32 = 255;
+
 pub(super) const CLASS_FS: u64 = 1;
 pub(super) const CLASS_DNS: u64 = 2;
 pub(super) const CLASS_RANDOM: u64 = 3;
@@ -81,6 +84,15 @@ pub(super) struct Thread {
     pub(super) nested: u32,
     pub(super) idle_ran: u32,
     pub(super) prepare_ran: u32,
+}
+
+impl Thread {
+    /// Forgets the iteration, and what it was in.
+    pub(super) fn begin_anew(&mut self) {
+        (self.entered_ns, self.waited_ns, self.mark_ns, self.gc_began_ns) = (0, 0, 0, 0);
+        (self.phase, self.ran, self.gc_depth) = (UNKNOWN, 0, 0);
+        self.phase_ns = [0; PHASES];
+    }
 }
 
 /// `struct histogram`.

@@ -53,8 +53,10 @@ impl Outside {
         let Some(attachment) = &mut self.attachment else { return self.place_probes(prober) };
         for &tier in Tier::ALL {
             let is_refused = attachment.refused().iter().any(|(refused, _)| *refused == tier);
+            // Phases need the tier loop, which comes before them.
+            let lacks_loop = tier == Tier::Phases && !attachment.tiers().has(Tier::Loop);
             match (wanted.has(tier), attachment.tiers().has(tier)) {
-                (true, false) if !is_refused && !self.budget.has_shed(tier) => {
+                (true, false) if !is_refused && !lacks_loop && !self.budget.has_shed(tier) => {
                     prober.attach_tier(attachment, &self.located, tier);
                 }
                 (false, true) => prober.detach_tier(attachment, tier),
