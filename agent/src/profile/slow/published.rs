@@ -41,7 +41,8 @@ impl Published {
     pub(super) fn open(pid: Pid, began: Monotonic) -> Option<Self> {
         let telemetry = Telemetry::open(pid).ok()?;
         let identity = telemetry.identity().ok()?;
-        let has_loops = telemetry.slow_iterations(&mut SlowCursor::default(), clock::monotonic).ok()?.loops > 0;
+        let has_loops =
+            telemetry.slow_iterations(&mut SlowCursor::default(), clock::monotonic).ok()?.loops > 0;
         let shares_numbers = telemetry.process().own_pid().is_ok_and(|own| own == pid.get());
         let (cursor, threads) = (SlowCursor::default(), HashMap::new());
         let mut published = Self { telemetry, cursor, since: began, before: 0, shares_numbers, threads };
@@ -69,11 +70,7 @@ impl Published {
     }
 
     /// Takes the iterations since the last time that were longer than the threshold.
-    pub(super) fn take(
-        &mut self,
-        threshold: Duration,
-        keep: &mut impl FnMut(Iteration),
-    ) -> Taken {
+    pub(super) fn take(&mut self, threshold: Duration, keep: &mut impl FnMut(Iteration)) -> Taken {
         let reading = self.telemetry.slow_iterations(&mut self.cursor, clock::monotonic).unwrap_or_default();
         for it in reading.iterations {
             let is_slow = u128::from(it.ended.since_ns(it.began)) > threshold.as_nanos();

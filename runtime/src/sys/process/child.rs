@@ -98,7 +98,8 @@ impl<'a> Child<'a> {
             let default = ptr::from_ref(&DEFAULT_ACTION);
             for signal in 1..=libc::SIGRTMAX() {
                 let none = ptr::null_mut::<c_void>();
-                let refused = libc::syscall(libc::SYS_rt_sigaction, signal, default, none, SIGNAL_SET_BYTES) != 0;
+                let refused =
+                    libc::syscall(libc::SYS_rt_sigaction, signal, default, none, SIGNAL_SET_BYTES) != 0;
                 // Two are the kernel's and cannot be set.
                 if refused && errno::number() != libc::EINVAL {
                     return failed("signal");
