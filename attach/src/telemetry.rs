@@ -104,14 +104,14 @@ impl Telemetry {
         Ok((reader.identity(), contents))
     }
 
-    /// Takes the slow iterations that the process has published since the cursor's last reading.
+    /// Takes the slow iterations that the process has published since the cursor's last reading. `now` is asked after they were read.
     ///
     /// # Errors
     /// [`TelemetryError::Segment`] where the segment is not well formed.
     pub fn slow_iterations(
         &self,
         cursor: &mut SlowCursor,
-        now: Monotonic,
+        now: impl FnOnce() -> Monotonic,
     ) -> Result<SlowReading, TelemetryError> {
         let pid = self.process.pid();
         let malformed = |source| TelemetryError::Segment { pid, source };

@@ -1,7 +1,7 @@
 //! A telemetry segment belongs to another process, which may write anything into it.
 #![no_main]
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use libfuzzer_sys::fuzz_target;
 use model::segment::{Reader, SlowCursor};
@@ -19,7 +19,15 @@ fuzz_target!(|bytes: &[u8]| {
         .collect();
     let Ok(reader) = Reader::open(&words) else { return };
     let _ = reader.identity();
-    let _ = reader.slow_iterations(&mut SlowCursor::default(), Monotonic::from_ns(u64::MAX));
+    // Twice with one cursor; in between a word changes: the last two say which, and to what.
+    let mut cursor = SlowCursor::default();
+    let latest = || Monotonic::from_ns(u64::MAX);
+    let _ = reader.slow_iterations(&mut cursor, latest);
+    if let [.., place, value] = &words[..] {
+        let at = place.load(Ordering::Relaxed) as usize % words.len();
+        words[at].store(value.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+    let _ = reader.slow_iterations(&mut cursor, latest);
     if let Ok(contents) = reader.read(Monotonic::from_ns(1)) {
         let target = SharedLabels::new([("service", "fuzz"), ("pid", "1")]);
         contents.add_to(&mut Snapshot::default(), &target);

@@ -1,5 +1,6 @@
 //! The telemetry segment: what is written is what is read, and hostile bytes are only bytes.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use loopscope_model::catalogue::*;
@@ -278,7 +279,7 @@ fn push(ring: &loopscope_model::segment::LocalSlowIterations, number: u64) {
 
 /// The numbers of the iterations that are new, each of which is found to be whole.
 fn take(words: &[AtomicU64], cursor: &mut SlowCursor) -> (Vec<u64>, SlowReading) {
-    let reading = Reader::open(words).unwrap().slow_iterations(cursor, NOW).unwrap();
+    let reading = Reader::open(words).unwrap().slow_iterations(cursor, || NOW).unwrap();
     let numbers = reading.iterations.iter().map(|it| {
         let number = it.began.as_ns();
         let expected = vec![(Phase::Timers, 2 * number), (Phase::Check, number)];
@@ -408,6 +409,50 @@ fn slow_iterations_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn an_iteration_that_ends_while_the_ring_is_read_is_not_taken_for_a_lie() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 1, "main");
+    let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
+    let clock = Cell::new(100);
+    let mut cursor = SlowCursor::default();
+    let mut take = || {
+        let now = || {
+            // One more ends, as late as can be: behind the rows, and just before the clock is read.
+            clock.set(clock.get() + 50);
+            push(&ring, clock.get() / 5);
+            Monotonic::from_ns(clock.get())
+        };
+        let reading = Reader::open(words).unwrap().slow_iterations(&mut cursor, now).unwrap();
+        (reading.iterations.iter().map(|it| it.ended.as_ns()).collect::<Vec<_>>(), reading.refused)
+    };
+    push(&ring, 20);
+    assert_eq!(take(), (vec![100], 0));
+    assert_eq!(take(), (vec![150], 0));
+    assert_eq!(take(), (vec![200], 0));
+}
+
+#[test]
+fn a_jump_that_no_loop_can_make_is_refused_and_not_counted_as_missed() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let scope = writer.open_scope(ScopeKind::Loop, 0, 1, "main");
+    let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
+    let written = &words[(words[32 + 3].load(Ordering::Relaxed) >> 32) as usize];
+    let mut cursor = SlowCursor::default();
+    take(words, &mut cursor);
+    for _ in 0..3 {
+        written.store(u64::MAX, Ordering::Relaxed);
+        let (numbers, reading) = take(words, &mut cursor);
+        assert_eq!((numbers, reading.missed, reading.refused), (vec![], 0, 1));
+        written.store(0, Ordering::Relaxed);
+        assert_eq!(take(words, &mut cursor).1, nothing_of(1));
+    }
+    // It goes on as soon as the ring can be believed.
+    push(&ring, 7);
+    let (numbers, reading) = take(words, &mut cursor);
+    assert_eq!((numbers, reading.missed, reading.refused), (vec![7], 0, 0));
+}
+
+#[test]
 fn a_ring_that_lies_outside_the_segment_is_refused_and_the_others_are_read() {
     let (words, writer) = segment(WORDS_MIN + 10_000);
     let scopes = [0, 1].map(|index| writer.open_scope(ScopeKind::Loop, index, 1, ""));
@@ -436,11 +481,12 @@ fn a_ring_that_lies_outside_the_segment_is_refused_and_the_others_are_read() {
 proptest! {
     /// Any words at all: an error or a bounded answer, never a panic.
     #[test]
-    fn hostile_words_are_survived(changes in prop::collection::vec((0..3000usize, any::<u64>()), 0..40), small in prop::collection::vec((0..3000usize, 0..70_000u64), 0..40)) {
+    fn hostile_words_are_survived(changes in prop::collection::vec((0..3000usize, any::<u64>()), 0..40), small in prop::collection::vec((0..3000usize, 0..70_000u64), 0..40), later in prop::collection::vec((0..3usize, prop_oneof![any::<u64>(), Just(0), Just(u64::MAX)]), 1..6)) {
         let (words, writer) = segment(WORDS_MIN + 4_000);
         let scope = writer.open_scope(ScopeKind::Loop, 0, 0, "main");
         let _ = (scope.local_histogram(&EVENTLOOP_LAG, &[]), scope.local_counter(&EVENTLOOP_ITERATIONS, &[]));
         let _ = scope.local_slow_iterations(SLOW_NS);
+        let ring = (words[32 + 3].load(Ordering::Relaxed) >> 32) as usize;
         // The header, the first scopes and the first entries are where a lie can do harm.
         let directory = 32 + 512 * 8;
         for (at, value) in changes.into_iter().chain(small) {
@@ -450,7 +496,11 @@ proptest! {
         if let Ok(reader) = Reader::open(words) {
             let _ = reader.identity();
             let _ = reader.read(NOW);
-            let _ = reader.slow_iterations(&mut SlowCursor::default(), NOW);
+            let mut cursor = SlowCursor::default();
+            for (at, value) in later {
+                let _ = reader.slow_iterations(&mut cursor, || NOW);
+                words[ring + at].store(value, Ordering::Relaxed);
+            }
         }
     }
 }

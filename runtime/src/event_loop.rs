@@ -199,8 +199,8 @@ impl EventLoop {
         (self.waits_for_something() || self.has_something_to_do()) && !self.core.has_ended()
     }
 
-    /// The loop's time: a reading of `CLOCK_MONOTONIC` that is at most as old as the beginning of the current phase.
-    /// Starting a timer refreshes it.
+    /// The loop's time: a reading of `CLOCK_MONOTONIC` that is at most as old as the end of the last phase that ran something, or of
+    /// the last poll that waited or gave events. Starting a timer refreshes it.
     pub fn now(&self) -> Monotonic {
         self.core.now.get()
     }

@@ -1,17 +1,16 @@
 //! What each process has one of, though it was forked in between.
 //!
 //! A child finds what its parent had, with locks that may be held for ever by threads that it does not have. So it does not
-//! touch that, and makes another.
-
-use std::sync::OnceLock;
+//! touch that, and makes another: without a lock, for it may itself be forked while one of its threads does that.
 
 use crate::sys;
+use crate::sys::once_box::OnceBox;
 
 /// A value of this process, and of those that it was forked from.
 pub(crate) struct PerProcess<T> {
     forks: usize,
     value: T,
-    next: OnceLock<Box<PerProcess<T>>>,
+    next: OnceBox<PerProcess<T>>,
 }
 
 impl<T> PerProcess<T> {
@@ -27,7 +26,7 @@ impl<T> PerProcess<T> {
     }
 
     const fn of(forks: usize, value: T) -> Self {
-        Self { forks, value, next: OnceLock::new() }
+        Self { forks, value, next: OnceBox::new() }
     }
 
     /// That of this process, which `anew` makes of its parent's where there is none yet: without a lock of it. Also gives
@@ -37,7 +36,7 @@ impl<T> PerProcess<T> {
         let forks = sys::fork::forks();
         let mut this = self;
         while this.forks != forks {
-            this = this.next.get_or_init(|| Box::new(Self::of(forks, anew(&this.value))));
+            this = this.next.get_or_make(|| Self::of(forks, anew(&this.value)));
         }
         (&this.value, forks)
     }

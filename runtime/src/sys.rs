@@ -14,6 +14,7 @@ pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod inotify;
 pub(crate) mod multicast;
+pub(crate) mod once_box;
 pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod reaper;

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use common::{Log, MS, after};
 use files::Scratch;
-use loopscope_runtime::future::{Elapsed, JoinError, TcpListener, TcpStream, oneshot};
+use loopscope_runtime::future::{Elapsed, JoinError, JoinHandle, TcpListener, TcpStream, Udp, oneshot};
 use loopscope_runtime::pool::{Pool, TaskError};
-use loopscope_runtime::{EventLoop, RunMode, TaskKind, dns, fs, random};
+use loopscope_runtime::{Error, EventLoop, RunMode, TaskKind, dns, fs, random};
 use support::{Gate, wait_until};
 
 fn loopback() -> std::net::SocketAddr {
@@ -555,4 +555,93 @@ fn blocking_on_a_future_panics_where_the_loop_ends_meanwhile() {
     let blocked = catch_unwind(AssertUnwindSafe(|| local.block_on(pending::<()>())));
     let message = *blocked.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("the loop has ended"), "{message}");
+}
+
+#[test]
+fn tasks_that_accept_learn_that_something_else_closed_the_listener() {
+    let event_loop = EventLoop::new().unwrap();
+    let listener = Rc::new(TcpListener::bind(&event_loop, loopback(), 8).unwrap());
+    let tasks = [0; 2].map(|_| {
+        let listener = Rc::clone(&listener);
+        event_loop.spawn_local(async move { listener.accept().await.map(drop) })
+    });
+    let closes = Rc::clone(&listener);
+    after(&event_loop, MS, move |_| closes.get_ref().close());
+    let told = join_within_a_minute(&event_loop, tasks);
+    assert_eq!(told, [Err(Error::Closed), Err(Error::Closed)]);
+    assert_eq!(event_loop.block_on(async move { listener.accept().await.map(drop) }), Err(Error::Closed));
+}
+
+#[test]
+fn a_task_that_reads_learns_that_something_else_closed_the_stream() {
+    let event_loop = EventLoop::new().unwrap();
+    let listener = TcpListener::bind(&event_loop, loopback(), 1).unwrap();
+    let address = listener.get_ref().local_address().unwrap();
+    let local = event_loop.handle();
+    let reading = event_loop.spawn_local(async move {
+        let mut client = TcpStream::connect(&local, address).await.unwrap();
+        let mut server = listener.accept().await.unwrap();
+        client.write("hello").await.unwrap();
+        let by_callbacks = server.get_ref().clone();
+        let first = server.read_chunk().await;
+        after(&local, MS, move |_| by_callbacks.close());
+        let told = [first, server.read_chunk().await, server.read_chunk().await];
+        drop(client);
+        told
+    });
+    let [told] = join_within_a_minute(&event_loop, [reading]);
+    assert_eq!(told, [Ok(Some(b"hello".to_vec())), Err(Error::Closed), Err(Error::Closed)]);
+}
+
+#[test]
+fn a_task_that_receives_learns_that_something_else_closed_the_socket() {
+    let event_loop = EventLoop::new().unwrap();
+    let mut socket = Udp::bind(&event_loop, loopback()).unwrap();
+    let by_callbacks = socket.get_ref().clone();
+    after(&event_loop, MS, move |_| by_callbacks.close());
+    let receiving = event_loop.spawn_local(async move { [socket.receive().await, socket.receive().await] });
+    let told = join_within_a_minute(&event_loop, [receiving]);
+    assert_eq!(told, [[Err(Error::Closed), Err(Error::Closed)]]);
+}
+
+#[test]
+fn a_task_that_reads_on_after_its_stream_was_stopped_elsewhere_starts_it_again() {
+    let event_loop = EventLoop::new().unwrap();
+    let listener = TcpListener::bind(&event_loop, loopback(), 1).unwrap();
+    let address = listener.get_ref().local_address().unwrap();
+    let local = event_loop.handle();
+    let reading = event_loop.spawn_local(async move {
+        let mut client = TcpStream::connect(&local, address).await.unwrap();
+        let mut server = listener.accept().await.unwrap();
+        let by_callbacks = server.get_ref().clone();
+        after(&local, MS, move |_| by_callbacks.read_stop());
+        let writing = local.spawn_local({
+            let local = local.clone();
+            async move {
+                local.sleep(5 * MS).await;
+                client.write("hello").await.unwrap();
+                client
+            }
+        });
+        let read = server.read_chunk().await;
+        drop(writing.await.unwrap());
+        read
+    });
+    assert_eq!(join_within_a_minute(&event_loop, [reading]), [Ok(Some(b"hello".to_vec()))]);
+}
+
+/// What tasks give; fails where one hangs.
+fn join_within_a_minute<T: 'static, const N: usize>(
+    event_loop: &EventLoop,
+    tasks: [JoinHandle<T>; N],
+) -> [T; N] {
+    let local = event_loop.handle();
+    event_loop.block_on(async move {
+        let mut results = Vec::new();
+        for task in tasks {
+            let joined = local.timeout_after(Duration::from_secs(60), task).await;
+            results.push(joined.expect("the task is woken").unwrap());
+        }
+        results.try_into().unwrap_or_else(|_| unreachable!("as many as tasks"))
+    })
 }

@@ -1,12 +1,20 @@
 //! The slow iterations that a loop keeps: which, how long, in which phases, and what ran.
 
 mod common;
+mod support;
 
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use common::{MS, after, busy};
+use loopscope_runtime::observe::publish::contents;
 use loopscope_runtime::{Async, Check, EventLoop, RunMode, TaskKind};
 use model::label::Phase;
+use model::segment::{Reader, ScopeKind, SlowCursor};
+use model::time::Monotonic;
+use support::{in_child, segment_of};
 
 const SLOW: Duration = Duration::from_millis(4);
 
@@ -91,4 +99,42 @@ fn a_loop_without_instruments_keeps_none() {
     event_loop.set_immediate(|_| busy(5 * MS));
     event_loop.run(RunMode::Default);
     assert_eq!(event_loop.slow_iterations(), []);
+}
+
+#[test]
+fn an_iteration_has_nothing_of_one_before_it_that_panicked() {
+    let event_loop = setup();
+    event_loop.set_immediate(|event_loop| event_loop.next_tick(|_| busy(15 * MS)));
+    event_loop.set_immediate(|_| panic!("on purpose"));
+    assert!(catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Default))).is_err());
+    event_loop.next_tick(compute);
+    event_loop.run(RunMode::Default);
+    let slow = event_loop.slow_iterations();
+    let [iteration] = &slow[..] else { panic!("one that ended: {slow:?}") };
+    let [share] = iteration.phases[..] else { panic!("once in one phase: {slow:?}") };
+    assert!(share.phase == Phase::Ticks && share.callbacks == 1, "{slow:?}");
+    assert!(share.duration <= iteration.duration, "{slow:?}");
+    assert_eq!(iteration.ran, ["slow_iterations::compute"]);
+}
+
+#[test]
+fn where_the_segment_gets_full_a_loop_has_all_metrics_before_it_has_a_ring() {
+    in_child("where_the_segment_gets_full_a_loop_has_all_metrics_before_it_has_a_ring", &[], || {
+        let mut loops = Vec::new();
+        while contents().dropped_instruments == 0 {
+            loops.extend((0..16).map(|_| setup()));
+        }
+        let contents = contents();
+        let of_loops = contents.scopes.iter().filter(|scope| scope.kind == ScopeKind::Loop);
+        let metrics: Vec<_> = of_loops.map(|scope| scope.readings.len()).collect();
+        let whole = metrics.iter().filter(|count| **count == metrics[0]).count();
+        let mut bytes = Vec::new();
+        segment_of(std::process::id()).unwrap().read_to_end(&mut bytes).unwrap();
+        let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
+        let words: Vec<_> = words.map(AtomicU64::new).collect();
+        let read = Reader::open(&words).unwrap();
+        let now = || Monotonic::from_ns(u64::MAX);
+        let with_ring = read.slow_iterations(&mut SlowCursor::default(), now).unwrap().loops;
+        assert!(with_ring > 0 && with_ring <= whole, "{with_ring} with a ring, of {whole}: {metrics:?}");
+    });
 }

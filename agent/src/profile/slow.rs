@@ -130,7 +130,7 @@ impl SlowWatch {
 
     /// Attaches to a process. One that has no loop is none of ours, one that has ended is told of by its recording.
     fn attach_to(&mut self, pid: Pid) -> Result<(), Error> {
-        if let Some(published) = Published::open(pid, self.began, clock::monotonic()) {
+        if let Some(published) = Published::open(pid, self.began) {
             self.watched.insert(pid, Watched::Published(Box::new(published)));
             return Ok(());
         }
@@ -203,8 +203,8 @@ impl SlowWatch {
         }
         for watched in self.watched.values_mut() {
             let Watched::Published(published) = watched else { continue };
-            let taken = published.take(self.threshold, clock::monotonic(), &mut keep);
-            self.missed += taken.missed;
+            let taken = published.take(self.threshold, &mut keep);
+            self.missed = self.missed.saturating_add(taken.missed);
             self.told_from = self.told_from.max(Some(taken.told_from).filter(|from| *from > self.threshold));
         }
     }

@@ -241,14 +241,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the slow iterations that loops have published since the cursor's last reading; at the first, those that
-    /// are still there. `now` is later than any of them.
+    /// are still there. `now` is asked after they were read, so that it is later than any of them.
     ///
     /// # Errors
     /// [`SegmentError::Malformed`] where the table of scopes lies outside the segment.
     pub fn slow_iterations(
         &self,
         cursor: &mut SlowCursor,
-        now: Monotonic,
+        now: impl FnOnce() -> Monotonic,
     ) -> Result<SlowReading, SegmentError> {
         let loops: Vec<LoopRow> = self
             .scope_rows()?

@@ -11,7 +11,8 @@
 //! came to look, it counts as missed. The word never has the same value twice for as long as a loop lives, and a loop that takes over
 //! another one's place begins with rows of zeros, under an index that readers compare.
 //!
-//! **Trust.** A row is refused that ends before it began, ends later than now, or had phases longer than itself.
+//! **Trust.** A row is refused that ends before it began, ends later than now, or had phases longer than itself; so is a ring that claims
+//! more iterations since the last look than a loop can make.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -36,6 +37,9 @@ const ROWS_MAX: usize = 1024;
 
 /// The most iterations that are taken at once, of all loops: a hostile segment could otherwise make one who reads it often forget all others'.
 const TAKEN_MAX: usize = 512;
+
+/// The most iterations that a loop makes between two looks: an hour of them, each as short as one system call.
+const JUMP_MAX: u64 = u32::MAX as u64;
 
 /// The rows of the table of scopes that are looked at: twice what our own writers make room for.
 pub(super) const SCOPES_MAX: usize = 1024;
@@ -148,7 +152,7 @@ pub struct SlowReading {
     pub iterations: Vec<SlowIteration>,
     /// Those that were overwritten before they were read, or that are more than are taken at once.
     pub missed: u64,
-    /// Those that contradict themselves, and rings that lie outside the segment.
+    /// Those that contradict themselves, and rings that lie outside the segment or jump further than a loop can.
     pub refused: u64,
 }
 
@@ -179,12 +183,13 @@ pub(super) struct Row {
 }
 
 impl SlowCursor {
-    /// Takes what is new in the rings of these loops, which stand in their order. `words` are the whole segment.
+    /// Takes what is new in the rings of these loops, which stand in their order. `words` are the whole segment. What is later than `now`,
+    /// which is asked when all rows have been read, is refused.
     pub(super) fn take(
         &mut self,
         words: &[AtomicU64],
         loops: &[LoopRow],
-        now: Monotonic,
+        now: impl FnOnce() -> Monotonic,
         reading: &mut SlowReading,
     ) -> Vec<Taken> {
         // Rings do not overlap: no honest segment has more to read than itself.
@@ -209,17 +214,20 @@ impl SlowCursor {
             let known = self.next.insert(of_loop.number, (of_loop.index, written));
             // What was overwritten before the first look, nobody missed.
             let from = known.map_or(kept, |(_, next)| next.min(written));
-            reading.missed += kept.saturating_sub(from);
+            if written - from > JUMP_MAX {
+                reading.refused += 1;
+                continue;
+            }
+            reading.missed = reading.missed.saturating_add(kept.saturating_sub(from));
             let first = from.max(kept);
             let fresh = (written - first) as usize;
             // The newest, where not all can be taken.
-            reading.missed += fresh.saturating_sub(room) as u64;
+            reading.missed = reading.missed.saturating_add(fresh.saturating_sub(room) as u64);
             let mut rows = Vec::new();
             for number in written - fresh.min(room) as u64..written {
                 let at = RING_WORDS + (number % place.rows as u64) as usize * place.row_words;
                 match Row::read(&ring[at..at + ROW_WORDS], number) {
-                    None => reading.missed += 1,
-                    Some(row) if row.contradicts_itself(now) => reading.refused += 1,
+                    None => reading.missed = reading.missed.saturating_add(1),
                     Some(row) => rows.push(row),
                 }
             }
@@ -227,6 +235,16 @@ impl SlowCursor {
             if !rows.is_empty() {
                 all.push(Taken { index: of_loop.index, rows });
             }
+        }
+        if !all.is_empty() {
+            // Not before: an iteration may end while its ring is read.
+            let now = now();
+            for taken in &mut all {
+                let found = taken.rows.len();
+                taken.rows.retain(|row| !row.contradicts_itself(now));
+                reading.refused += (found - taken.rows.len()) as u64;
+            }
+            all.retain(|taken| !taken.rows.is_empty());
         }
         all
     }

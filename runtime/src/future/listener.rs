@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::stream::{AsyncStream, Stream};
-use super::waiters::{self, Awaited, Waiters};
+use super::waiters::{Awaited, Source, Sourced, Waiters};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 
@@ -87,12 +87,20 @@ struct Arrivals<S> {
     queue: VecDeque<Result<S, Error>>,
     /// Whether the queue is full, or was, and the listener holds back.
     paused: bool,
+    /// Whether something else has closed the listener.
+    closed: bool,
     waiters: Waiters,
 }
 
 impl<S> Awaited for Arrivals<S> {
     fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<S> {
         self.waiters.take()
+    }
+}
+
+impl<S> Sourced for Arrivals<S> {
+    fn cut_off(&mut self) {
+        self.closed = true;
     }
 }
 
@@ -106,11 +114,12 @@ impl<L: Listen> AsyncListener<L> {
         let arrivals = Rc::new(RefCell::new(Arrivals {
             queue: VecDeque::new(),
             paused: false,
+            closed: false,
             waiters: Waiters::default(),
         }));
-        let of_callback = Rc::clone(&arrivals);
+        let source = Source::new(&arrivals);
         listener.start_listening(backlog, move |_, listener, connection| {
-            waiters::change(&of_callback, |arrivals| {
+            source.change(|arrivals| {
                 arrivals.queue.push_back(connection);
                 if arrivals.queue.len() >= ARRIVALS_MAX && !arrivals.paused {
                     arrivals.paused = listener.pause_listening().is_ok();
@@ -123,14 +132,14 @@ impl<L: Listen> AsyncListener<L> {
     /// The next connection. Several tasks may wait for one each.
     ///
     /// # Errors
-    /// Where one could not be accepted; the listener goes on.
+    /// Where one could not be accepted; the listener goes on. [`Error::Closed`] once something else has closed the listener.
     pub async fn accept(&self) -> Result<AsyncStream<L::Stream>, Error> {
         let asking = Asking::new(&self.arrivals);
         poll_fn(|context| {
             let mut arrivals = self.arrivals.borrow_mut();
             let arrived = arrivals.queue.pop_front();
             // Not at once, so that a busy server does not change what is watched for each connection.
-            if arrivals.paused && arrivals.queue.len() <= ARRIVALS_MAX / 2 {
+            if arrivals.paused && !arrivals.closed && arrivals.queue.len() <= ARRIVALS_MAX / 2 {
                 arrivals.paused = false;
                 if let Err(error) = self.listener.resume_listening() {
                     arrivals.queue.push_back(Err(error));
@@ -138,6 +147,7 @@ impl<L: Listen> AsyncListener<L> {
             }
             match arrived {
                 Some(connection) => Poll::Ready(connection.map(AsyncStream::new)),
+                None if arrivals.closed => Poll::Ready(Err(Error::Closed)),
                 None => {
                     arrivals.waiters.wait(asking.number, context);
                     Poll::Pending

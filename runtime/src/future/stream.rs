@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::oneshot;
-use super::waiters::{self, Awaited, Waiter};
+use super::waiters::{Awaited, Source, Sourced, Waiter};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::handle::buffer::Buffer;
@@ -121,6 +121,13 @@ impl Awaited for Input {
     }
 }
 
+impl Sourced for Input {
+    /// Whoever reads next begins anew, or learns why not.
+    fn cut_off(&mut self) {
+        self.reading = false;
+    }
+}
+
 impl<S: Stream> AsyncStream<S> {
     /// A stream that is connected, or about to be. Nothing else should read from it.
     pub fn new(stream: S) -> Self {
@@ -140,7 +147,7 @@ impl<S: Stream> AsyncStream<S> {
     /// Some bytes that came, at least one; 0 where the other side has sent everything, or `into` is empty.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says; [`Error::Closed`] once something else has closed the stream.
     pub async fn read(&mut self, into: &mut [u8]) -> Result<usize, Error> {
         self.readable().await?;
         Ok(self.input.borrow_mut().take(into))
@@ -149,7 +156,7 @@ impl<S: Stream> AsyncStream<S> {
     /// Everything that has come; `None` where the other side has sent everything.
     ///
     /// # Errors
-    /// What the system says.
+    /// Those of [`AsyncStream::read`].
     pub async fn read_chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let any = self.readable().await?;
         Ok(any.then(|| self.input.borrow_mut().take_all()))
@@ -179,13 +186,19 @@ impl<S: Stream> AsyncStream<S> {
         if self.input.borrow().reading {
             return Ok(());
         }
-        let input = Rc::clone(&self.input);
+        let mut source = Source::new(&self.input);
         self.stream.start_reading(move |_, stream, read| {
-            waiters::change(&input, |input| {
-                if input.arrived(read) {
+            let mut full = false;
+            // Reading stops before anybody is woken who might start it again.
+            source.change(|input| {
+                full = input.arrived(read);
+                if full {
                     stream.stop_reading();
                 }
             });
+            if full {
+                source.release();
+            }
         })?;
         self.input.borrow_mut().reading = true;
         Ok(())

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::oneshot;
-use super::waiters::{self, Awaited, Waiter};
+use super::waiters::{Awaited, Source, Sourced, Waiter};
 use crate::error::Error;
 use crate::event_loop::EventLoop;
 use crate::{Buffer, Received};
@@ -65,6 +65,13 @@ impl Awaited for Input {
     }
 }
 
+impl Sourced for Input {
+    /// Whoever receives next begins anew, or learns why not.
+    fn cut_off(&mut self) {
+        self.receiving = false;
+    }
+}
+
 impl Udp {
     /// A socket that nothing else receives from.
     pub fn new(socket: crate::Udp) -> Self {
@@ -85,6 +92,7 @@ impl Udp {
     ///
     /// # Errors
     /// Where receiving failed; the next call goes on. Of a socket that reports it, also what could not be delivered.
+    /// [`Error::Closed`] once something else has closed the socket.
     pub async fn receive(&mut self) -> Result<Datagram, Error> {
         poll_fn(|context| {
             {
@@ -104,18 +112,23 @@ impl Udp {
 
     fn receive_ahead(&self) -> Result<(), Error> {
         if self.input.borrow().receiving {
-            // A socket that something else closed stays silent for ever.
-            return if self.socket.is_closing() { Err(Error::Closed) } else { Ok(()) };
+            return Ok(());
         }
-        let input = Rc::clone(&self.input);
+        let mut source = Source::new(&self.input);
         self.socket.receive_start(move |_, socket, received| {
-            waiters::change(&input, |input| {
+            let mut full = false;
+            // Receiving stops before anybody is woken who might start it again.
+            source.change(|input| {
                 input.queue.push_back(Datagram::owned(received));
-                input.receiving = input.queue.len() < DATAGRAMS_MAX;
-                if !input.receiving {
+                full = input.queue.len() >= DATAGRAMS_MAX;
+                input.receiving = !full;
+                if full {
                     socket.receive_stop();
                 }
             });
+            if full {
+                source.release();
+            }
         })?;
         self.input.borrow_mut().receiving = true;
         Ok(())

@@ -1,6 +1,7 @@
 //! Who waits for what callbacks bring.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
 /// Who waits for what belongs to one at a time.
@@ -18,6 +19,42 @@ pub(super) struct Waiters {
 pub(super) trait Awaited {
     /// Takes out who waits.
     fn wakers(&mut self) -> impl IntoIterator<Item = Waker> + use<Self>;
+}
+
+/// What nothing more comes to once its callback is gone.
+pub(super) trait Sourced: Awaited {
+    /// The callback is gone, and whoever waits is woken.
+    fn cut_off(&mut self);
+}
+
+/// The end that a callback holds. When something else closes the handle, the callback is dropped, and whoever waits learns it.
+pub(super) struct Source<A: Sourced> {
+    awaited: Rc<RefCell<A>>,
+    released: bool,
+}
+
+impl<A: Sourced> Source<A> {
+    pub(super) fn new(awaited: &Rc<RefCell<A>>) -> Self {
+        Self { awaited: Rc::clone(awaited), released: false }
+    }
+
+    /// The callback is dropped on purpose: there will be another, perhaps before this one is gone.
+    pub(super) fn release(&mut self) {
+        self.released = true;
+    }
+
+    /// Changes what is waited for, and wakes all who wait.
+    pub(super) fn change(&self, change: impl FnOnce(&mut A)) {
+        self::change(&self.awaited, change);
+    }
+}
+
+impl<A: Sourced> Drop for Source<A> {
+    fn drop(&mut self) {
+        if !self.released {
+            self.change(A::cut_off);
+        }
+    }
 }
 
 impl Waiter {

@@ -73,6 +73,8 @@ impl LoopInstruments {
             recorder.mark.set(now);
             recorder.away_since.set(now);
             recorder.nested_ns.set(0);
+            // A panic may have ended the run before.
+            recorder.slow_iterations.begin();
         }
     }
 
@@ -216,7 +218,6 @@ impl Recorder {
 
     fn new(scope: Scope, slow: Duration) -> Self {
         Self {
-            slow_iterations: SlowIterations::new(slow, &scope),
             lag: scope.local_histogram(&EVENTLOOP_LAG, &[]),
             timer_lateness: scope.local_histogram(&EVENTLOOP_TIMER_LATENESS, &[]),
             phase_duration: each(Phase::ALL, |phase| {
@@ -234,6 +235,8 @@ impl Recorder {
             mark: Cell::default(),
             away_since: Cell::default(),
             nested_ns: Cell::default(),
+            // Last of all that takes room in the segment: where that is short, metrics matter more.
+            slow_iterations: SlowIterations::new(slow, &scope),
             scope: RefCell::new(Some(scope)),
         }
     }

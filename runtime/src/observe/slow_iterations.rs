@@ -122,6 +122,12 @@ impl SlowIterations {
         if duration_ns >= self.slow_ns {
             self.keep(began, duration_ns);
         }
+        self.begin();
+    }
+
+    /// Nothing has run yet.
+    #[inline]
+    pub(crate) fn begin(&self) {
         self.current.ran.set(0);
         // The last name is noted anew by whatever follows, or it would be missing there.
         self.current.name_count.set(0);

@@ -107,7 +107,7 @@ impl Prober {
         for cause in ProbeLoss::ALL {
             let of_probes = losses.map(|losses| losses[*cause as usize]);
             let missed = missed.filter(|_| *cause == ProbeLoss::EventsFull);
-            let Some(lost) = [of_probes, missed].into_iter().flatten().reduce(|sum, more| sum + more) else {
+            let Some(lost) = [of_probes, missed].into_iter().flatten().reduce(u64::saturating_add) else {
                 continue;
             };
             let lost = Value::Counter(lost);

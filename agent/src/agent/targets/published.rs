@@ -10,6 +10,7 @@ use model::time::Monotonic;
 use super::ProcessNote;
 use crate::agent::profiler::Wanted;
 use crate::agent::slow_log;
+use crate::clock;
 use crate::config::Rules;
 use crate::console;
 
@@ -91,11 +92,10 @@ impl Published {
         &mut self,
         host: &Host,
         slow_ns: u64,
-        now: Monotonic,
         entries: &mut Vec<slow_log::Entry>,
     ) -> SlowLosses {
         // That a segment cannot be read, the next reading tells.
-        let Ok(reading) = self.telemetry.slow_iterations(&mut self.taken, now) else {
+        let Ok(reading) = self.telemetry.slow_iterations(&mut self.taken, clock::monotonic) else {
             return SlowLosses::default();
         };
         let losses = SlowLosses { missed: reading.missed, refused: reading.refused };

@@ -20,9 +20,9 @@ impl Targets {
             let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
             for (_, target) in self.discovery.targets_mut() {
                 let Target::Published(published) = target else { continue };
-                // Whatever is told by now has ended by then.
-                let losses = published.take_slow(&self.host, slow_ns, clock::monotonic(), &mut entries);
-                *self.missed.get_or_insert(0) += losses.missed;
+                let losses = published.take_slow(&self.host, slow_ns, &mut entries);
+                let missed = self.missed.get_or_insert(0);
+                *missed = missed.saturating_add(losses.missed);
                 if losses.refused > 0 {
                     self.own.count(Some(TargetError::Invalid));
                 }

@@ -13,6 +13,7 @@ use model::snapshot::Value;
 use model::time::Monotonic;
 
 use super::Iteration;
+use crate::clock;
 
 /// A process that publishes telemetry.
 pub(super) struct Published {
@@ -37,10 +38,11 @@ pub(super) struct Taken {
 
 impl Published {
     /// Opens a process; `None` of one that has no loop which tells iterations one by one. One that began after `began`, from its beginning.
-    pub(super) fn open(pid: Pid, began: Monotonic, now: Monotonic) -> Option<Self> {
+    pub(super) fn open(pid: Pid, began: Monotonic) -> Option<Self> {
         let telemetry = Telemetry::open(pid).ok()?;
         let identity = telemetry.identity().ok()?;
-        let has_loops = telemetry.slow_iterations(&mut SlowCursor::default(), now).ok()?.loops > 0;
+        let has_loops =
+            telemetry.slow_iterations(&mut SlowCursor::default(), clock::monotonic).ok()?.loops > 0;
         let shares_numbers = telemetry.process().own_pid().is_ok_and(|own| own == pid.get());
         let (cursor, threads) = (SlowCursor::default(), HashMap::new());
         let mut published = Self { telemetry, cursor, since: began, before: 0, shares_numbers, threads };
@@ -68,13 +70,8 @@ impl Published {
     }
 
     /// Takes the iterations since the last time that were longer than the threshold.
-    pub(super) fn take(
-        &mut self,
-        threshold: Duration,
-        now: Monotonic,
-        keep: &mut impl FnMut(Iteration),
-    ) -> Taken {
-        let reading = self.telemetry.slow_iterations(&mut self.cursor, now).unwrap_or_default();
+    pub(super) fn take(&mut self, threshold: Duration, keep: &mut impl FnMut(Iteration)) -> Taken {
+        let reading = self.telemetry.slow_iterations(&mut self.cursor, clock::monotonic).unwrap_or_default();
         for it in reading.iterations {
             let is_slow = u128::from(it.ended.since_ns(it.began)) > threshold.as_nanos();
             let process = self.telemetry.process();

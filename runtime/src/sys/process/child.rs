@@ -24,6 +24,13 @@ unsafe extern "C" {
 /// More than system calls and their wrappers need, also where nothing is optimized.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// The kernel's `sigaction` of a signal that does what the system does by itself, with an empty set: it is zeros, and this more of
+/// them than it has on any architecture.
+const DEFAULT_ACTION: [u64; 8] = [0; 8];
+
+/// A set of signals, as the kernel has it.
+const SIGNAL_SET_BYTES: usize = 8;
+
 /// A piece of stack, as aligned as a stack is.
 type StackPiece = MaybeUninit<u128>;
 
@@ -87,10 +94,13 @@ impl<'a> Child<'a> {
         // SAFETY: all pointers are of strings and lists that end as they should and outlive this; nothing here
         // allocates or locks.
         unsafe {
-            let default: libc::sigaction = zeroed();
+            // Not by the C library's `sigaction`, which may take a lock for the sake of `abort`.
+            let default = ptr::from_ref(&DEFAULT_ACTION);
             for signal in 1..=libc::SIGRTMAX() {
-                // Some cannot be set: two are the kernel's, and some the C library keeps for itself and refuses like them.
-                let refused = libc::sigaction(signal, &default, ptr::null_mut()) != 0;
+                let none = ptr::null_mut::<c_void>();
+                let refused =
+                    libc::syscall(libc::SYS_rt_sigaction, signal, default, none, SIGNAL_SET_BYTES) != 0;
+                // Two are the kernel's and cannot be set.
                 if refused && errno::number() != libc::EINVAL {
                     return failed("signal");
                 }
