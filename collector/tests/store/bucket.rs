@@ -252,6 +252,9 @@ fn outlives_bad_answers() {
         assert_eq!(store.sizes().corrupted_blocks, 0, "{wrong}");
         assert_eq!(objects("answers/quarantine/"), [""; 0], "{wrong}");
     }
+    fault("misread");
+    let store = open(folder.path(), "answers");
+    assert_eq!(folded(&store, "", Range::ALL), [("main;f".to_owned(), 1)]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ Prints `port N`, and ends when its standard input ends. What it keeps is in memo
 - `cut`: answers that are tables end in the middle
 - `elsewhere`: it knows no bucket, as another service would
 - `spoil`: the next answer that is a table has one wrong byte; then as `none`
+- `misread`: the same of the next one that is a description
 - `lose`: the description of a merged block is stored, and the answer is that it was not
 - `stick`: samples cannot be moved to the quarantine
 """
@@ -37,15 +38,16 @@ class Faulty:
             b"".join(self.app(environ, lambda *_: None))
             return refuse(start, "400 Bad Request", "RequestTimeout")
         body = self.app(environ, start)
-        if method == "GET" and path.endswith(".parquet"):
-            if self.fault == "cut":
-                whole = b"".join(body)
-                return [whole[: len(whole) // 2]]
-            if self.fault == "spoil":
-                self.fault = "none"
-                whole = bytearray(b"".join(body))
-                whole[len(whole) // 2] ^= 1
-                return [bytes(whole)]
+        is_table = method == "GET" and path.endswith(".parquet")
+        is_description = method == "GET" and path.endswith("/meta.json")
+        if self.fault == "cut" and is_table:
+            whole = b"".join(body)
+            return [whole[: len(whole) // 2]]
+        if (self.fault == "spoil" and is_table) or (self.fault == "misread" and is_description):
+            self.fault = "none"
+            whole = bytearray(b"".join(body))
+            whole[len(whole) // 2] ^= 1
+            return [bytes(whole)]
         return body
 
 

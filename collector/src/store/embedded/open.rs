@@ -96,7 +96,12 @@ fn find_blocks(objects: &Objects) -> io::Result<(Vec<Block>, u64)> {
             }
             continue;
         }
-        match Block::find(objects, &name) {
+        // What is wrong is so when it is read again.
+        let found = Block::find(objects, &name).or_else(|error| match error {
+            BlockError::Corrupted(_) => Block::find(objects, &name),
+            error @ BlockError::Io(_) => Err(error),
+        });
+        match found {
             Ok(block) => blocks.push(block),
             Err(BlockError::Io(error)) => return Err(error),
             Err(BlockError::Corrupted(what)) => {
