@@ -20,9 +20,10 @@ use tests::{http, requirement};
 use crate::batches::{batch, folded, recent_ms};
 use crate::conformance::{Engine, FACTS};
 
-const ENDPOINT: &str = "AWS_ENDPOINT";
-/// Objects of a block.
+/// Of a block: five tables, and what is to be known of them.
 const OBJECTS: usize = 6;
+
+const ENDPOINT: &str = "AWS_ENDPOINT";
 
 /// That somebody signed is asked for, and not what.
 const SIGNED: &str =
