@@ -117,7 +117,7 @@ pub(super) struct Block {
     /// The folder of its objects.
     pub(super) name: String,
     pub(super) meta: Meta,
-    /// Whether something in it cannot be read: it is not asked again.
+    /// Whether something in it could not be read: it is not asked until all of it was read again.
     broken: AtomicBool,
 }
 
@@ -154,6 +154,16 @@ impl Block {
         self.name.rsplit_once('+').and_then(|(_, generation)| generation.parse().ok()).unwrap_or(0)
     }
 
+    /// The name of what a segment of the log says of an hour.
+    pub(super) fn name_of(segment: u64, hour: i64) -> String {
+        format!("blocks/{hour:08}-{segment:012}")
+    }
+
+    /// The segment that is in a name; those of merged blocks have that of a block that they took over.
+    pub(super) fn segment_in(name: &str) -> Option<u64> {
+        name.split('+').next()?.rsplit_once('-')?.1.parse().ok()
+    }
+
     /// Whether it is what a segment of the log says of an hour.
     pub(super) fn is_of(&self, segment: u64, hour: i64) -> bool {
         self.meta.segment == Some(segment) && self.meta.hour == hour
@@ -169,10 +179,21 @@ impl Block {
         !self.broken.swap(true, Ordering::Relaxed)
     }
 
+    /// Takes it into use again.
+    pub(super) fn take_back(&self) {
+        self.broken.store(false, Ordering::Relaxed);
+    }
+
     /// Removes its objects, first the one without which it is no block.
     pub(super) fn delete(&self, objects: &Objects) -> io::Result<()> {
-        objects.delete(&format!("{}/{META}", self.name))?;
-        for (object, _) in objects.list(Some(&self.name))? {
+        Self::delete_named(objects, &self.name)
+    }
+
+    /// Removes the objects of this name, whether they are a block or were to become one.
+    pub(super) fn delete_named(objects: &Objects, name: &str) -> io::Result<()> {
+        objects.delete(&format!("{name}/{META}"))?;
+        // A bucket that is gone has no list either, so nothing is taken for removed because of that.
+        for (object, _) in objects.list(Some(name))? {
             objects.delete(&object)?;
         }
         Ok(())

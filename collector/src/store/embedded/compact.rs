@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::Options;
 use super::Shared;
 use super::block::{Block, BlockError, Builder};
-use super::maintenance::Doomed;
+use super::maintenance::{Doomed, sweep};
 use super::parts::{OpenBlock, PartError};
 use super::row::Row;
 use super::scan::Part;
@@ -33,37 +33,57 @@ const DAYS_FROM: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A block that spans hours takes this part of the room for all, at most.
 const DAYS_IN_ROOM: u64 = 16;
 
-/// Merges small blocks.
+/// Merges small blocks, until there are no more or a head waits to become one.
 pub(super) fn compact(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
-    loop {
-        let blocks = shared.read().blocks.clone();
-        let Some(chosen) = choose(&blocks, &shared.options, now_ms()) else { return Ok(()) };
-        let mut builder = Builder::default();
-        for block in &chosen {
-            if let Err(error) = take_over(shared, block, &mut builder) {
-                return match error {
-                    // It is set aside; the others are merged the next time.
-                    PartError::Block(error @ BlockError::Corrupted(_)) => {
-                        shared.cannot_read(block, &error);
-                        Ok(())
-                    }
-                    PartError::Block(BlockError::Io(error)) => Err(error),
-                    PartError::Store(error) => Err(io::Error::other(error.to_string())),
-                };
-            }
-        }
-        let replaces: Vec<String> = chosen.iter().map(|block| block.name.clone()).collect();
-        let made = builder.make(None, replaces).map_err(io::Error::other)?;
-        let merged = Block::store(&shared.objects, merged_name(&chosen), made)?;
-        let mut state = shared.write();
-        state.blocks.retain(|block| !chosen.iter().any(|old| Arc::ptr_eq(old, block)));
-        state.blocks.push(Arc::new(merged));
-        drop(state);
-        doomed.blocks.extend(chosen);
+    while merge(shared, doomed)? {
+        // What was merged takes room, and so does what comes meanwhile.
+        sweep(shared, doomed)?;
         if shared.closing.load(Ordering::Relaxed) {
-            return Ok(());
+            break;
+        }
+        if !shared.read().frozen.is_empty() {
+            // Heads first; then it goes on.
+            shared.keeper.wake();
+            break;
         }
     }
+    Ok(())
+}
+
+/// Merges what is to be merged next; whether there was something.
+fn merge(shared: &Shared, doomed: &mut Doomed) -> io::Result<bool> {
+    if let Some(name) = &doomed.doubtful {
+        Block::delete_named(&shared.objects, name)?;
+        doomed.doubtful = None;
+    }
+    let blocks = shared.read().blocks.clone();
+    let Some(chosen) = choose(&blocks, &shared.options, now_ms()) else { return Ok(false) };
+    let mut builder = Builder::default();
+    for block in &chosen {
+        if let Err(error) = take_over(shared, block, &mut builder) {
+            return match error {
+                // It is looked at again; the others are merged the next time.
+                PartError::Block(error @ BlockError::Corrupted(_)) => {
+                    shared.cannot_read(block, &error);
+                    Ok(false)
+                }
+                PartError::Block(BlockError::Io(error)) => Err(error),
+                PartError::Store(error) => Err(io::Error::other(error.to_string())),
+            };
+        }
+    }
+    let replaces: Vec<String> = chosen.iter().map(|block| block.name.clone()).collect();
+    let made = builder.make(None, replaces).map_err(io::Error::other)?;
+    let name = merged_name(&chosen);
+    let merged = Block::store(&shared.objects, name.clone(), made).inspect_err(|_| {
+        doomed.doubtful = Some(name);
+    })?;
+    let mut state = shared.write();
+    state.blocks.retain(|block| !chosen.iter().any(|old| Arc::ptr_eq(old, block)));
+    state.blocks.push(Arc::new(merged));
+    drop(state);
+    doomed.blocks.extend(chosen);
+    Ok(true)
 }
 
 /// A name that none of the blocks had: the first one's, and one generation more.

@@ -97,6 +97,6 @@ pub(super) fn bytes_of(batch: &Batch) -> usize {
 }
 
 /// The whole second that a time falls in. What does not fit was refused before.
-fn seconds(time_ms: i64) -> u32 {
+pub(super) fn seconds(time_ms: i64) -> u32 {
     u32::try_from(time_ms.div_euclid(1000)).unwrap_or(0)
 }

@@ -1,7 +1,8 @@
 //! The thread that keeps the store in order: heads become blocks, small blocks become larger ones ([`compact`](super::compact)), old ones go.
 //!
 //! Every step is a block that is stored whole and then counts; what it replaces is removed afterwards, and is not counted from then on,
-//! whether it was removed or not.
+//! whether it was removed or not. What could not be read is read again before it is set aside: a disk or a service that fails for a while
+//! takes no block away.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,11 +11,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::block::{Block, Builder};
+use super::block::{Block, BlockError, Builder};
 use super::compact::compact;
 use super::head::Head;
 use super::objects::Objects;
-use super::open::set_aside;
+use super::open::{QUARANTINE, set_aside};
 use super::{Frozen, Shared, wal};
 use crate::console;
 use crate::labels::SERVICE;
@@ -37,6 +38,10 @@ pub(super) struct Keeper {
 #[derive(Debug, Default)]
 pub(super) struct Doomed {
     pub(super) blocks: Vec<Arc<Block>>,
+    /// What could not be read a second time either, and counts no more.
+    aside: Vec<Arc<Block>>,
+    /// A merged block whose storing failed, perhaps in appearance only. It must be gone before the next is made: the two would count side by side.
+    pub(super) doubtful: Option<String>,
     /// Segments of the log whose blocks are stored. Until they are gone for good, these blocks keep what tells where they came from.
     segments: Vec<PathBuf>,
     /// What was told last, so that it is not told again and again.
@@ -160,13 +165,13 @@ pub(super) fn blocks_of_head(
         }
         if builder.rows() > 0 {
             let made = builder.make(Some(segment), Vec::new()).map_err(io::Error::other)?;
-            blocks.push(Block::store(objects, format!("blocks/{hour:08}-{segment:012}"), made)?);
+            blocks.push(Block::store(objects, Block::name_of(segment, hour), made)?);
         }
     }
     Ok(blocks)
 }
 
-fn hour_of(time_s: u32) -> i64 {
+pub(super) fn hour_of(time_s: u32) -> i64 {
     i64::from(time_s / 3600)
 }
 
@@ -197,19 +202,36 @@ fn remove_old(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads again what could not be read. What then can be was not broken, but the way to it; the rest is set aside.
 fn set_broken_aside(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
     let broken: Vec<_> = shared.read().blocks.iter().filter(|block| block.is_broken()).cloned().collect();
+    let mut checked = Ok(());
     for block in broken {
-        set_aside(&shared.objects, &block.name)?;
-        shared.write().blocks.retain(|other| !Arc::ptr_eq(other, &block));
-        doomed.blocks.retain(|other| other.name != block.name);
+        match block.check(&shared.objects) {
+            Ok(()) => {
+                console::line(format_args!("{}: all of it can be read again; the block is used", block.name));
+                block.take_back();
+            }
+            Err(BlockError::Corrupted(what)) => {
+                console::line(format_args!("{what}; the block is set aside in {QUARANTINE}"));
+                shared.counts.corrupted_blocks.fetch_add(1, Ordering::Relaxed);
+                shared.write().blocks.retain(|other| !Arc::ptr_eq(other, &block));
+                doomed.aside.push(block);
+            }
+            // Nobody knows; it is looked at again.
+            Err(BlockError::Io(error)) => checked = Err(error),
+        }
     }
-    Ok(())
+    while let Some(block) = doomed.aside.last() {
+        set_aside(&shared.objects, &block.name)?;
+        doomed.aside.pop();
+    }
+    checked
 }
 
 /// Removes the objects of blocks that nobody reads any more, in the order in which they were replaced: a block that went before those
 /// that it replaced would leave them to count again after a crash.
-fn sweep(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
+pub(super) fn sweep(shared: &Shared, doomed: &mut Doomed) -> io::Result<()> {
     while let Some(block) = doomed.blocks.first() {
         // One reference is ours, and nobody can get another.
         if Arc::strong_count(block) > 1 {

@@ -66,20 +66,26 @@ impl Objects {
         self.runtime.block_on(read).map_err(from_store)
     }
 
-    /// Reads a part of an object; [`io::ErrorKind::UnexpectedEof`] where the object ends before.
+    /// Reads a part of an object; [`io::ErrorKind::UnexpectedEof`] where the object ends before, and [`io::ErrorKind::NotFound`] where the
+    /// place says that there is none, which it also says of all objects when it is not the right place.
     pub(super) fn get_part(&self, name: &str, part: Range<u64>) -> io::Result<Bytes> {
         let path = Path::from(name);
         let error = match self.runtime.block_on(self.store.get_range(&path, part.clone())) {
-            Ok(bytes) => return Ok(bytes),
-            Err(error) => error,
+            Ok(bytes) if bytes.len() as u64 == part.end - part.start => return Ok(bytes),
+            Ok(bytes) => io::Error::other(format!("{} bytes came of {}", bytes.len(), part.end - part.start)),
+            Err(error @ object_store::Error::NotFound { .. }) => {
+                return Err(io::Error::new(io::ErrorKind::NotFound, error));
+            }
+            // Whatever is behind it: an answer that was cut is no object that was.
+            Err(error) => io::Error::other(error),
         };
-        // Every service says that in its own way.
+        // Every service says in its own way that the object ends before.
         match self.runtime.block_on(self.store.head(&path)) {
             Ok(object) if object.size < part.end => {
                 let message = format!("ends at {}, before {}", object.size, part.end);
                 Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
             }
-            _ => Err(from_store(error)),
+            _ => Err(error),
         }
     }
 

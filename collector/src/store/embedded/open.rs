@@ -16,8 +16,8 @@ use std::thread;
 use rustix::fs::{FlockOperation, flock};
 
 use super::block::{Block, BlockError, META};
-use super::head::Head;
-use super::maintenance::{Keeper, blocks_of_head};
+use super::head::{Head, seconds};
+use super::maintenance::{Keeper, blocks_of_head, hour_of};
 use super::objects::Objects;
 use super::parts::Caches;
 use super::shared::log_folder;
@@ -37,7 +37,7 @@ pub(super) fn open(options: Options) -> io::Result<EmbeddedStore> {
     }
     let lock = lock(&folder)?;
     let objects = Objects::open(&options)?;
-    let mut blocks = find_blocks(&objects)?;
+    let (mut blocks, used) = find_blocks(&objects)?;
     let mut next_segment = 1;
     let mut frozen = Vec::new();
     let mut log_bytes = 0;
@@ -50,8 +50,6 @@ pub(super) fn open(options: Options) -> io::Result<EmbeddedStore> {
     }
     // Gone for good, before anything is made of the blocks that took them over.
     wal::sync_folder(&log_folder)?;
-    // Numbers are never used again, not even those of segments that are gone: blocks refer to them.
-    let used = blocks.iter().filter_map(|block| block.meta.segment).max().unwrap_or(0);
     let segment = wal::Segment::create(&log_folder, next_segment.max(used + 1))?;
     let state = State { head: Head::default(), frozen, blocks: blocks.into_iter().map(Arc::new).collect() };
     let shared = Arc::new(Shared {
@@ -80,14 +78,16 @@ fn lock(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// All blocks that count, by name; the others are removed or set aside.
-fn find_blocks(objects: &Objects) -> io::Result<Vec<Block>> {
+/// All blocks that count, by name; the others are removed or set aside. And the last segment of the log that a name has: numbers are never used
+/// again, not even those of segments that are gone, because blocks go by the names that others say they replace.
+fn find_blocks(objects: &Objects) -> io::Result<(Vec<Block>, u64)> {
     let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (object, _) in objects.list(Some("blocks"))? {
         if let Some((name, file)) = object.rsplit_once('/') {
             by_name.entry(name.to_owned()).or_default().push(file.to_owned());
         }
     }
+    let mut used = by_name.keys().filter_map(|name| Block::segment_in(name)).max().unwrap_or(0);
     let mut blocks = Vec::new();
     for (name, files) in by_name {
         if !files.iter().any(|file| file == META) {
@@ -96,7 +96,12 @@ fn find_blocks(objects: &Objects) -> io::Result<Vec<Block>> {
             }
             continue;
         }
-        match Block::find(objects, &name) {
+        // What is wrong is so when it is read again.
+        let found = Block::find(objects, &name).or_else(|error| match error {
+            BlockError::Corrupted(_) => Block::find(objects, &name),
+            error @ BlockError::Io(_) => Err(error),
+        });
+        match found {
             Ok(block) => blocks.push(block),
             Err(BlockError::Io(error)) => return Err(error),
             Err(BlockError::Corrupted(what)) => {
@@ -106,6 +111,7 @@ fn find_blocks(objects: &Objects) -> io::Result<Vec<Block>> {
         }
     }
     let replaced: BTreeSet<String> = blocks.iter().flat_map(|block| block.meta.replaces.clone()).collect();
+    used = replaced.iter().filter_map(|name| Block::segment_in(name)).fold(used, u64::max);
     let (mut gone, blocks): (Vec<_>, Vec<_>) =
         blocks.into_iter().partition(|block| replaced.contains(&block.name));
     // One that goes before those that it replaced would leave them to count again.
@@ -113,13 +119,15 @@ fn find_blocks(objects: &Objects) -> io::Result<Vec<Block>> {
     for block in gone {
         block.delete(objects)?;
     }
-    Ok(blocks)
+    Ok((blocks, used))
 }
 
-/// Moves a block to where nobody looks for blocks.
+/// Moves a block to where nobody looks for blocks, last of all what makes it one: the rest alone would be taken for one that was being written.
 pub(super) fn set_aside(objects: &Objects, name: &str) -> io::Result<()> {
     let base = name.rsplit('/').next().unwrap_or(name);
-    for (object, _) in objects.list(Some(name))? {
+    let mut listed = objects.list(Some(name))?;
+    listed.sort_by_key(|(object, _)| object.ends_with(META));
+    for (object, _) in listed {
         let file = object.rsplit('/').next().unwrap_or(&object);
         objects.rename(&object, &format!("{QUARANTINE}/{base}/{file}"))?;
     }
@@ -137,9 +145,14 @@ fn recover(
 ) -> io::Result<Option<Arc<Frozen>>> {
     let bytes = fs::read(path)?;
     let mut head = Head::default();
-    let replay = wal::replay(&bytes, |batch| head.add(&batch));
     let is_stored = |hour| blocks.iter().any(|block| block.is_of(number, hour));
-    match blocks_of_head(objects, &head, number, is_stored) {
+    let replay = wal::replay(&bytes, |mut batch| {
+        batch.series.retain(|series| !is_stored(hour_of(seconds(series.time_ms))));
+        if !batch.series.is_empty() {
+            head.add(&batch);
+        }
+    });
+    match blocks_of_head(objects, &head, number, |_| false) {
         Ok(made) => blocks.extend(made),
         Err(error) if matches!(AppendError::from_io(copied(&error)), AppendError::Full(_)) => {
             console::line(format_args!("{}: no block can be made of it yet: {error}", path.display()));

@@ -1,7 +1,7 @@
 //! What the threads of the embedded store share; [`super`] tells who may touch what.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -85,11 +85,10 @@ impl Shared {
         (oldest, now_ms.saturating_add(ms(self.options.future_max)).min(i64::from(u32::MAX) * 1000))
     }
 
-    /// Takes a block out of use that is not what was written.
+    /// Takes a block out of use that is not what was written. The keeper looks at it again before it moves it away.
     pub(super) fn cannot_read(&self, block: &Block, error: &BlockError) {
         if matches!(error, BlockError::Corrupted(_)) && block.take_out() {
-            self.counts.corrupted_blocks.fetch_add(1, Ordering::Relaxed);
-            crate::console::line(format_args!("{error}; the block is left out from now on, and set aside"));
+            crate::console::line(format_args!("{error}; the block is left out, and read again"));
             self.keeper.wake();
         }
     }

@@ -21,7 +21,7 @@ pub struct Sizes {
     pub head_series: usize,
     /// Rows that were accepted since the store was opened.
     pub rows_accepted: u64,
-    /// Blocks that could not be read since the store was opened.
+    /// Blocks that could not be read and were set aside since the store was opened.
     pub corrupted_blocks: u64,
 }
 

@@ -1,6 +1,7 @@
 //! Reading a block: which series it has, and their rows and totals.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use super::super::objects::Objects;
 use super::super::row::Row;
 use super::grouped::Grouped;
 use super::table::{self, Parts};
-use super::{Block, BlockError, Part, SAMPLES, SERIES, STACKS, TOTALS};
+use super::{Block, BlockError, META, Part, SAMPLES, SERIES, STACKS, TOTALS};
 use crate::labels::Labels;
 use crate::store::SeriesSpan;
 
@@ -87,11 +88,26 @@ impl Block {
         })
     }
 
+    /// Reads all of it, as it is in its place now.
+    pub(in super::super) fn check(&self, objects: &Objects) -> Result<(), BlockError> {
+        if Self::find(objects, &self.name)?.meta != self.meta {
+            return Err(BlockError::Corrupted(format!("{}/{META}: it is another one", self.name)));
+        }
+        let index = self.index(objects)?;
+        let all: Vec<usize> = (0..index.series.len()).collect();
+        let frames = self.frames(objects)?.into();
+        self.stacks(objects, &index, index.stacks_of(&all), frames)?;
+        self.totals(objects, &index, &all, |_, _, _| {})?;
+        self.rows(objects, &index, &all, |_, _| {})
+    }
+
     pub(super) fn read(&self, objects: &Objects, object: &str, part: Part) -> Result<Bytes, BlockError> {
         let name = format!("{}/{object}", self.name);
         let read = objects.get_part(&name, part.offset..part.offset + part.bytes);
         let bytes = read.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof => {
+            ErrorKind::UnexpectedEof => BlockError::Corrupted(format!("{name}: {error}")),
+            // Where not even the description is there, it is the place that is missing, and not a part of the block.
+            ErrorKind::NotFound if Self::find(objects, &self.name).is_ok() => {
                 BlockError::Corrupted(format!("{name}: {error}"))
             }
             _ => BlockError::Io(error),
