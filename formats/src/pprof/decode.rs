@@ -7,8 +7,9 @@
 //! others (bytes of an allocation, a request's duration) would tear a profile into as many series as it has samples.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use model::profile::{FrameId, StackId, StringId};
+use model::profile::{FrameId, Seeded, StackId, StringId};
 use rustc_hash::FxHashMap;
 
 use crate::decode::{
@@ -53,14 +54,14 @@ pub fn decompressed<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]
 struct Tables<'a> {
     texts: Vec<&'a str>,
     head: Decoded,
-    mappings: FxHashMap<u64, i64>,
+    mappings: HashMap<u64, i64, Seeded>,
 }
 
 impl<'a> Tables<'a> {
     fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let mut texts = Vec::new();
         let mut types = Vec::new();
-        let mut mappings = FxHashMap::default();
+        let mut mappings = HashMap::default();
         let (mut period_type, mut period, mut started_unix_ns, mut duration_ns) = (None, 0, 0, 0);
         let mut samples = 0;
         let mut profile = Message::new("a pprof profile", bytes);
@@ -133,7 +134,7 @@ fn two(mut message: Message<'_>, first: u32, second: u32) -> Result<(u64, u64), 
 #[derive(Default)]
 struct Ids {
     dense: Vec<(u32, u32)>,
-    sparse: FxHashMap<u64, (u32, u32)>,
+    sparse: HashMap<u64, (u32, u32), Seeded>,
 }
 
 impl Ids {
@@ -217,7 +218,8 @@ impl Reader<'_> {
         }
         let file = self.interned(file)?;
         self.functions.insert(id, (function.0, file.0));
-        self.limits.check("functions", self.functions.len(), self.limits.strings)
+        self.limits.check("functions", self.functions.len(), self.limits.strings)?;
+        self.limits.check_decoded(self.tables.head.row_bytes())
     }
 
     fn location(&mut self, mut message: Message<'_>, frames: &mut Vec<FrameId>) -> Result<(), DecodeError> {
@@ -251,7 +253,9 @@ impl Reader<'_> {
             frames.push(self.tables.head.symbols.frames.intern(place));
         }
         self.locations.insert(id, (start as u32, frames.len() as u32));
-        self.limits.check("locations", self.locations.len(), self.limits.strings * 4)
+        self.limits.check("locations", self.locations.len(), self.limits.strings * 4)?;
+        // A location of a few bytes has a name of its own where no function is known.
+        self.limits.check_decoded(self.tables.head.row_bytes())
     }
 
     /// What a function is called of which only the place is known.
