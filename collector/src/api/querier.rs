@@ -20,6 +20,9 @@ use crate::times::Range;
 /// Nodes of a flamegraph, unless another number is asked for: Pyroscope's own.
 const NODES: i64 = 8192;
 
+/// How large a question is at the most.
+const QUESTION_BYTES_MAX: usize = 1 << 20;
+
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -58,6 +61,10 @@ pub(crate) fn answer(
     let known = Method::named(method);
     let method =
         known.ok_or_else(|| QuerierError::Unimplemented(format!("{method} is not answered here")))?;
+    if body.len() > QUESTION_BYTES_MAX {
+        let message = format!("a question of more than {QUESTION_BYTES_MAX} bytes");
+        return Err(QuerierError::InvalidArgument(message));
+    }
     let request = match codec {
         Codec::Protobuf => {
             Request::decode(method, body).map_err(|error| QuerierError::InvalidArgument(error.to_string()))?
@@ -106,13 +113,13 @@ fn parsed(text: &str) -> Result<Selector, QuerierError> {
 /// The labels of all series that match one of the matchers, as Pyroscope would give them.
 fn all_labels(store: &dyn Store, request: &Request) -> Result<Vec<BTreeMap<String, String>>, QuerierError> {
     let range = range(request)?;
-    let selectors = match request.matchers.as_slice() {
-        [] => vec![Selector::default()],
-        matchers => matchers.iter().map(|text| parsed(text)).collect::<Result<_, _>>()?,
-    };
+    let everything = [String::new()];
+    let matchers = if request.matchers.is_empty() { &everything[..] } else { &request.matchers };
     let mut all = BTreeSet::new();
-    for selector in &selectors {
-        all.extend(store.series(selector, range)?.value.into_iter().map(|span| span.labels));
+    // One after the other: each may take its memory.
+    for matcher in matchers {
+        let found = store.series(&parsed(matcher)?, range)?.value;
+        all.extend(found.into_iter().map(|span| span.labels));
     }
     Ok(all.iter().map(outward).collect())
 }
