@@ -148,18 +148,19 @@ impl Decoded {
         &self.values[position * width..(position + 1) * width]
     }
 
-    /// How much memory all but the labels of the sets takes, about: quick enough to be asked after every row.
+    /// How much memory all takes whose size grows with the rows, about: quick enough to be asked after every row.
     pub(crate) fn row_bytes(&self) -> usize {
-        let types = self.types.iter().chain(self.period.as_ref().map(|(value_type, _)| value_type));
-        let types: usize = types.map(|kind| size_of::<ValueType>() + kind.kind.len() + kind.unit.len()).sum();
         let labels: usize = self.label_sets.len() * ROW_BYTES;
         let samples = self.samples.len() * size_of::<Sample>() + self.values.len() * size_of::<i64>();
-        size_of::<Self>() + types + self.symbols.size_bytes() + labels + samples
+        self.symbols.size_bytes() + labels + samples
     }
 
     /// How much memory it takes, about.
     pub fn size_bytes(&self) -> usize {
-        self.row_bytes() + self.label_sets.iter().map(|set| size_of_val(set.as_slice())).sum::<usize>()
+        let types = self.types.iter().chain(self.period.as_ref().map(|(value_type, _)| value_type));
+        let types: usize = types.map(|kind| size_of::<ValueType>() + kind.kind.len() + kind.unit.len()).sum();
+        let labels: usize = self.label_sets.iter().map(|set| size_of_val(set.as_slice())).sum();
+        size_of::<Self>() + types + labels + self.row_bytes()
     }
 
     /// The sum of all values of one type; saturates.

@@ -20,8 +20,8 @@ use crate::times::Range;
 /// Nodes of a flamegraph, unless another number is asked for: Pyroscope's own.
 const NODES: i64 = 8192;
 
-/// How large a question is at the most.
-const QUESTION_BYTES_MAX: usize = 1 << 20;
+/// How large a question may be: one that a person or a dashboard asks has a few kilobytes.
+pub(crate) const QUESTION_BYTES_MAX: usize = 1 << 20;
 
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +61,6 @@ pub(crate) fn answer(
     let known = Method::named(method);
     let method =
         known.ok_or_else(|| QuerierError::Unimplemented(format!("{method} is not answered here")))?;
-    if body.len() > QUESTION_BYTES_MAX {
-        let message = format!("a question of more than {QUESTION_BYTES_MAX} bytes");
-        return Err(QuerierError::InvalidArgument(message));
-    }
     let request = match codec {
         Codec::Protobuf => {
             Request::decode(method, body).map_err(|error| QuerierError::InvalidArgument(error.to_string()))?
@@ -101,8 +97,8 @@ fn range(request: &Request) -> Result<Range, QuerierError> {
         (start, end) if start > end => {
             Err(QuerierError::InvalidArgument("start does not lie before end".to_owned()))
         }
-        // The end belongs to it.
-        (start, end) => Ok(Range { from_ms: start, until_ms: end.saturating_add(1) }),
+        // The end belongs to it, with the second that it is in.
+        (start, end) => Ok(Range { from_ms: start, until_ms: end.saturating_add(1000) }),
     }
 }
 
@@ -226,7 +222,7 @@ fn profile(store: &dyn Store, request: &Request) -> Result<Answer, QuerierError>
 }
 
 fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, QuerierError> {
-    let query = query(request)?;
+    let mut query = query(request)?;
     if request.average {
         return Err(QuerierError::Unimplemented("series are sums, not averages".to_owned()));
     }
@@ -235,7 +231,7 @@ fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, Querier
         return Err(QuerierError::InvalidArgument("step must be 1 ms or more".to_owned()));
     }
     // A point tells what began within the step before it; the first stands at the start.
-    let span_ms = query.range.until_ms.saturating_sub(query.range.from_ms);
+    let span_ms = request.end_ms.saturating_sub(request.start_ms);
     let count = usize::try_from((span_ms / step_ms).saturating_add(1)).unwrap_or(usize::MAX);
     if count > STEPS_MAX || query.range == Range::ALL {
         return Err(QuerierError::InvalidArgument(format!(
@@ -243,6 +239,8 @@ fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, Querier
         )));
     }
     let steps = Steps { start_ms: request.start_ms.saturating_sub(step_ms), step_ms, count: count + 1 };
+    // The last step may end after the end, which nothing that is told does.
+    query.range.from_ms = steps.start_ms;
     let lines = store.timeline(&query, steps, None)?.value;
     let mut series: Vec<(f64, Series)> = Vec::with_capacity(lines.len());
     for line in lines {

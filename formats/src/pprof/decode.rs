@@ -147,8 +147,16 @@ impl Ids {
     }
 
     fn get(&self, what: &'static str, id: u64) -> Result<(u32, u32), DecodeError> {
-        let dense = usize::try_from(id).ok().and_then(|id| self.dense.get(id).copied());
-        dense.or_else(|| self.sparse.get(&id).copied()).ok_or(DecodeError::Missing { what, id })
+        match usize::try_from(id).ok().and_then(|id| self.dense.get(id)) {
+            Some(row) => Ok(*row),
+            None => self.get_sparse(what, id),
+        }
+    }
+
+    // Apart, so that the usual way stays short.
+    #[cold]
+    fn get_sparse(&self, what: &'static str, id: u64) -> Result<(u32, u32), DecodeError> {
+        self.sparse.get(&id).copied().ok_or(DecodeError::Missing { what, id })
     }
 
     fn len(&self) -> usize {
@@ -174,6 +182,7 @@ impl Reader<'_> {
         self.each(5, |reader, message| reader.function(message))?;
         let mut frames = Vec::new();
         self.each(4, |reader, message| reader.location(message, &mut frames))?;
+        self.limits.check_decoded(self.tables.head.row_bytes())?;
         let mut sets = FxHashMap::default();
         sets.insert(Vec::new(), 0);
         let mut stack = Vec::new();
@@ -218,8 +227,7 @@ impl Reader<'_> {
         }
         let file = self.interned(file)?;
         self.functions.insert(id, (function.0, file.0));
-        self.limits.check("functions", self.functions.len(), self.limits.strings)?;
-        self.limits.check_decoded(self.tables.head.row_bytes())
+        self.limits.check("functions", self.functions.len(), self.limits.strings)
     }
 
     fn location(&mut self, mut message: Message<'_>, frames: &mut Vec<FrameId>) -> Result<(), DecodeError> {
@@ -253,9 +261,7 @@ impl Reader<'_> {
             frames.push(self.tables.head.symbols.frames.intern(place));
         }
         self.locations.insert(id, (start as u32, frames.len() as u32));
-        self.limits.check("locations", self.locations.len(), self.limits.strings * 4)?;
-        // A location of a few bytes has a name of its own where no function is known.
-        self.limits.check_decoded(self.tables.head.row_bytes())
+        self.limits.check("locations", self.locations.len(), self.limits.strings * 4)
     }
 
     /// What a function is called of which only the place is known.
@@ -263,6 +269,8 @@ impl Reader<'_> {
         let path =
             self.tables.mappings.get(&mapping).map_or(Ok(""), |&path| text(&self.tables.texts, path))?;
         let name = unsymbolized(path, address);
+        // A location of a few bytes has a name of its own here, as long as its file's.
+        self.limits.check_decoded(self.tables.head.row_bytes())?;
         Ok(self.tables.head.symbols.strings.intern(self.limits.cut(&name)))
     }
 
