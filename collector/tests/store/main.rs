@@ -6,3 +6,4 @@ mod bucket;
 mod conformance;
 mod days;
 mod embedded;
+mod groups;
