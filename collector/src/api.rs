@@ -98,7 +98,9 @@ fn series(store: &dyn Store, parameters: &Parameters) -> Result<Content, ApiErro
         return Err(ApiError::Request("share: of which function? give one as function".to_owned()));
     }
     let steps = steps(range, parameters.step_ms()?.unwrap_or_else(|| usual_step_ms(range)))?;
-    let found = store.timeline(&Query { selector, range, by: parameters.all("by") }, steps, function)?;
+    // All steps are whole.
+    let query = Query { selector, range: steps.range(), by: parameters.all("by") };
+    let found = store.timeline(&query, steps, function)?;
     let value = |total: Option<i64>, within: i64| match (total, function, share) {
         (None, ..) => Value::Null,
         (Some(total), Some(_), true) if total != 0 => json!(within as f64 / total as f64),

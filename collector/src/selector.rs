@@ -4,12 +4,17 @@
 
 use std::fmt;
 
-use regex::{Regex, RegexBuilder};
+use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::WhichCaptures;
 
 use crate::labels::{Labels, PROFILE_TYPE, SERVICE, SERVICE_NAME};
 
-/// A compiled pattern may take this much memory.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// How much memory the compiled patterns of a selector may take.
+const PATTERNS_BYTES_MAX: usize = 1 << 20;
+/// How much memory a pattern may take beside while it is matched, in each direction.
+const MATCHING_BYTES_MAX: usize = 1 << 18;
+/// Patterns of a selector.
+const PATTERNS_MAX: usize = 32;
 const SELECTOR_BYTES_MAX: usize = 16 * 1024;
 
 /// What series have in common. All matchers must match.
@@ -54,6 +59,7 @@ impl Selector {
             selector.require(PROFILE_TYPE, kind.trim());
         }
         let Some(rest) = rest.strip_prefix('{') else { return Ok(selector) };
+        let mut patterns = Patterns { count: 0, bytes: 0 };
         let mut rest = rest.trim_start();
         loop {
             if let Some(behind) = rest.strip_prefix('}') {
@@ -62,7 +68,7 @@ impl Selector {
                     more => Err(SelectorError::new(format!("{more:?} stands behind the selector's end"))),
                 };
             }
-            rest = selector.read_matcher(rest)?.trim_start();
+            rest = selector.read_matcher(rest, &mut patterns)?.trim_start();
             match rest.strip_prefix(',') {
                 Some(behind) => rest = behind.trim_start(),
                 None if rest.starts_with('}') => {}
@@ -97,7 +103,7 @@ impl Selector {
         })
     }
 
-    fn read_matcher<'a>(&mut self, text: &'a str) -> Result<&'a str, SelectorError> {
+    fn read_matcher<'a>(&mut self, text: &'a str, patterns: &mut Patterns) -> Result<&'a str, SelectorError> {
         let end = text.find(|c: char| !(c.is_alphanumeric() || "_.-/".contains(c))).unwrap_or(text.len());
         let (name, rest) = text.split_at(end);
         if name.is_empty() {
@@ -108,19 +114,51 @@ impl Selector {
         let operator =
             operator.ok_or_else(|| SelectorError::new(format!("=, !=, =~ or !~ belongs behind {name}")))?;
         let (value, rest) = quoted(rest[operator.len()..].trim_start())?;
-        let pattern = || {
-            let whole = format!("^(?s:{value})$");
-            let built = RegexBuilder::new(&whole).size_limit(PATTERN_BYTES_MAX).build();
-            built.map_err(|error| SelectorError::new(format!("the pattern {value:?}: {error}")))
-        };
         let test = match operator {
-            "=~" => Test::Like(pattern()?),
-            "!~" => Test::Unlike(pattern()?),
+            "=~" => Test::Like(patterns.compile(&value)?),
+            "!~" => Test::Unlike(patterns.compile(&value)?),
             "!=" => Test::NotEqual(value),
             _ => Test::Equal(value),
         };
         self.matchers.push(Matcher { name: canonical(name).to_owned(), test });
         Ok(rest)
+    }
+}
+
+/// What the patterns of one selector take.
+struct Patterns {
+    count: usize,
+    bytes: usize,
+}
+
+impl Patterns {
+    /// A pattern that matches the whole value.
+    fn compile(&mut self, value: &str) -> Result<Regex, SelectorError> {
+        self.count += 1;
+        if self.count > PATTERNS_MAX {
+            return Err(SelectorError::new(format!("more than {PATTERNS_MAX} patterns")));
+        }
+        let left = PATTERNS_BYTES_MAX - self.bytes;
+        let config = Regex::config()
+            .nfa_size_limit(Some(left))
+            .hybrid_cache_capacity(MATCHING_BYTES_MAX)
+            // Tables of its own for each pattern, faster than what matches a label in no time.
+            .onepass(false)
+            .dfa(false)
+            // Room for each group at each step would be much, and only whether it matches counts.
+            .which_captures(WhichCaptures::Implicit);
+        let built = Regex::builder().configure(config).build(&format!("^(?s:{value})$"));
+        let too_large = || {
+            let kib = PATTERNS_BYTES_MAX / 1024;
+            SelectorError::new(format!("the patterns take more than {kib} KiB, with {value:?}"))
+        };
+        let pattern = built.map_err(|error| match (error.size_limit(), error.syntax_error()) {
+            (Some(_), _) => too_large(),
+            (None, Some(syntax)) => SelectorError::new(format!("the pattern {value:?}: {syntax}")),
+            (None, None) => SelectorError::new(format!("the pattern {value:?}: {error}")),
+        })?;
+        self.bytes += pattern.memory_usage();
+        if self.bytes > PATTERNS_BYTES_MAX { Err(too_large()) } else { Ok(pattern) }
     }
 }
 
@@ -213,6 +251,28 @@ mod tests {
             let error = Selector::parse(text).expect_err(text).to_string();
             assert!(error.starts_with("the selector cannot be read: "), "{error}");
         }
+    }
+
+    #[test]
+    fn the_patterns_of_a_selector_have_a_bound_together() {
+        let selector = |count: usize, pattern: &str| {
+            let matchers: Vec<String> = (0..count).map(|n| format!("a{n}=~{pattern:?}")).collect();
+            Selector::parse(&format!("{{{}}}", matchers.join(",")))
+        };
+        // One of them is large, and is taken; many of them are not.
+        assert!(selector(1, "[^/]{500}").is_ok());
+        assert!(selector(20, "api.*|shop").is_ok());
+        for (count, pattern) in [(1000, "a"), (30, "[^/]{500}"), (1, "[^/]{50000}")] {
+            let error = selector(count, pattern).expect_err(pattern).to_string();
+            assert!(error.contains("more than"), "{error}");
+        }
+    }
+
+    #[test]
+    fn groups_of_a_pattern_take_no_room() {
+        let pattern = format!("{}api", "()".repeat(4000));
+        let selector = Selector::parse(&format!("{{service=~{pattern:?}}}")).unwrap();
+        assert!(selector.matches(&series()));
     }
 
     #[test]

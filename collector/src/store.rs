@@ -173,7 +173,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] where nothing can be told, or it would be too much.
     fn merge(&self, query: &Query, detail: Detail) -> Result<Found<Vec<Group>>, StoreError>;
 
-    /// What was spent when, by group; `query.range` does not count, [`Steps::range`] does.
+    /// What was spent when, by group, as far as both `query.range` and [`Steps::range`] reach.
     ///
     /// # Errors
     /// [`StoreError`] where nothing can be told, or it would be too much.

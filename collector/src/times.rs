@@ -24,6 +24,11 @@ impl Range {
         (self.from_ms..self.until_ms).contains(&time_ms)
     }
 
+    /// What is in both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { from_ms: self.from_ms.max(other.from_ms), until_ms: self.until_ms.min(other.until_ms) }
+    }
+
     /// Whether anything from `first_ms` to `last_ms` lies in it.
     pub fn overlaps(&self, first_ms: i64, last_ms: i64) -> bool {
         first_ms < self.until_ms && last_ms >= self.from_ms

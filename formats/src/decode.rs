@@ -106,14 +106,10 @@ impl Symbols {
         self.stacks.frames(stack).into_iter().map(|frame| self.frames.get(frame)).collect()
     }
 
-    /// How much memory the rows of frames and stacks take, about. Quick to ask, unlike [`size_bytes`](Self::size_bytes).
-    fn row_bytes(&self) -> usize {
-        (self.frame_count() + self.stacks.iter().len()) * ROW_BYTES
-    }
-
-    /// How much memory they take, about.
+    /// How much memory they take, about. Quick to ask.
     pub fn size_bytes(&self) -> usize {
-        self.row_bytes() + self.strings.iter().map(|text| text.len() + ROW_BYTES).sum::<usize>()
+        let rows = self.frame_count() + self.stacks.iter().len() + self.strings.iter().len();
+        rows * ROW_BYTES + self.strings.text_bytes()
     }
 
     /// A place whose function has no file.
@@ -152,17 +148,19 @@ impl Decoded {
         &self.values[position * width..(position + 1) * width]
     }
 
-    /// How much memory all but the text takes, about: quick enough to be asked after every sample.
+    /// How much memory all takes whose size grows with the rows, about: quick enough to be asked after every row.
     pub(crate) fn row_bytes(&self) -> usize {
         let labels: usize = self.label_sets.len() * ROW_BYTES;
         let samples = self.samples.len() * size_of::<Sample>() + self.values.len() * size_of::<i64>();
-        self.symbols.row_bytes() + labels + samples
+        self.symbols.size_bytes() + labels + samples
     }
 
     /// How much memory it takes, about.
     pub fn size_bytes(&self) -> usize {
+        let types = self.types.iter().chain(self.period.as_ref().map(|(value_type, _)| value_type));
+        let types: usize = types.map(|kind| size_of::<ValueType>() + kind.kind.len() + kind.unit.len()).sum();
         let labels: usize = self.label_sets.iter().map(|set| size_of_val(set.as_slice())).sum();
-        self.row_bytes() - self.symbols.row_bytes() + self.symbols.size_bytes() + labels
+        size_of::<Self>() + types + labels + self.row_bytes()
     }
 
     /// The sum of all values of one type; saturates.

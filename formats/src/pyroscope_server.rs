@@ -11,4 +11,4 @@ pub use answer::{
     FlameGraph, Pairs, Point, ProfileTypeRow, Series, flame_graph, labels_sets, names, profile_types, series,
 };
 pub use push::{PushedSeries, push};
-pub use request::{Method, Request};
+pub use request::{Method, REPEATED_MAX, Request};

@@ -7,11 +7,13 @@
 
 mod frames;
 mod part;
+mod seeded;
 mod stacks;
 mod strings;
 mod table;
 
 pub use frames::{Frame, FrameId, FrameKind, Frames, Mapping, MappingId, Mappings};
+pub use seeded::Seeded;
 pub use stacks::{StackId, Stacks};
 pub use strings::{StringId, Strings};
 pub use table::{Table, TableId};

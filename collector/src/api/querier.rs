@@ -20,6 +20,9 @@ use crate::times::Range;
 /// Nodes of a flamegraph, unless another number is asked for: Pyroscope's own.
 const NODES: i64 = 8192;
 
+/// How large a question may be: one that a person or a dashboard asks has a few kilobytes.
+pub(crate) const QUESTION_BYTES_MAX: usize = 1 << 20;
+
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -94,8 +97,8 @@ fn range(request: &Request) -> Result<Range, QuerierError> {
         (start, end) if start > end => {
             Err(QuerierError::InvalidArgument("start does not lie before end".to_owned()))
         }
-        // The end belongs to it.
-        (start, end) => Ok(Range { from_ms: start, until_ms: end.saturating_add(1) }),
+        // The end belongs to it, with the second that it is in.
+        (start, end) => Ok(Range { from_ms: start, until_ms: end.saturating_add(1000) }),
     }
 }
 
@@ -106,13 +109,13 @@ fn parsed(text: &str) -> Result<Selector, QuerierError> {
 /// The labels of all series that match one of the matchers, as Pyroscope would give them.
 fn all_labels(store: &dyn Store, request: &Request) -> Result<Vec<BTreeMap<String, String>>, QuerierError> {
     let range = range(request)?;
-    let selectors = match request.matchers.as_slice() {
-        [] => vec![Selector::default()],
-        matchers => matchers.iter().map(|text| parsed(text)).collect::<Result<_, _>>()?,
-    };
+    let everything = [String::new()];
+    let matchers = if request.matchers.is_empty() { &everything[..] } else { &request.matchers };
     let mut all = BTreeSet::new();
-    for selector in &selectors {
-        all.extend(store.series(selector, range)?.value.into_iter().map(|span| span.labels));
+    // One after the other: each may take its memory.
+    for matcher in matchers {
+        let found = store.series(&parsed(matcher)?, range)?.value;
+        all.extend(found.into_iter().map(|span| span.labels));
     }
     Ok(all.iter().map(outward).collect())
 }
@@ -219,7 +222,7 @@ fn profile(store: &dyn Store, request: &Request) -> Result<Answer, QuerierError>
 }
 
 fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, QuerierError> {
-    let query = query(request)?;
+    let mut query = query(request)?;
     if request.average {
         return Err(QuerierError::Unimplemented("series are sums, not averages".to_owned()));
     }
@@ -228,7 +231,7 @@ fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, Querier
         return Err(QuerierError::InvalidArgument("step must be 1 ms or more".to_owned()));
     }
     // A point tells what began within the step before it; the first stands at the start.
-    let span_ms = query.range.until_ms.saturating_sub(query.range.from_ms);
+    let span_ms = request.end_ms.saturating_sub(request.start_ms);
     let count = usize::try_from((span_ms / step_ms).saturating_add(1)).unwrap_or(usize::MAX);
     if count > STEPS_MAX || query.range == Range::ALL {
         return Err(QuerierError::InvalidArgument(format!(
@@ -236,6 +239,8 @@ fn select_series(store: &dyn Store, request: &Request) -> Result<Answer, Querier
         )));
     }
     let steps = Steps { start_ms: request.start_ms.saturating_sub(step_ms), step_ms, count: count + 1 };
+    // The last step may end after the end, which nothing that is told does.
+    query.range.from_ms = steps.start_ms;
     let lines = store.timeline(&query, steps, None)?.value;
     let mut series: Vec<(f64, Series)> = Vec::with_capacity(lines.len());
     for line in lines {

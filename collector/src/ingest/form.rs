@@ -1,10 +1,17 @@
 //! Multipart forms (RFC 7578), read where they lie.
 
+/// What a boundary has at the most (RFC 2046). One without a bound would be compared at each byte.
+const BOUNDARY_BYTES_MAX: usize = 70;
+
 /// The content of the part of this name, where the header names a boundary.
 pub fn part<'a>(body: &'a [u8], content_type: &str, wanted: &str) -> Option<&'a [u8]> {
     let boundary =
         content_type.split(';').find_map(|parameter| parameter.trim().strip_prefix("boundary="))?;
-    let delimiter = format!("--{}", boundary.trim_matches('"'));
+    let boundary = boundary.trim_matches('"');
+    if boundary.is_empty() || boundary.len() > BOUNDARY_BYTES_MAX {
+        return None;
+    }
+    let delimiter = format!("--{boundary}");
     let mut rest = &body[find(body, delimiter.as_bytes())? + delimiter.len()..];
     let delimiter = format!("\r\n{delimiter}");
     loop {
@@ -47,5 +54,18 @@ mod tests {
         assert_eq!(part(body, "multipart/form-data; boundary=X", "other"), None);
         assert_eq!(part(body, "multipart/form-data", "a"), None);
         assert_eq!(part(b"", "multipart/form-data; boundary=X", "a"), None);
+    }
+
+    #[test]
+    fn a_boundary_is_no_longer_than_the_standard_lets_it_be() {
+        for (bytes, is_found) in [(1, true), (70, true), (71, false), (10_000, false)] {
+            let boundary = "-".repeat(bytes);
+            let body = format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--{boundary}--"
+            );
+            let content_type = format!("multipart/form-data; boundary={boundary}");
+            let found = part(body.as_bytes(), &content_type, "a");
+            assert_eq!(found, is_found.then_some(&b"1"[..]), "{bytes} bytes");
+        }
     }
 }

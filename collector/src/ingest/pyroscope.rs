@@ -31,8 +31,11 @@ pub(crate) fn read(parameters: &Parameters, body: &[u8], limits: &Limits) -> Res
     let time_ms = from.transpose().map_err(|message| IngestError::Request(format!("from: {message}")))?;
     let multipart = parameters.content_type.starts_with("multipart/form-data");
     let body = match multipart {
-        true => form::part(body, &parameters.content_type, "profile")
-            .ok_or_else(|| IngestError::Request("the form has no part profile".to_owned()))?,
+        true => form::part(body, &parameters.content_type, "profile").ok_or_else(|| {
+            IngestError::Request(
+                "the form has no part profile, or its boundary is no standard one".to_owned(),
+            )
+        })?,
         false => body,
     };
     let format = match parameters.format.as_deref() {

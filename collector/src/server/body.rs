@@ -138,10 +138,16 @@ impl Room {
 impl Received {
     /// The body without the encoding that its header names. Not for threads that serve sockets: it takes its time.
     pub(super) fn plain(&self) -> Result<Cow<'_, [u8]>, BodyError> {
+        self.plain_within(self.plain_bytes_max)
+    }
+
+    /// The same of a body that may have no more than so many bytes.
+    pub(super) fn plain_within(&self, bytes_max: usize) -> Result<Cow<'_, [u8]>, BodyError> {
         if !self.is_gzip {
-            return Ok(Cow::Borrowed(&self.sent));
+            let is_within = self.sent.len() <= bytes_max;
+            return if is_within { Ok(Cow::Borrowed(&self.sent)) } else { Err(BodyError::TooLarge) };
         }
-        inflate(&self.sent, self.plain_bytes_max).map(Cow::Owned).map_err(|error| match error {
+        inflate(&self.sent, bytes_max).map(Cow::Owned).map_err(|error| match error {
             InflateError::Malformed => BodyError::Broken("the body is no gzip"),
             InflateError::TooLarge(_) => BodyError::TooLarge,
         })

@@ -80,7 +80,7 @@ impl Routes {
                 connect::query(self, request).await
             }
             _ if path.starts_with("/api/v1/") && reads => self.query(request).await,
-            "/metrics" if reads => self.metrics(request.headers()),
+            "/metrics" if reads => self.metrics(request.headers()).await,
             "/-/healthy" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is healthy\n"),
             "/-/ready" if reads => content(StatusCode::OK, PLAIN_TEXT, "loopscope-collector is ready\n"),
             _ if !reads => error(StatusCode::METHOD_NOT_ALLOWED, "this is not taken here"),
@@ -217,10 +217,17 @@ impl Routes {
         taken.map(|taken| self.own.points(taken))
     }
 
-    fn metrics(&self, headers: &HeaderMap) -> Answer {
-        let (media_type, body) =
-            self.own.exposition(&header(headers, ACCEPT), &self.store.sizes().and(&self.lag.sizes()));
-        content(StatusCode::OK, media_type, body)
+    async fn metrics(&self, headers: &HeaderMap) -> Answer {
+        let (store, lag, own) = (Arc::clone(&self.store), Arc::clone(&self.lag), Arc::clone(&self.own));
+        let accept = header(headers, ACCEPT);
+        // Sizes are the stores' to tell, whose locks a query may hold for a while.
+        let told = spawn_blocking(move || own.exposition(&accept, &store.sizes().and(&lag.sizes())));
+        match told.await {
+            Ok((media_type, body)) => content(StatusCode::OK, media_type, body),
+            Err(_) => {
+                error(StatusCode::INTERNAL_SERVER_ERROR, "a defect of ours kept the metrics from being told")
+            }
+        }
     }
 }
 

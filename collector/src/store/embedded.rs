@@ -223,7 +223,7 @@ impl Store for EmbeddedStore {
         steps: Steps,
         function: Option<&str>,
     ) -> Result<Found<Vec<Line>>, StoreError> {
-        let range = self.shared.told(steps.range());
+        let range = self.shared.told(steps.range().and(query.range));
         let mut timelines = Timelines::new(query, range, steps, function);
         let warnings = self.each_part(range, |part| match part {
             PartRef::Head(head) => timelines.add(head),

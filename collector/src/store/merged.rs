@@ -1,5 +1,9 @@
 //! What was spent in each stack, added up over whatever it came from.
 
+mod adding;
+
+pub(crate) use adding::Adding;
+
 use formats::decode::{Place, Symbols};
 use model::profile::{FrameId, StackId, StringId};
 
@@ -22,30 +26,8 @@ pub struct Merged {
 impl Merged {
     /// Adds what was spent in the stacks of a dictionary.
     pub fn add(&mut self, dictionary: &(impl Dictionary + ?Sized), values: &[i64], detail: Detail) {
-        let mut ours = Interned::new(dictionary, detail);
-        let mut stacks = vec![NONE; values.len()];
-        // Callers of what has a value; they come before it, so one pass from the end finds all.
-        let mut wanted = vec![false; values.len()];
-        for stack in (0..values.len()).rev() {
-            wanted[stack] |= values[stack] != 0;
-            if wanted[stack]
-                && let Some(caller) = dictionary.stack(stack as u32).0
-            {
-                wanted[caller as usize] = true;
-            }
-        }
-        for stack in (0..values.len()).filter(|stack| wanted[*stack]) {
-            let (caller, frame) = dictionary.stack(stack as u32);
-            let frame = ours.frame(&mut self.symbols, frame);
-            let caller = caller.map(|caller| StackId(stacks[caller as usize]));
-            let own = self.symbols.stacks.push(caller, frame);
-            stacks[stack] = own.0;
-            if own.0 as usize == self.values.len() {
-                self.values.push(0);
-            }
-            let value = &mut self.values[own.0 as usize];
-            *value = value.saturating_add(values[stack]);
-        }
+        let rows = (0..).zip(values.iter().copied()).filter(|(_, value)| *value != 0);
+        Adding::new(dictionary, detail).add(self, rows);
     }
 
     /// Keeps so many stacks, those in which and in whose callees most was spent. What was spent in others is told by their nearest caller that is
@@ -105,11 +87,12 @@ pub(crate) struct Interned<'a, D: ?Sized> {
     dictionary: &'a D,
     detail: Detail,
     frames: Vec<u32>,
+    known: Vec<u32>,
 }
 
 impl<'a, D: Dictionary + ?Sized> Interned<'a, D> {
     pub(crate) fn new(dictionary: &'a D, detail: Detail) -> Self {
-        Self { dictionary, detail, frames: vec![NONE; dictionary.frame_count()] }
+        Self { dictionary, detail, frames: vec![NONE; dictionary.frame_count()], known: Vec::new() }
     }
 
     pub(crate) fn frame(&mut self, symbols: &mut Symbols, frame: u32) -> FrameId {
@@ -122,8 +105,16 @@ impl<'a, D: Dictionary + ?Sized> Interned<'a, D> {
                 Detail::Lines => Place { function, file: symbols.strings.intern(file), line },
             };
             *known = symbols.frames.intern(place).0;
+            self.known.push(frame);
         }
         FrameId(*known)
+    }
+
+    /// What follows goes into other tables. Costs what was looked up.
+    fn forget(&mut self) {
+        for frame in self.known.drain(..) {
+            self.frames[frame as usize] = NONE;
+        }
     }
 
     /// All stacks of the dictionary in the other's table, by their positions.

@@ -284,6 +284,56 @@ fn a_profile_is_given_out_as_pprof() {
 }
 
 #[test]
+fn a_time_series_tells_nothing_that_began_after_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("data"), &[]);
+    let first = now_ms() / 1000 * 1000 - 60_000;
+    for (at, weight) in [(first, 1), (first + 2000, 10), (first + 5000, 100)] {
+        let target = format!("/ingest?name=shop&format=folded&from={at}");
+        server.post(&target, &[], format!("main {weight}\n").as_bytes()).expect(200);
+    }
+    let sum = |start: i64, end: i64, step: f64| {
+        let request = SelectSeries {
+            profile_type: CPU.to_owned(),
+            label_selector: "{}".to_owned(),
+            start,
+            end,
+            group_by: Vec::new(),
+            step,
+            limit: None,
+        };
+        let answer: AllSeries = call(&server, "SelectSeries", &request);
+        answer.series.iter().flat_map(|series| &series.points).map(|point| point.value / 1e7).sum::<f64>()
+    };
+    assert_eq!(sum(first, first + 2000, 15.0), 11.0, "the end belongs to it");
+    assert_eq!(sum(first, first + 1999, 15.0), 1.0);
+    assert_eq!(sum(first, first + 4999, 1.0), 11.0);
+    assert_eq!(sum(first, first + 5000, 1.0), 111.0);
+    // Each point tells the step before it, so the first tells what was before the start.
+    assert_eq!(sum(first + 1000, first + 1500, 1.0), 1.0);
+}
+
+#[test]
+fn a_question_has_a_bound_however_it_was_sent() {
+    let (_folder, server, _) = server();
+    let target = "/querier.v1.QuerierService/Series";
+    let json_type = ("content-type", "application/json");
+    let many = |count: usize| json!({ "matchers": vec!["{}"; count] }).to_string().into_bytes();
+    server.post(target, &[json_type], &many(256)).expect(200);
+    let refused = server.post(target, &[json_type], &many(257)).expect(400).json();
+    assert!(refused["message"].as_str().unwrap().contains("256 values"), "{refused}");
+    let large = many(300_000);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &large).unwrap();
+    let packed = gzip.finish().unwrap();
+    for (headers, body) in [(vec![json_type], large), (vec![json_type, ("content-encoding", "gzip")], packed)]
+    {
+        let refused = server.post(target, &headers, &body).expect(400).json();
+        assert!(refused["message"].as_str().unwrap().contains("a question of more than"), "{refused}");
+    }
+}
+
+#[test]
 fn what_speaks_json_is_answered_in_json() {
     let (_folder, server, end) = server();
     let json_type: &[(&str, &str)] = &[("content-type", "application/json")];

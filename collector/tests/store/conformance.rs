@@ -67,6 +67,8 @@ fn a_range_ends_before_its_end(engine: &mut dyn Engine) {
     assert_eq!(sum(now, now + 2000), 1110);
     assert_eq!(sum(now - 1000, now), 1);
     assert_eq!(sum(now + 500, now + 1000), 110, "times are kept in whole seconds");
+    let side_by_side = [sum(now - 500, now + 500), sum(now + 500, now + 1500), sum(now + 1500, now + 2500)];
+    assert_eq!(side_by_side, [1, 110, 1000], "what is in one range is not in the next");
     assert_eq!(sum(now + 3000, now + 9000), 0);
     assert_eq!(sum(i64::MIN, i64::MAX), 11_111);
 }

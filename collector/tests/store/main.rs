@@ -7,3 +7,4 @@ mod conformance;
 mod days;
 mod embedded;
 mod keeper;
+mod groups;

@@ -7,8 +7,9 @@
 //! others (bytes of an allocation, a request's duration) would tear a profile into as many series as it has samples.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
-use model::profile::{FrameId, StackId, StringId};
+use model::profile::{FrameId, Seeded, StackId, StringId};
 use rustc_hash::FxHashMap;
 
 use crate::decode::{
@@ -53,14 +54,14 @@ pub fn decompressed<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]
 struct Tables<'a> {
     texts: Vec<&'a str>,
     head: Decoded,
-    mappings: FxHashMap<u64, i64>,
+    mappings: HashMap<u64, i64, Seeded>,
 }
 
 impl<'a> Tables<'a> {
     fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let mut texts = Vec::new();
         let mut types = Vec::new();
-        let mut mappings = FxHashMap::default();
+        let mut mappings = HashMap::default();
         let (mut period_type, mut period, mut started_unix_ns, mut duration_ns) = (None, 0, 0, 0);
         let mut samples = 0;
         let mut profile = Message::new("a pprof profile", bytes);
@@ -133,7 +134,7 @@ fn two(mut message: Message<'_>, first: u32, second: u32) -> Result<(u64, u64), 
 #[derive(Default)]
 struct Ids {
     dense: Vec<(u32, u32)>,
-    sparse: FxHashMap<u64, (u32, u32)>,
+    sparse: HashMap<u64, (u32, u32), Seeded>,
 }
 
 impl Ids {
@@ -146,8 +147,16 @@ impl Ids {
     }
 
     fn get(&self, what: &'static str, id: u64) -> Result<(u32, u32), DecodeError> {
-        let dense = usize::try_from(id).ok().and_then(|id| self.dense.get(id).copied());
-        dense.or_else(|| self.sparse.get(&id).copied()).ok_or(DecodeError::Missing { what, id })
+        match usize::try_from(id).ok().and_then(|id| self.dense.get(id)) {
+            Some(row) => Ok(*row),
+            None => self.get_sparse(what, id),
+        }
+    }
+
+    // Apart, so that the usual way stays short.
+    #[cold]
+    fn get_sparse(&self, what: &'static str, id: u64) -> Result<(u32, u32), DecodeError> {
+        self.sparse.get(&id).copied().ok_or(DecodeError::Missing { what, id })
     }
 
     fn len(&self) -> usize {
@@ -173,6 +182,7 @@ impl Reader<'_> {
         self.each(5, |reader, message| reader.function(message))?;
         let mut frames = Vec::new();
         self.each(4, |reader, message| reader.location(message, &mut frames))?;
+        self.limits.check_decoded(self.tables.head.row_bytes())?;
         let mut sets = FxHashMap::default();
         sets.insert(Vec::new(), 0);
         let mut stack = Vec::new();
@@ -259,6 +269,8 @@ impl Reader<'_> {
         let path =
             self.tables.mappings.get(&mapping).map_or(Ok(""), |&path| text(&self.tables.texts, path))?;
         let name = unsymbolized(path, address);
+        // A location of a few bytes has a name of its own here, as long as its file's.
+        self.limits.check_decoded(self.tables.head.row_bytes())?;
         Ok(self.tables.head.symbols.strings.intern(self.limits.cut(&name)))
     }
 

@@ -18,6 +18,7 @@ pub struct PushedSeries<'a> {
 pub fn push<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Vec<PushedSeries<'a>>, DecodeError> {
     let mut request = Message::new("a push request", bytes);
     let mut all = Vec::new();
+    let mut profiles = 0;
     while let Some((number, field)) = request.next()? {
         if number != 1 {
             continue;
@@ -35,6 +36,8 @@ pub fn push<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Vec<PushedSeries<'a>
                     while let Some((number, field)) = sample.next()? {
                         if number == 1 {
                             series.profiles.push(sample.bytes(field)?);
+                            profiles += 1;
+                            limits.check("profiles of a request", profiles, limits.strings)?;
                         }
                     }
                 }

@@ -3,7 +3,7 @@
 use crate::decode::{DecodeError, Message};
 
 /// Values of a repeated field that are read.
-const REPEATED_MAX: usize = 256;
+pub const REPEATED_MAX: usize = 256;
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -199,3 +199,48 @@ fn a_line_without_a_function_is_named_by_what_is_known() {
     let found = otlp::profiles::decode(&request, &Limits::default()).unwrap();
     assert_eq!(innermost(&found[0].profile), "shop+0x42");
 }
+
+/// A pprof profile with so many locations of which only the address is known, in a file whose path is this long.
+fn unsymbolized_locations(locations: u64, path_bytes: usize) -> Vec<u8> {
+    let path = "p".repeat(path_bytes);
+    let mut profile = [field(1, &[]), field(6, b""), field(6, path.as_bytes())].concat();
+    profile.extend(field(3, &[number(1, 1), number(5, 1)].concat()));
+    for location in 1..=locations {
+        profile.extend(field(4, &[number(1, location), number(2, 1), number(3, location)].concat()));
+    }
+    profile
+}
+
+#[test]
+fn names_that_are_made_of_addresses_have_a_bound_in_memory() {
+    let limits = Limits { profile_bytes: 64 << 10, ..Limits::default() };
+    assert!(pprof::decode(&unsymbolized_locations(500, 100), &limits).is_ok());
+    let profile = unsymbolized_locations(1000, 4000);
+    assert!(profile.len() < limits.profile_bytes / 2, "{} bytes", profile.len());
+    let too_much = DecodeError::TooMuch { what: "bytes of memory", limit: limits.decoded_bytes() };
+    assert_eq!(pprof::decode(&profile, &limits).err(), Some(too_much.clone()));
+
+    // The same as OTLP, of which a stack may be long.
+    let strings = [field(5, b""), field(5, "p".repeat(4000).as_bytes())].concat();
+    let mut dictionary = [field(1, &[]), field(1, &number(4, 1)), field(2, &[]), strings].concat();
+    for address in 1..=1000 {
+        dictionary.extend(field(2, &[number(1, 1), number(2, address)].concat()));
+    }
+    dictionary.extend([field(7, &[]), field(7, &field(1, &packed(1..=1000)))].concat());
+    let profile = field(2, &[field(1, &[]), field(2, &number(1, 1))].concat());
+    let request = [field(1, &field(2, &profile)), field(2, &dictionary)].concat();
+    assert!(request.len() < limits.profile_bytes / 2, "{} bytes", request.len());
+    assert_eq!(otlp::profiles::decode(&request, &limits).err(), Some(too_much));
+}
+
+#[test]
+fn profiles_with_nothing_in_them_have_a_bound_together() {
+    let limits = Limits { profile_bytes: 64 << 10, ..Limits::default() };
+    // Four bytes each.
+    let request = |profiles| field(1, &field(2, &field(2, &field(1, &[])).repeat(profiles)));
+    let found = otlp::profiles::decode(&request(100), &limits).unwrap();
+    assert_eq!(found.len(), 100);
+    let refused = otlp::profiles::decode(&request(2000), &limits);
+    let limit = limits.decoded_bytes();
+    assert_eq!(refused.err(), Some(DecodeError::TooMuch { what: "bytes of memory", limit }));
+}

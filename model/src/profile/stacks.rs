@@ -5,10 +5,9 @@
 //! table beside.
 
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
 
-use super::FrameId;
+use super::{FrameId, Seeded};
 
 /// Callees of one caller that are gone through.
 const LIST_MAX: u32 = 8;
@@ -149,7 +148,7 @@ fn number(caller: Option<StackId>) -> u32 {
 }
 
 fn hash(caller: u32, frame: FrameId) -> u64 {
-    FxBuildHasher.hash_one((caller, frame))
+    Seeded.hash_one((caller, frame))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Interned text.
 
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
+
+use super::Seeded;
 
 /// A string's position in its [`Strings`]. The default is the empty string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,12 +14,13 @@ pub struct StringId(pub u32);
 pub struct Strings {
     texts: Vec<Box<str>>,
     by_text: HashTable<StringId>,
+    text_bytes: usize,
 }
 
 impl Strings {
     /// The identifier of this text, which is added if it is new.
     pub fn intern(&mut self, text: &str) -> StringId {
-        let hash = |text: &str| FxBuildHasher.hash_one(text);
+        let hash = |text: &str| Seeded.hash_one(text);
         let found = self.by_text.entry(
             hash(text),
             |id| &*self.texts[id.0 as usize] == text,
@@ -27,6 +29,7 @@ impl Strings {
         *found
             .or_insert_with(|| {
                 self.texts.push(text.into());
+                self.text_bytes += text.len();
                 StringId(self.texts.len() as u32 - 1)
             })
             .get()
@@ -40,6 +43,11 @@ impl Strings {
         &self.texts[id.0 as usize]
     }
 
+    /// How long all texts are together.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
     /// All texts, by identifier.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         self.texts.iter().map(|text| &**text)
@@ -48,7 +56,7 @@ impl Strings {
 
 impl Default for Strings {
     fn default() -> Self {
-        let mut strings = Self { texts: Vec::new(), by_text: HashTable::new() };
+        let mut strings = Self { texts: Vec::new(), by_text: HashTable::new(), text_bytes: 0 };
         strings.intern("");
         strings
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-use rustc_hash::FxBuildHasher;
+use super::Seeded;
 
 /// A row's position in its table, as a type of its own.
 pub trait TableId: Copy {
@@ -18,7 +18,7 @@ pub trait TableId: Copy {
 #[derive(Clone, Debug)]
 pub struct Table<Id, Row> {
     rows: Vec<Row>,
-    by_row: HashMap<Row, u32, FxBuildHasher>,
+    by_row: HashMap<Row, u32, Seeded>,
     _id: PhantomData<fn() -> Id>,
 }
 

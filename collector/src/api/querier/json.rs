@@ -1,6 +1,6 @@
 //! Messages of Pyroscope's query API as JSON, as protocol buffers are written in it: names in camel case, large numbers as text.
 
-use formats::pyroscope_server::{FlameGraph, Pairs, Request};
+use formats::pyroscope_server::{FlameGraph, Pairs, REPEATED_MAX, Request};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, QuerierError};
@@ -33,6 +33,10 @@ fn from_object(object: &Map<String, Value>) -> Result<Request, QuerierError> {
         None => Ok(Vec::new()),
         Some(value) => {
             let list = value.as_array().ok_or_else(|| wrong(names[0]))?;
+            if list.len() > REPEATED_MAX {
+                let message = format!("{} has more than {REPEATED_MAX} values", names[0]);
+                return Err(QuerierError::InvalidArgument(message));
+            }
             list.iter().map(|one| one.as_str().map(str::to_owned).ok_or_else(|| wrong(names[0]))).collect()
         }
     };

@@ -53,9 +53,13 @@ pub(super) async fn query(routes: &Routes, request: Request<Incoming>) -> Answer
     let answered = spawn_blocking(move || {
         let _turn = turn;
         let begun = Instant::now();
-        let plain = received
-            .plain()
-            .map_err(|refusal| QuerierError::InvalidArgument(IngestError::from(refusal).to_string()));
+        let plain = received.plain_within(querier::QUESTION_BYTES_MAX).map_err(|refusal| match refusal {
+            BodyError::TooLarge => QuerierError::InvalidArgument(format!(
+                "a question of more than {} bytes",
+                querier::QUESTION_BYTES_MAX
+            )),
+            refusal => QuerierError::InvalidArgument(IngestError::from(refusal).to_string()),
+        });
         let answered = plain.and_then(|body| querier::answer(&*store, &method, codec, &body));
         own.queried(begun);
         answered

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::TakeRow;
 use super::row::Row;
 use crate::labels::Labels;
+use crate::store::merged::Adding;
 use crate::store::{Detail, Dictionary, Group, Line, Merged, OTHER, Query, SeriesSpan, Steps, StoreError};
 use crate::times::Range;
 
@@ -123,6 +124,10 @@ impl<'a> Merging<'a> {
             if self.range.overlaps(first_ms, last_ms) && self.query.selector.matches(labels) {
                 let next = numbers.len();
                 let group = *numbers.entry(labels.only(&self.query.by)).or_insert(next);
+                // Before anything is read.
+                if numbers.len() > GROUPS_MAX {
+                    return Err(StoreError::TooMuch { what: "groups", limit: GROUPS_MAX }.into());
+                }
                 let is_whole = self.range.contains(first_ms) && self.range.contains(last_ms);
                 let wanted = if is_whole { &mut whole } else { &mut partly };
                 wanted.positions.push(position);
@@ -132,18 +137,23 @@ impl<'a> Merging<'a> {
         if numbers.is_empty() {
             return Ok(());
         }
+        let more = numbers.keys().filter(|group| !self.groups.contains_key(group)).count();
+        if self.groups.len() + more > GROUPS_MAX {
+            return Err(StoreError::TooMuch { what: "groups", limit: GROUPS_MAX }.into());
+        }
         let all = [&whole.positions[..], &partly.positions].concat();
         let (dictionary, first) = part.dictionary(&all)?;
         let dictionary = dictionary.as_ref();
-        // One column of sums is enough for all groups.
-        let mut sums = vec![0_i64; dictionary.stack_count()];
-        let mut rows: Vec<Vec<(u32, i64)>> = vec![Vec::new(); numbers.len()];
+        // A single group has a column of sums, as most queries have; of many each has its rows, so that it costs what it has.
         let (range, is_one) = (self.range, numbers.len() == 1);
+        let stacks = dictionary.stack_count();
+        let mut sums = vec![0_i64; if is_one { stacks } else { 0 }];
+        let mut rows: Vec<Vec<(u32, i64)>> = vec![Vec::new(); numbers.len()];
         let mut take = |group: usize, stack: u32, value: i64| {
             let stack = stack.wrapping_sub(first);
             match sums.get_mut(stack as usize) {
-                Some(sum) if is_one => add(sum, value),
-                Some(_) => rows[group].push((stack, value)),
+                Some(sum) => add(sum, value),
+                None if (stack as usize) < stacks && !is_one => rows[group].push((stack, value)),
                 None => {}
             }
         };
@@ -155,22 +165,19 @@ impl<'a> Merging<'a> {
                 take(partly.groups[position], row.stack, row.value);
             }
         })?;
+        let mut adding = Adding::new(dictionary, self.detail);
         for (group, number) in numbers {
-            for (stack, value) in &rows[number] {
-                add(&mut sums[*stack as usize], *value);
-            }
-            if !self.groups.contains_key(&group) && self.groups.len() == GROUPS_MAX {
-                return Err(StoreError::TooMuch { what: "groups", limit: GROUPS_MAX }.into());
-            }
             let merged = self.groups.entry(group).or_default();
             self.stacks -= merged.values.len();
-            merged.add(dictionary, &sums, self.detail);
+            if is_one {
+                let spent = (0..).zip(sums.iter().copied()).filter(|(_, value)| *value != 0);
+                adding.add(merged, spent);
+            } else {
+                adding.add(merged, rows[number].iter().copied());
+            }
             self.stacks += merged.values.len();
             if self.stacks > STACKS_MAX {
                 self.fold();
-            }
-            for (stack, _) in rows[number].drain(..) {
-                sums[stack as usize] = 0;
             }
         }
         Ok(())

@@ -71,12 +71,12 @@ impl Shared {
         Ok(())
     }
 
-    /// What of a range is told. Times are kept in whole seconds: a range begins with the second that it begins in. What is too old is told no
-    /// more, although it is kept until all of its block is.
+    /// What of a range is told. Times are kept in whole seconds: a range begins with the second that it begins in, and ends before the second that it
+    /// ends in, so that none is in two ranges side by side. What is too old is told no more, although it is kept until all of its block is.
     pub(super) fn told(&self, range: Range) -> Range {
         let (oldest_ms, _) = self.accepted_times(crate::times::now_ms());
-        let from_ms = range.from_ms.max(oldest_ms).div_euclid(1000).saturating_mul(1000);
-        Range { from_ms, ..range }
+        let second = |ms: i64| ms.div_euclid(1000).saturating_mul(1000);
+        Range { from_ms: second(range.from_ms.max(oldest_ms)), until_ms: second(range.until_ms) }
     }
 
     pub(super) fn accepted_times(&self, now_ms: i64) -> (i64, i64) {

@@ -187,6 +187,8 @@ impl Reader<'_> {
             let place = self.place(decoded, location, line)?;
             locations.frames.push(decoded.symbols.frames.intern(place));
         }
+        // A location of a few bytes has a name of its own where no function is known.
+        self.limits.check_decoded(self.decoded_bytes + decoded.row_bytes())?;
         let frames = start..locations.frames.len() as u32;
         locations.known.insert(index, frames.clone());
         Ok(frames)
