@@ -54,7 +54,12 @@ impl Parameters {
             parsed.map_err(|message| ApiError::Request(format!("{name}: {message}")))
         };
         // One that begins now belongs to it.
-        let until_ms = time(until)?.or(usual.map(|usual| usual.until_ms)).unwrap_or(self.now_ms + 1000);
+        let with_now = self.now_ms + 1000;
+        let asked_ms = match self.get(until).map(str::trim) {
+            Some("now") => Some(with_now),
+            _ => time(until)?,
+        };
+        let until_ms = asked_ms.or(usual.map(|usual| usual.until_ms)).unwrap_or(with_now);
         let from_ms =
             time(from)?.or(usual.map(|usual| usual.from_ms)).unwrap_or(until_ms.saturating_sub(RANGE_MS));
         if from_ms >= until_ms {

@@ -68,6 +68,16 @@ fn a_difference_has_both_sides() {
 }
 
 #[test]
+fn a_profile_that_came_just_now_is_told_at_once() {
+    let (_folder, server) = server();
+    server.post("/ingest?name=shop&format=folded", &[], b"main 1\n").expect(200);
+    for until in ["", "&until=now"] {
+        let told = server.get(&format!("/api/v1/flamegraph?from=now-1h{until}")).expect(200).json();
+        assert_eq!(told["total"], 10_000_000, "{until}");
+    }
+}
+
+#[test]
 fn a_bad_request_is_refused_with_a_reason_and_stores_nothing() {
     let (_folder, server) = server();
     for (target, body, status, reason) in [
