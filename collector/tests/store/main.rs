@@ -6,5 +6,5 @@ mod bucket;
 mod conformance;
 mod days;
 mod embedded;
-mod keeper;
 mod groups;
+mod keeper;
