@@ -129,7 +129,11 @@ impl Surroundings {
 fn introduce(options: &DemoOptions, address: SocketAddr, surroundings: &Surroundings) {
     let agent = surroundings.agent.as_ref().map(Background::address);
     if let (Some(collector), Some(folder)) = (&surroundings.collector, &surroundings.folder) {
-        console::line(format_args!("flamegraphs and lag: http://{}/?from=now-15m", collector.address()));
+        // The selector `{service="…"}`, as a URL has it: the page would begin with whoever was profiled first.
+        console::line(format_args!(
+            "flamegraphs and lag: http://{}/?from=now-15m&query=%7Bservice%3D%22{SERVICE}%22%7D",
+            collector.address()
+        ));
         let lasts = if folder.is_temporary() { "goes away with it; --data keeps it" } else { "stays" };
         console::line(format_args!("  what it gets lies in {} and {lasts}", folder.path().display()));
     }
