@@ -85,3 +85,22 @@ fn write(message: fmt::Arguments<'_>) {
 fn held() -> MutexGuard<'static, Option<VecDeque<String>>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// What a receiver says, so that it fits into a line.
+pub(crate) fn shown(text: &str) -> String {
+    const LENGTH_MAX: usize = 300;
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let line: String = clean.take(LENGTH_MAX).collect();
+    line.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_receiver_says_stays_in_its_line() {
+        assert_eq!(shown(" a\nb\u{1b}[31m\n"), "a b [31m");
+        assert_eq!(shown(&"\u{e4}".repeat(1000)).chars().count(), 300);
+    }
+}

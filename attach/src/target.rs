@@ -22,6 +22,7 @@ pub use figures::{Figures, data_bytes};
 pub use host::{Host, pids};
 pub use stat::Stat;
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::fmt;
 use std::fs::File;
@@ -148,19 +149,17 @@ impl Process {
         Ok(own.unwrap_or(self.pid.get()))
     }
 
-    /// A thread of the process by its id in our pid namespace, where `own_id` is the one in the process's; `None` of one
-    /// that has ended.
-    pub fn thread(&self, own_id: u32) -> Option<u32> {
-        let is_it = |tid: u32| {
-            let status = self.read(&format!("task/{tid}/status")).ok();
-            status.and_then(|status| self::own_id(&status)).is_some_and(|own| own.unwrap_or(tid) == own_id)
+    /// The ids of the process's threads in our pid namespace, by those in the process's. All are read in one pass: ask once for many.
+    pub fn threads(&self) -> HashMap<u32, u32> {
+        let Some(tasks) = self.open_file("task").ok().and_then(|task| rustix::fs::Dir::new(task).ok()) else {
+            return HashMap::new();
         };
-        if is_it(own_id) {
-            return Some(own_id);
-        }
-        let tasks = rustix::fs::Dir::new(self.open_file("task").ok()?).ok()?;
         let tids = tasks.filter_map(|entry| entry.ok()?.file_name().to_str().ok()?.parse().ok());
-        tids.take(THREADS_MAX).find(|&tid| is_it(tid))
+        let with_own = |tid: u32| {
+            let status = self.read(&format!("task/{tid}/status")).ok()?;
+            Some((self::own_id(&status)?.unwrap_or(tid), tid))
+        };
+        tids.take(THREADS_MAX).filter_map(with_own).collect()
     }
 
     /// Device and inode of the file that the process executes: another one after it executed another program.
@@ -249,8 +248,8 @@ mod tests {
     fn a_thread_is_found_by_what_its_process_calls_it() {
         let own_thread = std::fs::read_link("/proc/thread-self").unwrap();
         let tid = own_thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        assert_eq!(own().thread(tid), Some(tid));
-        assert_eq!(own().thread(i32::MAX as u32), None);
+        assert_eq!(own().threads().get(&tid), Some(&tid));
+        assert_eq!(own().threads().get(&(i32::MAX as u32)), None);
         assert_eq!(own_id(b"Name:\tx\nNSpid:\t4711\t23\t1\n"), Some(Some(1)));
         assert_eq!((own_id(b"Name:\tx\n"), own_id(b"NSpid:\t?\n")), (Some(None), None));
     }

@@ -97,11 +97,26 @@ impl Telemetry {
         let malformed = |source| TelemetryError::Segment { pid, source };
         let reader = Reader::open(self.segment.words()).map_err(malformed)?;
         let contents = reader.read(now).map_err(malformed)?;
-        let numbers = numbers(&contents);
+        self.bounded(contents).map(|contents| (reader.identity(), contents))
+    }
+
+    /// Reads the instruments of all loops, also of those that have closed as long as no other has taken their place.
+    ///
+    /// # Errors
+    /// As [`Telemetry::read`].
+    pub fn read_loops(&self, now: Monotonic) -> Result<Contents, TelemetryError> {
+        let pid = self.process.pid();
+        let malformed = |source| TelemetryError::Segment { pid, source };
+        let reader = Reader::open(self.segment.words()).map_err(malformed)?;
+        self.bounded(reader.read_loops(now).map_err(malformed)?)
+    }
+
+    fn bounded(&self, contents: Contents) -> Result<Contents, TelemetryError> {
+        let (pid, numbers) = (self.process.pid(), numbers(&contents));
         if numbers > NUMBERS_MAX {
             return Err(TelemetryError::TooMuch { pid, numbers, limit: NUMBERS_MAX });
         }
-        Ok((reader.identity(), contents))
+        Ok(contents)
     }
 
     /// Takes the slow iterations that the process has published since the cursor's last reading. `now` is asked after they were read.

@@ -48,7 +48,7 @@ pub struct Cli {
     /// program that was built with the feature s3.
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_BUCKET", value_name = "URL")]
     pub bucket: Option<String>,
-    /// How long profiles are kept [default: 30d]
+    /// How long profiles are told; older ones are refused, and leave the disk within a day [default: 30d]
     #[arg(long, env = "LOOPSCOPE_COLLECTOR_RETENTION", value_name = "TIME", value_parser = config::duration)]
     pub retention: Option<Duration>,
     /// How much disk all profiles may take; the oldest go first [default: no bound]

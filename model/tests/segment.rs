@@ -344,8 +344,32 @@ fn a_loop_that_takes_over_a_place_has_slow_iterations_of_its_own() {
             reading.iterations.iter().all(|it| it.thread_id == index && it.loop_name == index.to_string())
         );
         drop(scope);
-        assert_eq!(take(words, &mut cursor).1, SlowReading::default());
+        assert_eq!(take(words, &mut cursor).1, nothing_of(1), "they were read already");
     }
+}
+
+#[test]
+fn slow_iterations_and_counts_of_a_loop_that_has_closed_are_there_until_another_takes_its_place() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let mut cursor = SlowCursor::default();
+    let scope = writer.open_scope(ScopeKind::Loop, 3, 98, "main");
+    let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
+    scope.local_counter(&EVENTLOOP_ITERATIONS, &[]).add(2);
+    take(words, &mut cursor);
+    (1..=2).for_each(|number| push(&ring, number));
+    drop((scope, ring));
+    let (numbers, reading) = take(words, &mut cursor);
+    assert_eq!(numbers, [1, 2]);
+    assert!(reading.iterations.iter().all(|it| it.thread_id == 98 && it.loop_name == "main"));
+    assert!(read(words).scopes.is_empty());
+    let closed = Reader::open(words).unwrap().read_loops(NOW).unwrap().scopes;
+    assert_eq!((closed.len(), closed[0].index), (1, 3));
+    assert_eq!(closed[0].readings[0].value, Value::Counter(2));
+
+    let _next = writer.open_scope(ScopeKind::Loop, 4, 99, "main");
+    assert_eq!(take(words, &mut SlowCursor::default()).0, [] as [u64; 0]);
+    let open = Reader::open(words).unwrap().read_loops(NOW).unwrap().scopes;
+    assert_eq!((open.len(), open[0].index), (1, 4));
 }
 
 #[test]

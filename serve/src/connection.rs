@@ -6,13 +6,14 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -28,8 +29,8 @@ use crate::web::Web;
 
 /// As much of a body is read that nobody asks for: HTTP/2 resets a stream that is answered before its end, and there are clients that take
 /// the reset for the answer.
-const DISCARD_BYTES_MAX: usize = 64 * 1024;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug)]
@@ -116,15 +117,18 @@ async fn serve_http<F, B>(
         let (answer, web) = (answer.clone(), Arc::clone(&web));
         let activity = Arc::clone(&service_activity);
         async move {
+            if request.version() != hyper::Version::HTTP_2 {
+                activity.is_bounded_otherwise();
+            }
             let access = web.current();
             let mut answered = match web.admit(&access, request.headers()).await {
                 Ok(()) => {
-                    let _active = activity.begin();
-                    answer(request).await
+                    let active = activity.begin();
+                    answer(request).await.map(|body| Sent { body: Box::pin(body), _active: Some(active) })
                 }
                 Err(refusal) => {
                     let _ = timeout(DISCARD_TIMEOUT, discard(request.into_body())).await;
-                    refusal.answer()
+                    refusal.answer().map(|body| Sent { body: Box::pin(body), _active: None })
                 }
             };
             access.add_headers(answered.headers_mut());
@@ -171,6 +175,32 @@ async fn discard(mut body: Incoming) {
     }
 }
 
+/// An answer, of which its connection is until it is sent, or nobody wants it any more.
+struct Sent<B> {
+    body: Pin<Box<B>>,
+    _active: Option<Active>,
+}
+
+impl<B: Body> Body for Sent<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.body.as_mut().poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Whether a connection is of use. Its requests, which may be answered by several threads, and its own task share it.
 struct Activity {
     bounds: Bounds,
@@ -179,37 +209,52 @@ struct Activity {
 
 struct ActivityState {
     requests: usize,
+    /// A connection of HTTP/1.1, which has a time for each header.
+    is_bounded_otherwise: bool,
     /// When the last request was done; with how long it keeps the connection.
     last: Instant,
     keeps: Duration,
 }
 
-/// A request that is being answered.
-struct Active<'a>(&'a Activity);
+/// A request until its answer is sent.
+struct Active(Arc<Activity>);
 
 impl Activity {
     fn new(bounds: Bounds) -> Self {
-        let state = ActivityState { requests: 0, last: Instant::now(), keeps: bounds.header };
+        let state = ActivityState {
+            requests: 0,
+            is_bounded_otherwise: false,
+            last: Instant::now(),
+            keeps: bounds.header,
+        };
         Self { bounds, state: Mutex::new(state) }
     }
 
-    fn begin(&self) -> Active<'_> {
+    fn begin(self: &Arc<Self>) -> Active {
         self.with(|state| {
             state.requests += 1;
             state.keeps = self.bounds.idle;
         });
-        Active(self)
+        Active(Arc::clone(self))
+    }
+
+    fn is_bounded_otherwise(&self) {
+        self.with(|state| state.is_bounded_otherwise = true);
     }
 
     /// Completes when nothing has come for too long.
     async fn idle(&self) {
         loop {
             let left = self.with(|state| match state.requests {
+                _ if state.is_bounded_otherwise => Duration::MAX,
                 0 => state.keeps.saturating_sub(state.last.elapsed()),
                 _ => state.keeps,
             });
             if left.is_zero() {
                 return;
+            }
+            if left == Duration::MAX {
+                return pending().await;
             }
             sleep(left.max(Duration::from_millis(100))).await;
         }
@@ -220,7 +265,7 @@ impl Activity {
     }
 }
 
-impl Drop for Active<'_> {
+impl Drop for Active {
     fn drop(&mut self) {
         self.0.with(|state| {
             state.requests -= 1;

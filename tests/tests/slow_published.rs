@@ -91,6 +91,40 @@ fn a_block_is_listed_with_its_phase_and_is_the_exemplar_of_the_lag() {
 }
 
 #[test]
+fn a_block_is_the_exemplar_of_the_export_that_comes_right_after_it() {
+    let demo = Demo::start(&QUIET);
+    let agent = Agent::start_with(&["--slow", "150ms"]);
+    let of_process = [("pid", &*demo.pid().to_string())];
+    wait_for("the demo", SOON, || agent.scrape().value("eventloop_iterations_total", &of_process));
+    let pid = format!("pid=\"{}\"", demo.pid());
+    // One that is looked for some times a second comes in time by chance, and not five times.
+    for _ in 0..5 {
+        agent.get("/metrics", ("accept", "application/openmetrics-text"));
+        block(&demo);
+        // A later iteration answers: that of the block is over.
+        http::get(demo.address(), "/", &[]).expect("the demo answers");
+        let answer = agent.get("/metrics", ("accept", "application/openmetrics-text"));
+        let mut lines = answer.text().lines();
+        let is_it = |line: &str| line.contains(&pid) && line.contains(" # {") && line.contains("thread_id=");
+        assert!(lines.any(is_it), "{}", answer.text());
+    }
+}
+
+#[test]
+fn the_last_block_of_a_process_that_ends_is_listed() {
+    let agent = Agent::start_with(&["--slow", "150ms"]);
+    let demo = Demo::start(&QUIET);
+    let (pid, text) = (demo.pid(), demo.pid().to_string());
+    wait_for("the demo", SOON, || agent.scrape().value("eventloop_iterations_total", &[("pid", &*text)]));
+    let known = blocks(&agent, pid).len();
+    assert_eq!(known, 0);
+    block(&demo);
+    http::get(demo.address(), "/", &[]).expect("the demo answers");
+    drop(demo);
+    wait_for("the block", SOON, || blocks(&agent, pid).into_iter().next());
+}
+
+#[test]
 fn the_thread_of_a_program_in_another_pid_namespace_is_told_by_our_number() {
     let (true, Some(unshare)) = (requirement::root(), requirement::program("unshare")) else { return };
     let mut command = Command::new(unshare);

@@ -40,7 +40,7 @@ pub(super) use batch::Batcher;
 use buffer::Buffer;
 use client::Client;
 use exporting::Exporting;
-pub(super) use outbox::{Delivery, Outbox};
+pub(super) use outbox::{Delivery, Outbox, Ready};
 use queue::Queue;
 pub(super) use resource::{ProcessKey, Resources};
 use sender::Sender;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::otlp::{Delivery, Outbox};
+use super::otlp::{Delivery, Outbox, Ready};
 use super::own_metrics::OwnMetrics;
 use crate::config::Profiling;
 use crate::error::Error;
@@ -29,9 +29,14 @@ impl Profiler {
     /// Starts it. That processes may not be sampled is no error: it is told, and the agent measures them all the same.
     ///
     /// # Errors
-    /// Where the certificates that were named cannot be used.
-    pub(super) fn start(profiling: Profiling, roster: Roster, own: &Arc<OwnMetrics>) -> Result<Self, Error> {
-        let (outbox, delivery) = Outbox::open(profiling.export.clone(), own)?;
+    /// Where the system refuses a thread, or a directory that it gave before.
+    pub(super) fn start(
+        profiling: Profiling,
+        ready: Ready,
+        roster: Roster,
+        own: &Arc<OwnMetrics>,
+    ) -> Result<Self, Error> {
+        let (outbox, delivery) = Outbox::start(profiling.export.clone(), ready, own)?;
         delivery.tell();
         own.profiling().begin();
         let stopping = Arc::new(AtomicBool::new(false));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::otlp::Outbox;
+use super::otlp::Ready;
 use super::own_metrics::OwnMetrics;
 use super::profiler::{Profiler, Roster};
 use crate::config::Profiling;
@@ -31,7 +31,7 @@ pub(super) struct Profiles {
 pub(super) enum Change {
     None,
     End,
-    To(Box<Profiling>),
+    To(Box<(Profiling, Ready)>),
 }
 
 impl Profiles {
@@ -43,15 +43,18 @@ impl Profiles {
     /// Checks what profiling so would need. Nothing is changed yet.
     ///
     /// # Errors
-    /// Where the certificates that are named cannot be used.
+    /// Where the certificates or the directory that are named cannot be used.
     pub(super) fn prepare(&self, profiling: Option<Profiling>) -> Result<Change, Error> {
         let current = self.current.borrow();
         match profiling {
             profiling if profiling.as_ref() == current.as_ref().map(|(before, _)| before) => Ok(Change::None),
             None => Ok(Change::End),
             Some(profiling) => {
-                Outbox::check(&profiling.export)?;
-                Ok(Change::To(Box::new(profiling)))
+                // A directory belongs to one profiler: the same one is opened when the one before has let go of it.
+                let before = current.as_ref().map(|(before, _)| &before.export.buffer);
+                let is_held = profiling.export.buffer.is_some() && before == Some(&profiling.export.buffer);
+                let ready = Ready::new(&profiling.export, !is_held, &self.own)?;
+                Ok(Change::To(Box::new((profiling, ready))))
             }
         }
     }
@@ -64,7 +67,7 @@ impl Profiles {
         let next = match change {
             Change::None => return Ok(()),
             Change::End => None,
-            Change::To(profiling) => Some(*profiling),
+            Change::To(next) => Some(*next),
         };
         self.stop();
         while self.current.borrow().as_ref().is_some_and(|(_, profiler)| !profiler.has_ended()) {
@@ -73,11 +76,11 @@ impl Profiles {
         if let Some((_, profiler)) = self.current.borrow_mut().take() {
             profiler.finish();
         }
-        let Some(profiling) = next else {
+        let Some((profiling, ready)) = next else {
             console::line(format_args!("nobody is profiled any more"));
             return Ok(());
         };
-        let profiler = Profiler::start(profiling.clone(), self.roster.clone(), &self.own)?;
+        let profiler = Profiler::start(profiling.clone(), ready, self.roster.clone(), &self.own)?;
         *self.current.borrow_mut() = Some((profiling, profiler));
         Ok(())
     }

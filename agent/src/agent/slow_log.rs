@@ -14,13 +14,22 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::Moment;
 
-/// Slow iterations that are kept, of all targets; the oldest go first.
+/// Slow iterations that are kept, of all targets. The oldest go first, of the process that has most of them: one that has many does
+/// not make others' forgotten.
 const KEPT: usize = 1000;
 
 /// The last slow iterations of all targets. The thread that measures writes it, the one that serves reads it.
 #[derive(Debug, Default)]
 pub(super) struct SlowLog {
-    kept: Mutex<VecDeque<Entry>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// In the order in which they came.
+    entries: VecDeque<Entry>,
+    /// How many of them each process has.
+    counts: HashMap<Pid, usize>,
 }
 
 /// A slow iteration and whose it was.
@@ -46,17 +55,18 @@ impl SlowLog {
     /// Keeps one more.
     pub(super) fn push(&self, entry: Entry) {
         let mut kept = self.kept.lock().unwrap_or_else(|poison| poison.into_inner());
-        if kept.len() == KEPT {
-            kept.pop_front();
+        if kept.entries.len() == KEPT {
+            kept.forget_one();
         }
-        kept.push_back(entry);
+        *kept.counts.entry(entry.pid).or_default() += 1;
+        kept.entries.push_back(entry);
     }
 
     /// The longest iteration of each loop, by its process, among those that ended after `since`.
     pub(super) fn longest(&self, since: Monotonic, now: Moment) -> HashMap<(String, String), Exemplar> {
         let kept = self.kept.lock().unwrap_or_else(|poison| poison.into_inner());
         let mut longest: HashMap<(String, String), Exemplar> = HashMap::new();
-        for entry in kept.iter().filter(|entry| entry.ended > since) {
+        for entry in kept.entries.iter().filter(|entry| entry.ended > since) {
             let Some(name) = &entry.loop_name else { continue };
             let key = (entry.pid.to_string(), name.clone());
             let exemplar = entry.exemplar(now);
@@ -70,8 +80,22 @@ impl SlowLog {
     /// All that are kept, the newest first.
     pub(super) fn json(&self, now: Moment) -> String {
         let kept = self.kept.lock().unwrap_or_else(|poison| poison.into_inner());
-        let iterations: Vec<Value> = kept.iter().rev().map(|entry| entry.json(now)).collect();
+        let iterations: Vec<Value> = kept.entries.iter().rev().map(|entry| entry.json(now)).collect();
         json!({ "slow_iterations": iterations }).to_string() + "\n"
+    }
+}
+
+impl Kept {
+    fn forget_one(&mut self) {
+        let most = self.counts.values().copied().max();
+        let at = self.entries.iter().position(|entry| self.counts.get(&entry.pid).copied() == most);
+        let Some(entry) = at.and_then(|at| self.entries.remove(at)) else { return };
+        if let Some(count) = self.counts.get_mut(&entry.pid) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&entry.pid);
+            }
+        }
     }
 }
 
@@ -146,5 +170,17 @@ mod tests {
             })
         );
         assert_eq!(iterations[KEPT - 1]["started_unix_seconds"], json!(3005.0));
+    }
+
+    #[test]
+    fn a_process_that_has_many_does_not_make_those_of_others_forgotten() {
+        let log = SlowLog::default();
+        log.push(Entry { pid: Pid::new(3), ..entry(0) });
+        (1..3 * KEPT as u64).for_each(|number| log.push(entry(number)));
+        let kept = log.kept.lock().unwrap();
+        assert_eq!(kept.entries.len(), KEPT);
+        assert_eq!(kept.entries[0].pid, Pid::new(3));
+        assert_eq!(kept.entries[1].started, entry(2 * KEPT as u64 + 1).started);
+        assert_eq!(kept.counts.values().sum::<usize>(), KEPT);
     }
 }

@@ -270,6 +270,9 @@ impl Targets {
         if self.last_scan.is_none_or(|scanned| now.since_ns(scanned) >= SCAN_AGE_MAX_NS) {
             self.scan();
         }
+        // What was published by now is told with this reading: the next one asks for later ones.
+        self.next_look = now;
+        self.take_slow(now);
         let mut snapshot = Snapshot::default();
         let mut failures = Vec::new();
         self.notes.clear();
@@ -346,7 +349,8 @@ impl Targets {
 
     fn part_from(&mut self, pid: Pid, target: Target) {
         match target {
-            Target::Published(_) => {
+            Target::Published(published) => {
+                self.take_last(*published);
                 console::line(format_args!("process {pid}: no longer publishes telemetry"))
             }
             Target::Outside(mut outside) => {

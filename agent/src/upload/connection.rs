@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 
 use super::receiver::Receiver;
+use crate::console::shown;
 use crate::http;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,5 +40,5 @@ async fn attempt(to: &Receiver, target: &str, body: Vec<u8>) -> Result<(), Strin
     let said = serde_json::from_slice::<serde_json::Value>(answer.body()).ok();
     let said = said.as_ref().and_then(|said| said.get("error").or(said.get("message"))?.as_str());
     let said = said.map_or_else(|| String::from_utf8_lossy(answer.body()).trim().to_owned(), str::to_owned);
-    Err(format!("{}: {said}", answer.status))
+    Err(format!("{}: {}", answer.status, shown(&said)))
 }

@@ -197,7 +197,19 @@ impl<'a> Reader<'a> {
     /// [`SegmentError::Malformed`] where a table or an entry lies outside the segment, or entries claim more cells than
     /// the segment has.
     pub fn read(&self, now: Monotonic) -> Result<Contents, SegmentError> {
-        let mut scopes = self.open_scopes()?;
+        self.read_scopes(now, open_scope)
+    }
+
+    /// Reads loops only: the open ones, and the closed ones whose place no other has taken over. Their last counts are still there.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_loops(&self, now: Monotonic) -> Result<Contents, SegmentError> {
+        self.read_scopes(now, loop_scope)
+    }
+
+    fn read_scopes(&self, now: Monotonic, header_of: HeaderOf) -> Result<Contents, SegmentError> {
+        let mut scopes = self.scopes(header_of)?;
         let mut unknown_entries = 0;
         // Cells belong to one instrument, but for a few that serve two metrics: no honest segment needs more.
         let mut budget = 2 * self.words.len();
@@ -228,10 +240,10 @@ impl<'a> Reader<'a> {
         }
         // A scope whose place was taken over while we read has another index now, or none.
         fence(Ordering::Acquire);
-        let still_open = self.scope_headers()?;
+        let still_there = self.scope_rows()?.map(header_of);
         let kept = scopes
             .into_iter()
-            .zip(still_open)
+            .zip(still_there)
             .filter_map(|(scope, header)| scope.filter(|scope| header == Some((scope.kind, scope.index))));
         Ok(Contents {
             scopes: kept.collect(),
@@ -255,9 +267,9 @@ impl<'a> Reader<'a> {
             .take(slow::SCOPES_MAX)
             .enumerate()
             .filter_map(|(number, row)| {
-                let (kind, index) = open_scope(row)?;
+                let (_, index) = loop_scope(row)?;
                 let ring = row[layout::SCOPE_RING].load(Ordering::Acquire);
-                (kind == ScopeKind::Loop && ring != 0).then_some(LoopRow { number, index, ring })
+                (ring != 0).then_some(LoopRow { number, index, ring })
             })
             .collect();
         let mut reading = SlowReading::default();
@@ -267,10 +279,13 @@ impl<'a> Reader<'a> {
         }
         // A place that was taken over while we read has another index now, or none.
         fence(Ordering::Acquire);
-        let scopes = self.open_scopes()?.into_iter().flatten().collect();
-        let contents = Contents { scopes, unknown_entries: 0, dropped_instruments: 0 };
+        let contents_of = |scopes| Contents { scopes, unknown_entries: 0, dropped_instruments: 0 };
+        let open = contents_of(self.scopes(open_scope)?.into_iter().flatten().collect());
+        let with_closed = contents_of(self.scopes(loop_scope)?.into_iter().flatten().collect());
         for Taken { index, rows } in taken {
-            let Some((thread_id, loop_name)) = contents.loop_of(index) else { continue };
+            // An open loop has the name that its series have; closed namesakes take no part in that.
+            let of_loop = open.loop_of(index).or_else(|| with_closed.loop_of(index));
+            let Some((thread_id, loop_name)) = of_loop else { continue };
             reading.iterations.extend(rows.into_iter().map(|Row { began, ended, phases }| SlowIteration {
                 thread_id,
                 loop_name: loop_name.clone(),
@@ -306,13 +321,10 @@ impl<'a> Reader<'a> {
         self.table(layout::WORD_SCOPES, layout::WORD_SCOPES_USED, layout::SCOPE_WORDS, "table of scopes")
     }
 
-    fn scope_headers(&self) -> Result<Vec<Option<(ScopeKind, u64)>>, SegmentError> {
-        Ok(self.scope_rows()?.map(open_scope).collect())
-    }
-
-    fn open_scopes(&self) -> Result<Vec<Option<ScopeReading>>, SegmentError> {
+    /// Those scopes that have such a header.
+    fn scopes(&self, header_of: HeaderOf) -> Result<Vec<Option<ScopeReading>>, SegmentError> {
         let scopes = self.scope_rows()?.map(|row| {
-            let (kind, index) = open_scope(row)?;
+            let (kind, index) = header_of(row)?;
             let name = layout::load_text(&row[4..4 + layout::SCOPE_NAME_WORDS]);
             Some(ScopeReading {
                 kind,
@@ -359,6 +371,17 @@ impl<'a> Reader<'a> {
             Kind::Histogram => Value::Histogram(histogram),
         })
     }
+}
+
+/// The kind and the index of a scope, if it is one of those that are asked for.
+type HeaderOf = fn(&[AtomicU64]) -> Option<(ScopeKind, u64)>;
+
+/// A loop that is open, or has closed: what it measured stays until another one takes its place.
+fn loop_scope(row: &[AtomicU64]) -> Option<(ScopeKind, u64)> {
+    let state = row[0].load(Ordering::Acquire);
+    let mut states = [ScopeState::Open, ScopeState::Closed].into_iter();
+    let is_loop = states.any(|of| state == scope_word(of, ScopeKind::Loop));
+    is_loop.then(|| (ScopeKind::Loop, row[1].load(Ordering::Relaxed)))
 }
 
 fn open_scope(row: &[AtomicU64]) -> Option<(ScopeKind, u64)> {

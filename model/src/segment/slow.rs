@@ -35,7 +35,8 @@ pub(super) const WORDS: usize = RING_WORDS + ROWS * ROW_WORDS;
 /// The most rows of a ring that are read.
 const ROWS_MAX: usize = 1024;
 
-/// The most iterations that are taken at once, of all loops: a hostile segment could otherwise make one who reads it often forget all others'.
+/// The most iterations that are taken at once, of all loops: what a reading of a hostile segment can cost. That they do not make others'
+/// forgotten is up to whoever keeps them.
 const TAKEN_MAX: usize = 512;
 
 /// The most iterations that a loop makes between two looks: an hour of them, each as short as one system call.

@@ -1,7 +1,8 @@
 //! Names and passwords of basic authentication.
 //!
 //! bcrypt takes as long as whoever made a hash wanted, so it runs on a thread of its own, one check after the other, with
-//! a bounded number of them waiting: who guesses passwords can neither hold up scrapes nor take more than one core. What was
+//! a bounded number of them waiting: who guesses passwords can neither hold up the check of one that is known nor take more than one core. (A
+//! limit of requests comes before, and counts guesses as well.) What was
 //! right once is remembered (by a keyed digest, not by the password), so that a scraper waits for bcrypt once.
 //!
 //! The set of digests is shared by the serving thread, which asks it, and the checking thread, which adds to it; a lock
@@ -88,7 +89,7 @@ impl Passwords {
         // Any of the hashes takes as long as the right one would, where all are of one cost.
         let hash = known.or_else(|| users.values().next()).ok_or(Refusal::Unknown)?;
         let digest = self.digest(&user, hash, &password);
-        if known.is_some() && self.is_right(&digest) {
+        if known.is_some() && holds(&self.right, &digest) {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
@@ -100,12 +101,6 @@ impl Passwords {
             Ok(false) => Err(Refusal::Unknown),
             Err(_) => Err(Refusal::Busy),
         }
-    }
-
-    fn is_right(&self, digest: &[u8; 32]) -> bool {
-        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
-        // All of them are looked at, whichever it is.
-        right.iter().fold(subtle::Choice::from(0), |found, own| found | own.ct_eq(digest)).into()
     }
 
     /// The hash is part of it, so that a changed password is not remembered.
@@ -121,6 +116,13 @@ impl Passwords {
     }
 }
 
+/// Whether it is among those that were found right.
+fn holds(right: &Mutex<VecDeque<[u8; 32]>>, digest: &[u8; 32]) -> bool {
+    let right = right.lock().unwrap_or_else(PoisonError::into_inner);
+    // All of them are looked at, whichever it is.
+    right.iter().fold(subtle::Choice::from(0), |found, own| found | own.ct_eq(digest)).into()
+}
+
 fn start(right: Arc<Mutex<VecDeque<[u8; 32]>>>) -> Option<SyncSender<Check>> {
     let (queue, checks) = sync_channel(WAITING_MAX);
     let thread = std::thread::Builder::new().name("passwords".into());
@@ -131,6 +133,11 @@ fn check_all(checks: &Receiver<Check>, right: &Mutex<VecDeque<[u8; 32]>>) {
     for check in checks {
         // Whoever asked may have gone away while the check waited.
         if check.answer.is_closed() {
+            continue;
+        }
+        // One that came with others of its kind was perhaps found right while it waited.
+        if check.is_user && holds(right, &check.digest) {
+            let _ = check.answer.send(true);
             continue;
         }
         let fits = bcrypt::verify(&check.password, &check.hash).unwrap_or(false) & check.is_user;

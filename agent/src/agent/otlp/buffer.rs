@@ -17,7 +17,7 @@ use hyper::body::Bytes;
 /// The first number of a file: the format and its version.
 const MAGIC: u64 = u64::from_le_bytes(*b"loopOTL1");
 
-const HEADER_BYTES: usize = 5 * 8;
+pub(super) const HEADER_BYTES: usize = 5 * 8;
 
 /// No batch is larger by far: whatever claims to be is none.
 const PAYLOAD_BYTES_MAX: u64 = 64 << 20;

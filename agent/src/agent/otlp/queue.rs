@@ -6,7 +6,10 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::buffer::{Buffer, Found, Payload};
+use super::buffer::{Buffer, Found, HEADER_BYTES, Payload};
+
+/// A file takes up a multiple of it, on usual file systems.
+const BLOCK_BYTES: usize = 4096;
 
 /// Which batch it is.
 pub(super) type BatchId = u64;
@@ -116,7 +119,8 @@ impl Queue {
 
     fn fits(&self, in_memory: bool, length: usize, bytes_max: usize) -> bool {
         let batches = self.batches.iter().filter(|batch| batch.is_in_memory() == in_memory);
-        batches.map(|batch| batch.length).sum::<usize>() + length <= bytes_max
+        batches.map(|batch| room(in_memory, batch.length)).sum::<usize>() + room(in_memory, length)
+            <= bytes_max
     }
 
     fn forget(&self, batch: &Batch) {
@@ -168,6 +172,11 @@ impl Queue {
     pub(super) fn points_of(&self, id: BatchId) -> u64 {
         self.batches.iter().find(|batch| batch.id == id).map_or(0, |batch| batch.points)
     }
+}
+
+/// What a batch takes up: on disk, whole blocks.
+fn room(in_memory: bool, length: usize) -> usize {
+    if in_memory { length } else { length.saturating_add(HEADER_BYTES).next_multiple_of(BLOCK_BYTES) }
 }
 
 #[cfg(test)]

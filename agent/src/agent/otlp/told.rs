@@ -6,7 +6,7 @@ use std::path::Path;
 use formats::otlp::answer::Partial;
 
 use crate::config::{Endpoint, Signal};
-use crate::console;
+use crate::console::{self, shown};
 
 /// What the operator knows already.
 #[derive(Debug)]
@@ -85,24 +85,5 @@ impl Told {
                 folder.display()
             ));
         }
-    }
-}
-
-/// What a receiver says, so that it fits into a line.
-fn shown(text: &str) -> String {
-    const LENGTH_MAX: usize = 300;
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let line: String = clean.take(LENGTH_MAX).collect();
-    line.trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_receiver_says_stays_in_its_line() {
-        assert_eq!(shown(" a\nb\u{1b}[31m\n"), "a b [31m");
-        assert_eq!(shown(&"\u{e4}".repeat(1000)).chars().count(), 300);
     }
 }

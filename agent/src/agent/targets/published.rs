@@ -1,5 +1,7 @@
 //! A process that publishes telemetry.
 
+use std::collections::HashMap;
+
 use attach::target::{Facts, Figures, Host, Process};
 use attach::telemetry::{Telemetry, TelemetryError};
 use model::catalogue::{self, Metric, Scope};
@@ -26,6 +28,8 @@ pub(super) struct Published {
     shares_numbers: bool,
     is_profiled: bool,
     told_of_refused: bool,
+    /// The process's own name, as it was read last: that of one which has ended cannot be.
+    name: Option<String>,
 }
 
 /// What was found at a look for slow iterations, beside them.
@@ -44,7 +48,8 @@ impl Published {
         let shares_numbers = process.own_pid().is_ok_and(|own| own == process.pid().get());
         let is_profiled = is_profiled(process, rules);
         let (taken, told_of_refused) = (SlowCursor::default(), false);
-        Self { telemetry, taken, shares_numbers, is_profiled, told_of_refused }
+        let name = process.stat().ok().map(|stat| stat.name);
+        Self { telemetry, taken, shares_numbers, is_profiled, told_of_refused, name }
     }
 
     /// Goes on by other rules.
@@ -114,24 +119,21 @@ impl Published {
         let Some(service) = self.telemetry.identity().ok().and_then(|identity| self.service(identity)) else {
             return losses;
         };
+        if let Ok(stat) = self.process().stat() {
+            self.name = Some(stat.name);
+        }
         let process_started_unix_ns = self.process().started_unix_ns(host);
-        let mut last_thread = (0, None);
-        entries.extend(slow.map(|it| {
-            if last_thread.0 != it.thread_id {
-                let own = u32::try_from(it.thread_id).ok();
-                last_thread = (it.thread_id, own.and_then(|own| self.thread(own)));
-            }
-            slow_log::Entry {
-                service: service.clone(),
-                pid,
-                process_started_unix_ns,
-                loop_name: Some(it.loop_name),
-                tid: last_thread.1,
-                started: it.began,
-                ended: it.ended,
-                phases: it.phases,
-                trace: None,
-            }
+        let mut threads = Threads::of(&self.telemetry, self.shares_numbers);
+        entries.extend(slow.map(|it| slow_log::Entry {
+            service: service.clone(),
+            pid,
+            process_started_unix_ns,
+            loop_name: Some(it.loop_name),
+            tid: threads.find(it.thread_id),
+            started: it.began,
+            ended: it.ended,
+            phases: it.phases,
+            trace: None,
         }));
         losses
     }
@@ -143,7 +145,8 @@ impl Published {
         }
         let (identity, contents) = self.telemetry.read(now).ok()?;
         let loops = contents.loops().into_iter();
-        let loops = loops.filter_map(|(own, name)| Some((self.thread(u32::try_from(own).ok()?)?, name)));
+        let mut threads = Threads::of(&self.telemetry, self.shares_numbers);
+        let loops = loops.filter_map(|(own, name)| Some((threads.find(own)?, name)));
         Some(Wanted {
             pid: self.process().pid().get(),
             started_unix_ns: self.process().started_unix_ns(host),
@@ -152,21 +155,40 @@ impl Published {
         })
     }
 
-    /// Our number of a thread that the process knows by its own; `None` of one that has ended.
-    fn thread(&self, own: u32) -> Option<u32> {
-        if !self.shares_numbers {
-            return self.process().thread(own);
-        }
-        let path = format!("/proc/{}/task/{own}", self.process().pid());
-        std::path::Path::new(&path).exists().then_some(own)
-    }
-
-    /// The service's name: the process's own where it says none; `None` of one that has ended.
+    /// The service's name: the process's own where it says none.
     fn service(&self, identity: Identity) -> Option<String> {
         match identity.service.is_empty() {
-            true => self.process().stat().ok().map(|stat| stat.name),
+            true => self.process().stat().ok().map(|stat| stat.name).or_else(|| self.name.clone()),
             false => Some(identity.service),
         }
+    }
+}
+
+/// The threads of a process at one look.
+struct Threads<'a> {
+    process: &'a Process,
+    shares_numbers: bool,
+    /// What was looked up; in another pid namespace all at once.
+    known: HashMap<u32, Option<u32>>,
+    ours: Option<HashMap<u32, u32>>,
+}
+
+impl<'a> Threads<'a> {
+    fn of(telemetry: &'a Telemetry, shares_numbers: bool) -> Self {
+        Self { process: telemetry.process(), shares_numbers, known: HashMap::new(), ours: None }
+    }
+
+    /// Our number of a thread that the process knows by its own; `None` of one that has ended.
+    fn find(&mut self, own: u64) -> Option<u32> {
+        let own = u32::try_from(own).ok()?;
+        let process = self.process;
+        if !self.shares_numbers {
+            return self.ours.get_or_insert_with(|| process.threads()).get(&own).copied();
+        }
+        *self.known.entry(own).or_insert_with(|| {
+            let path = format!("/proc/{}/task/{own}", process.pid());
+            std::path::Path::new(&path).exists().then_some(own)
+        })
     }
 }
 

@@ -3,8 +3,10 @@
 use model::label::TargetError;
 use model::time::Monotonic;
 
+use super::Targets;
 use super::finder::Target;
-use super::{Targets, published};
+use super::published::{self, Published};
+use crate::agent::slow_log::Entry;
 use crate::clock;
 
 impl Targets {
@@ -28,6 +30,21 @@ impl Targets {
                 }
             }
         }
+        self.keep_slow(entries);
+        let is_published = self.discovery.targets().any(|target| matches!(target, Target::Published(_)));
+        if is_published { self.next_look } else { self.next_scan }
+    }
+
+    /// Takes what a process published between the last look and its end, which its memory still holds.
+    pub(super) fn take_last(&mut self, mut published: Published) {
+        let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
+        let mut entries = Vec::new();
+        let losses = published.take_slow(&self.host, slow_ns, clock::monotonic(), &mut entries);
+        self.missed = Some(self.missed.unwrap_or(0).saturating_add(losses.missed));
+        self.keep_slow(entries);
+    }
+
+    fn keep_slow(&mut self, mut entries: Vec<Entry>) {
         // Each target's are in their order already.
         entries.sort_by_key(|entry| entry.ended);
         let moment = clock::now();
@@ -40,7 +57,5 @@ impl Targets {
         if let Some(spans) = &mut self.links.spans {
             spans.flush();
         }
-        let is_published = self.discovery.targets().any(|target| matches!(target, Target::Published(_)));
-        if is_published { self.next_look } else { self.next_scan }
     }
 }

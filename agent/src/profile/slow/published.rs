@@ -15,6 +15,9 @@ use model::time::Monotonic;
 use super::Iteration;
 use crate::clock;
 
+/// Loops of a process whose iterations are remembered.
+const LOOPS_MAX: usize = 100_000;
+
 /// A process that publishes telemetry.
 pub(super) struct Published {
     telemetry: Telemetry,
@@ -23,6 +26,8 @@ pub(super) struct Published {
     since: Monotonic,
     /// Iterations of its loops before it was watched.
     before: u64,
+    /// The most that was counted for each loop, by its index: one that has closed is gone when another takes its place.
+    counted: HashMap<u64, u64>,
     /// Whether its numbers of threads are ours.
     shares_numbers: bool,
     /// Our numbers of its threads, by its own.
@@ -45,7 +50,10 @@ impl Published {
             telemetry.slow_iterations(&mut SlowCursor::default(), clock::monotonic).ok()?.loops > 0;
         let shares_numbers = telemetry.process().own_pid().is_ok_and(|own| own == pid.get());
         let (cursor, threads) = (SlowCursor::default(), HashMap::new());
-        let mut published = Self { telemetry, cursor, since: began, before: 0, shares_numbers, threads };
+        let counted = HashMap::new();
+        let mut published =
+            Self { telemetry, cursor, since: began, before: 0, counted, shares_numbers, threads };
+        published.count();
         if identity.created_ns < began.as_ns() {
             published.before = published.iterations();
         }
@@ -57,33 +65,53 @@ impl Published {
         self.telemetry.process().stat().is_err()
     }
 
-    /// Iterations of its loops since it was watched.
+    /// Iterations of its loops since it was watched, as they were counted last.
     pub(super) fn iterations(&self) -> u64 {
-        let Ok((_, contents)) = self.telemetry.read(Monotonic::default()) else { return 0 };
-        let readings = contents.scopes.iter().flat_map(|scope| &scope.readings);
-        let iterations = readings.filter(|reading| reading.metric.id == EVENTLOOP_ITERATIONS.id);
-        let sum = iterations.map(|reading| match reading.value {
-            Value::Counter(count) => count,
-            _ => 0,
-        });
-        sum.fold(0, u64::wrapping_add).saturating_sub(self.before)
+        self.counted
+            .values()
+            .fold(0, |sum: u64, count| sum.saturating_add(*count))
+            .saturating_sub(self.before)
+    }
+
+    /// Reads how many there were.
+    fn count(&mut self) {
+        let Ok(contents) = self.telemetry.read_loops(Monotonic::default()) else { return };
+        for scope in &contents.scopes {
+            let mut readings = scope.readings.iter();
+            let iterations = readings.find(|reading| reading.metric.id == EVENTLOOP_ITERATIONS.id);
+            let Some(Value::Counter(count)) = iterations.map(|reading| &reading.value) else { continue };
+            if self.counted.len() < LOOPS_MAX || self.counted.contains_key(&scope.index) {
+                let known = self.counted.entry(scope.index).or_default();
+                *known = (*known).max(*count);
+            }
+        }
     }
 
     /// Takes the iterations since the last time that were longer than the threshold.
     pub(super) fn take(&mut self, threshold: Duration, keep: &mut impl FnMut(Iteration)) -> Taken {
         let reading = self.telemetry.slow_iterations(&mut self.cursor, clock::monotonic).unwrap_or_default();
+        let mut ours = None;
         for it in reading.iterations {
             let is_slow = u128::from(it.ended.since_ns(it.began)) > threshold.as_nanos();
             let process = self.telemetry.process();
             let own = u32::try_from(it.thread_id).ok();
             // It may have ended since.
-            let look_up =
-                || own.and_then(|own| if self.shares_numbers { Some(own) } else { process.thread(own) });
+            let look_up = || {
+                own.and_then(|own| {
+                    if self.shares_numbers {
+                        Some(own)
+                    } else {
+                        ours.get_or_insert_with(|| process.threads()).get(&own).copied()
+                    }
+                })
+            };
             let tid = self.threads.entry(it.thread_id).or_insert_with(look_up);
             if let (true, true, Some(tid)) = (is_slow, it.ended > self.since, *tid) {
                 keep(Iteration { tid, started: it.began, ended: it.ended });
             }
         }
+        // Behind them: none is told of that is not counted.
+        self.count();
         Taken { missed: reading.missed, told_from: Duration::from_nanos(reading.slow_ns) }
     }
 }

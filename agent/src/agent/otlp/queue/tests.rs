@@ -28,7 +28,9 @@ fn on_disk(scratch: &Scratch, bytes_max: usize) -> Queue {
     queue
 }
 
-fn the_oldest_make_room_and_are_counted(mut queue: Queue) {
+#[test]
+fn in_memory_the_oldest_make_room_and_are_counted() {
+    let mut queue = Queue::new(100);
     assert_eq!((push(&mut queue, 40, 1), push(&mut queue, 40, 2)), (0, 0));
     assert_eq!(push(&mut queue, 60, 4), 1, "one was enough");
     assert_eq!((queue.bytes(), all_points(&queue)), (100, 6));
@@ -37,13 +39,22 @@ fn the_oldest_make_room_and_are_counted(mut queue: Queue) {
 }
 
 #[test]
-fn in_memory_the_oldest_make_room_and_are_counted() {
-    the_oldest_make_room_and_are_counted(Queue::new(100));
-}
-
-#[test]
-fn on_disk_the_oldest_make_room_and_are_counted() {
-    the_oldest_make_room_and_are_counted(on_disk(&Scratch::new("room"), 100));
+fn on_disk_the_oldest_make_room_and_what_counts_are_blocks() {
+    let scratch = Scratch::new("room");
+    let mut queue = on_disk(&scratch, 2 * BLOCK_BYTES);
+    assert_eq!((push(&mut queue, 40, 1), push(&mut queue, 40, 2)), (0, 0));
+    assert_eq!(push(&mut queue, 60, 4), 1, "one was enough");
+    assert_eq!((queue.bytes(), all_points(&queue)), (100, 6));
+    // With its header it is more than a block.
+    assert_eq!(push(&mut queue, BLOCK_BYTES, 8), 6);
+    assert_eq!((queue.bytes(), all_points(&queue)), (BLOCK_BYTES, 8));
+    assert_eq!(
+        std::fs::read_dir(&scratch.0)
+            .unwrap()
+            .filter(|it| it.as_ref().unwrap().path().extension().is_some())
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -81,7 +92,7 @@ fn batches_go_in_order() {
 #[test]
 fn what_was_not_sent_is_there_after_a_restart() {
     let scratch = Scratch::new("restart");
-    let mut queue = on_disk(&scratch, 100);
+    let mut queue = on_disk(&scratch, 3 * BLOCK_BYTES);
     for (text, points) in [("first", 1), ("second", 2), ("third", 4)] {
         queue.push(payload(text), points).1.unwrap();
     }
@@ -91,7 +102,7 @@ fn what_was_not_sent_is_there_after_a_restart() {
     let _ = queue.next();
     drop(queue);
 
-    let mut queue = on_disk(&scratch, 100);
+    let mut queue = on_disk(&scratch, 3 * BLOCK_BYTES);
     assert_eq!((queue.points(false), queue.points(true)), (6, 0));
     queue.push(payload("fourth"), 8).1.unwrap();
     for text in ["second", "third", "fourth"] {
@@ -100,25 +111,25 @@ fn what_was_not_sent_is_there_after_a_restart() {
         queue.remove(id);
     }
     drop(queue);
-    assert!(on_disk(&scratch, 100).next().is_none());
+    assert!(on_disk(&scratch, 3 * BLOCK_BYTES).next().is_none());
 }
 
 #[test]
 fn a_smaller_bound_after_a_restart_holds() {
     let scratch = Scratch::new("smaller");
-    let mut queue = on_disk(&scratch, 100);
+    let mut queue = on_disk(&scratch, 3 * BLOCK_BYTES);
     (1..=3).for_each(|points| assert_eq!(push(&mut queue, 30, points), 0));
     drop(queue);
     let (buffer, found, _) = Buffer::open(&scratch.0).unwrap();
     let mut queue = Queue::new(100);
-    assert_eq!(queue.keep_on_disk(buffer, found, 40), 3);
+    assert_eq!(queue.keep_on_disk(buffer, found, BLOCK_BYTES), 3);
     assert_eq!(queue.bytes(), 30);
 }
 
 #[test]
 fn a_batch_that_the_disk_does_not_give_back_is_counted() {
     let scratch = Scratch::new("given-back");
-    let mut queue = on_disk(&scratch, 100);
+    let mut queue = on_disk(&scratch, 3 * BLOCK_BYTES);
     queue.push(payload("first"), 1).1.unwrap();
     queue.push(payload("second"), 2).1.unwrap();
     let file = std::fs::read_dir(&scratch.0).unwrap().map(|entry| entry.unwrap().path());
@@ -131,7 +142,7 @@ fn a_batch_that_the_disk_does_not_give_back_is_counted() {
 #[test]
 fn what_cannot_be_written_waits_in_memory() {
     let scratch = Scratch::new("unwritten");
-    let mut queue = on_disk(&scratch, 1000);
+    let mut queue = on_disk(&scratch, 3 * BLOCK_BYTES);
     push(&mut queue, 10, 1);
     std::fs::remove_dir_all(&scratch.0).unwrap();
     let (dropped, written) = queue.push(body(60), 2);
