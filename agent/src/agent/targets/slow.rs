@@ -39,7 +39,7 @@ impl Targets {
     pub(super) fn take_last(&mut self, mut published: Published) {
         let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
         let mut entries = Vec::new();
-        let losses = published.take_slow(&self.host, slow_ns, clock::monotonic(), &mut entries);
+        let losses = published.take_slow(&self.host, slow_ns, &mut entries);
         self.missed = Some(self.missed.unwrap_or(0).saturating_add(losses.missed));
         self.keep_slow(entries);
     }
