@@ -273,3 +273,79 @@ impl Drop for Active {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::body::Bytes;
+    use std::io::{Read, Write};
+
+    /// A body that takes its time: `left` pieces.
+    struct Slow {
+        left: usize,
+        pause: Pin<Box<tokio::time::Sleep>>,
+    }
+
+    const PAUSE: Duration = Duration::from_millis(500);
+
+    impl From<&'static str> for Slow {
+        fn from(_: &'static str) -> Self {
+            Self { left: 14, pause: Box::pin(sleep(PAUSE)) }
+        }
+    }
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.left == 0 {
+                return Poll::Ready(None);
+            }
+            std::task::ready!(self.pause.as_mut().poll(context));
+            self.left -= 1;
+            self.pause = Box::pin(sleep(PAUSE));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"piece")))))
+        }
+    }
+
+    #[test]
+    fn an_answer_that_takes_longer_than_a_connection_may_be_idle_arrives_whole() {
+        let second = Duration::from_secs(1);
+        let bounds = Bounds {
+            handshake: second,
+            header: second,
+            header_bytes: 16 * 1024,
+            send: 60 * second,
+            age: 60 * second,
+            idle: Duration::from_millis(200),
+            streams: 10,
+            resets: 10,
+            ping: None,
+            clear_http2: true,
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = std::thread::spawn(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            text
+        });
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let web = Arc::new(Web::new(crate::web::Ready::default(), |_| ()));
+            let (_stop, stopping) = watch::channel(false);
+            let stream = TcpStream::from_std(stream).unwrap();
+            let answer = |_| async { Response::new(Slow::from("")) };
+            serve(stream, bounds, web, answer, stopping).await;
+        });
+        let text = client.join().unwrap();
+        assert!(text.matches("piece").count() == 14 && text.ends_with("0\r\n\r\n"), "{text}");
+    }
+}

@@ -174,9 +174,13 @@ impl Queue {
     }
 }
 
-/// What a batch takes up: on disk, whole blocks.
+/// What a batch takes up: on disk, whole blocks. What is empty is none.
 fn room(in_memory: bool, length: usize) -> usize {
-    if in_memory { length } else { length.saturating_add(HEADER_BYTES).next_multiple_of(BLOCK_BYTES) }
+    match length {
+        0 => 0,
+        _ if in_memory => length,
+        _ => length.saturating_add(HEADER_BYTES).next_multiple_of(BLOCK_BYTES),
+    }
 }
 
 #[cfg(test)]
