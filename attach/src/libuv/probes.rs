@@ -283,10 +283,10 @@ impl Probes {
     /// Forgets where threads are in their iterations.
     fn forget_iterations(&self, slot: u32) {
         let threads = self.loaded.map("threads");
-        for bytes in threads.keys().unwrap_or_default() {
+        let of_slot = |bytes: &Vec<u8>| thread_key(bytes).0 == slot;
+        for bytes in threads.keys().unwrap_or_default().into_iter().filter(of_slot) {
             let mut thread = abi::Thread::zeroed();
-            let is_there = threads.lookup(&bytes, bytemuck::bytes_of_mut(&mut thread));
-            if thread_key(&bytes).0 == slot && is_there.is_ok_and(|is_there| is_there) {
+            if threads.lookup(&bytes, bytemuck::bytes_of_mut(&mut thread)).is_ok_and(|is_there| is_there) {
                 thread.begin_anew();
                 let _ = threads.update(&bytes, bytemuck::bytes_of(&thread));
             }

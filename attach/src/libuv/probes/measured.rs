@@ -196,13 +196,12 @@ impl Measured {
         target: &SharedLabels,
         known: &dyn Fn(&LoopMeasured) -> Option<KnownLoop>,
     ) {
-        for measured in &self.loops {
-            if let Some(known) = known(measured) {
-                measured.add_to(snapshot, target, &known);
-            }
+        for (measured, known) in self.known_loops(known) {
+            measured.add_to(snapshot, target, &known);
         }
         self.pool.add_to(snapshot, target);
     }
+
     /// Adds what was measured of the pool by turns, by the names of what is a sample. A loop that `known` has no name for is left out.
     pub fn add_sampled_to(
         &self,
@@ -210,14 +209,19 @@ impl Measured {
         target: &SharedLabels,
         known: &dyn Fn(&LoopMeasured) -> Option<KnownLoop>,
     ) {
-        for measured in &self.loops {
-            if let Some(known) = known(measured) {
-                let (delay, labels) = (&measured.completion_delay, target.with("loop", &known.name));
-                add_by_kind(delay, &catalogue::THREADPOOL_COMPLETION_DELAY_SAMPLED, &labels, snapshot);
-            }
+        for (measured, known) in self.known_loops(known) {
+            let (delay, labels) = (&measured.completion_delay, target.with("loop", &known.name));
+            add_by_kind(delay, &catalogue::THREADPOOL_COMPLETION_DELAY_SAMPLED, &labels, snapshot);
         }
         add_by_kind(&self.pool.wait, &catalogue::THREADPOOL_QUEUE_WAIT_SAMPLED, target, snapshot);
         add_by_kind(&self.pool.run, &catalogue::THREADPOOL_RUN_SAMPLED, target, snapshot);
+    }
+
+    fn known_loops<'a>(
+        &'a self,
+        known: &'a dyn Fn(&LoopMeasured) -> Option<KnownLoop>,
+    ) -> impl Iterator<Item = (&'a LoopMeasured, KnownLoop)> {
+        self.loops.iter().filter_map(|measured| Some((measured, known(measured)?)))
     }
 }
 
