@@ -229,6 +229,20 @@ pub struct TaskSite {
     pub displacement: i32,
 }
 
+/// A site at which a thread has taken a list of tasks over, to go through it: a branch behind the comparison of two registers.
+///
+/// The list is a ring of nodes, of which the first word points to the next: from the head to the first, and from the last to the head.
+/// If it is empty, both registers are the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenSite {
+    /// Where.
+    pub site: Site,
+    /// The register that holds the first task's list node, [`Layout::work_queue_node`] behind its `struct uv__work`.
+    pub first: Register,
+    /// The register that holds the list's head, which lies on the stack.
+    pub head: Register,
+}
+
 /// Where probes may be placed. Each is absent where it was not found, or where only an instruction that the kernel does not
 /// emulate would do.
 #[derive(Clone, Debug, Default)]
@@ -259,8 +273,8 @@ pub struct Points {
     pub task_end: Option<TaskSite>,
     /// The entry of `uv_cancel(request)`.
     pub cancel: Option<Site>,
-    /// In it, the calls that unlock the loop's list when it has been taken: the mutex is the first argument.
-    pub work_taken: Vec<Site>,
+    /// In `uv__work_done`, once a batch, when the loop's list of tasks that have ended has been taken and its lock given back.
+    pub work_taken: Option<TakenSite>,
     /// The entries of V8's `Heap::PerformGarbageCollection(heap, collector, …)`: compilers may make several of it.
     pub garbage_collections: Vec<Site>,
     /// Addresses of the functions that tell a task's kind by the fourth argument of `uv__work_submit`.

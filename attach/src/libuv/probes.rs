@@ -455,10 +455,7 @@ impl<'a> Wanted<'a> {
                 for (program, at_return) in [("cancel_end", true), ("cancel_begin", false)] {
                     wanted.extend(points.cancel.map(|site| Self { at_return, ..plain(program, part, site) }));
                 }
-                let taken: Vec<_> = points.work_taken.iter().map(|site| (site.offset, 0)).collect();
-                if !taken.is_empty() {
-                    wanted.push(Self { program: "work_taken", part, sites: taken, at_return: false });
-                }
+                wanted.extend(points.work_taken.map(|taken| plain("work_taken", part, taken.site)));
                 wanted
             }
         })

@@ -168,7 +168,7 @@ fn sites(located: &Located, tier: &str) -> Vec<(String, Site)> {
             .chain(one("queue_work", points.queue_work))
             .chain(many("task_start", points.task_starts.iter().map(|start| start.site).collect()))
             .chain(one("task_end", points.task_end.map(|end| end.site)))
-            .chain(many("work_taken", points.work_taken.clone()))
+            .chain(one("work_taken", points.work_taken.map(|taken| taken.site)))
             .collect(),
     }
 }

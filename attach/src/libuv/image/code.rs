@@ -7,7 +7,7 @@ use object::read::{Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, Reloc
 use super::frames::Frames;
 use super::machine::{self, Instruction, x86_64};
 use super::symbols::{Symbol, Symbols, wanted};
-use super::{Elf, Machine, Site};
+use super::{Elf, Machine, Site, TakenSite};
 
 /// Where the size of a function is not told, no more of it is read.
 const UNSIZED_BYTES: u64 = 4096;
@@ -146,6 +146,13 @@ impl<'a> Code<'a> {
     pub(super) fn returned_constant(&self, symbols: &Symbols, name: &str) -> Option<u32> {
         let symbol = symbols.get(name)?;
         self.machine.returned_constant(self.bytes_of(symbol)?, symbol.address)
+    }
+
+    /// Where a function asks, behind a call, whether a list on its stack is empty.
+    pub(super) fn list_test(&self, symbol: Symbol, call: &Instruction) -> Option<TakenSite> {
+        let test = self.machine.list_test(self.bytes_of(symbol)?, symbol.address, call.address)?;
+        let site = Site { address: test.branch, offset: self.offset(test.branch)? };
+        Some(TakenSite { site, first: test.first, head: test.head })
     }
 
     pub(super) fn machine(&self) -> Machine {

@@ -81,6 +81,16 @@ pub(super) struct Stub {
     pub(super) slot: u64,
 }
 
+/// A branch behind which it is known whether a list on the stack is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListTest {
+    pub(super) branch: u64,
+    /// The register that holds the list's first node, or again its head.
+    pub(super) first: Register,
+    /// The register that holds the list's head.
+    pub(super) head: Register,
+}
+
 impl Machine {
     /// The instructions of a piece of code that begins at `address`.
     pub(super) fn decode(self, code: &[u8], address: u64) -> Vec<Instruction> {
@@ -96,6 +106,15 @@ impl Machine {
         match self {
             Self::X86_64 => x86_64::stubs(code, address),
             Self::Aarch64 => aarch64::stubs(code, address),
+        }
+    }
+
+    /// Where a function asks, behind the call at an address, whether a list on its stack is empty: a branch that can carry a probe, and that
+    /// is passed once for each time that the call returns.
+    pub(super) fn list_test(self, code: &[u8], address: u64, call: u64) -> Option<ListTest> {
+        match self {
+            Self::X86_64 => x86_64::list::test(&x86_64::decode(code, address), call),
+            Self::Aarch64 => aarch64::list::test(code, address, call),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::code::Code;
 use super::machine::{self, Instruction};
 use super::symbols::{Symbol, Symbols};
-use super::{Missing, Points, Site, TaskSite, WorkFunctions};
+use super::{Missing, Points, Site, TakenSite, TaskSite, WorkFunctions};
 
 /// Finds every point that there is, and notes what was not found.
 pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing>) -> Points {
@@ -49,6 +49,10 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
     points.poll_returns = poll_returns(code, symbols);
     points.check_returns = check_returns(code, symbols);
     points.work_taken = work_taken(code, symbols);
+    if points.work_taken.is_none() && symbols.get("uv__work_done").is_some() {
+        let why = "the place where it has taken the list of tasks was not found".to_owned();
+        missing.push(Missing { what: "uv__work_done", why });
+    }
     points.queue_work = queue_work(code, symbols);
     points.task_starts = task_starts(code, symbols);
     points.task_end = task_end(code, symbols);
@@ -94,11 +98,13 @@ fn garbage_collections(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
     symbols.garbage_collections.iter().filter_map(|&symbol| code.entry(symbol)).collect()
 }
 
-/// The calls of `uv_mutex_unlock` in `uv__work_done`.
-fn work_taken(code: &Code<'_>, symbols: &Symbols) -> Vec<Site> {
-    let Some(done) = symbols.get("uv__work_done") else { return Vec::new() };
+/// Behind the one call of `uv_mutex_unlock` in `uv__work_done`.
+fn work_taken(code: &Code<'_>, symbols: &Symbols) -> Option<TakenSite> {
+    let done = symbols.get("uv__work_done")?;
     let body = code.function(done);
-    body.iter().filter(|it| unlocks(code, symbols, it)).filter_map(|it| code.site(it)).collect()
+    let mut unlocking = body.iter().filter(|it| unlocks(code, symbols, it));
+    let (Some(unlock), None) = (unlocking.next(), unlocking.next()) else { return None };
+    code.list_test(done, unlock)
 }
 
 /// `uv_queue_work`, unless it calls `uv__work_submit`, where the task is seen anyway.

@@ -4,6 +4,7 @@
 //! refuses, and what else there is it executes out of line, with one exception more (`arch/arm64/kernel/probes/decode-insn.c`).
 //! Functions mostly begin with a store, so without these there would be nearly no entries.
 
+pub(super) mod list;
 mod registers;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,9 @@
 //! The code of x86-64, as far as probes need to understand it.
 
+pub(super) mod list;
+#[cfg(test)]
+mod tests;
+
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register as Name};
 
 use super::{Flow, Instruction as Simple, Probing, Stub};
@@ -78,16 +82,35 @@ pub(in super::super) fn call_through(instruction: &Instruction) -> Option<(Regis
     if instruction.flow_control() != FlowControl::IndirectCall || instruction.op0_kind() != OpKind::Memory {
         return None;
     }
-    let register = match instruction.memory_base() {
-        Name::RBX => 5,
-        Name::RBP => 4,
-        Name::R12 => 3,
-        Name::R13 => 2,
-        Name::R14 => 1,
-        Name::R15 => 0,
-        _ => return None,
-    };
-    Some((Register(register), i32::try_from(instruction.memory_displacement64() as i64).ok()?))
+    let register = Some(instruction.memory_base()).filter(|&register| is_kept(register)).and_then(number)?;
+    Some((register, i32::try_from(instruction.memory_displacement64() as i64).ok()?))
+}
+
+/// Whether a function that is called leaves a register as it is.
+fn is_kept(register: Name) -> bool {
+    matches!(register, Name::RBX | Name::RBP | Name::R12 | Name::R13 | Name::R14 | Name::R15)
+}
+
+/// The register by which programs on probes read one of 64 bits, if it is not the stack pointer.
+fn number(register: Name) -> Option<Register> {
+    const ORDER: [Name; 15] = [
+        Name::R15,
+        Name::R14,
+        Name::R13,
+        Name::R12,
+        Name::RBP,
+        Name::RBX,
+        Name::R11,
+        Name::R10,
+        Name::R9,
+        Name::R8,
+        Name::RAX,
+        Name::RCX,
+        Name::RDX,
+        Name::RSI,
+        Name::RDI,
+    ];
+    ORDER.iter().position(|&other| other == register).map(|at| Register(at as u8))
 }
 
 /// The stubs in a table: `jmp *slot(%rip)`, each perhaps behind a mark of a branch's target.

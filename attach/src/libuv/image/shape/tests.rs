@@ -37,6 +37,16 @@ fn nodes() -> Vec<PathBuf> {
         .collect()
 }
 
+/// The library of uvloop that the tests are given.
+fn uvloop() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("LOOPSCOPE_UVLOOP")?).join("uvloop");
+    let is_loop = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("loop.") && name.ends_with(".so")
+    };
+    fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).find(is_loop)
+}
+
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
 fn skip(what: &str) {
     eprintln!("SKIPPED: {what}");
@@ -118,12 +128,44 @@ fn expect_everything(image: &Image) {
         [functions.fs, functions.getaddrinfo, functions.getnameinfo, functions.random, functions.queue_work];
     assert!(all.iter().all(Option::is_some), "{functions:?}");
     assert!(!image.points.poll_returns.is_empty() && !image.points.check_returns.is_empty());
-    assert!(!image.points.task_starts.is_empty() && !image.points.work_taken.is_empty());
+    assert!(!image.points.task_starts.is_empty() && image.points.work_taken.is_some());
 }
 
 #[test]
 fn a_small_library_with_symbols_tells_the_same_without() {
     expect_same("x86_64", &small("x86_64"));
+}
+
+#[test]
+fn uvloop_tells_the_same_without_symbols() {
+    let Some(uvloop) = uvloop() else { return skip("uvloop is missing; `cargo xtask test` fetches it") };
+    let bytes = fs::read(uvloop).unwrap();
+    let image = Image::read(&bytes).unwrap();
+    assert!(image.missing.is_empty() && image.points.work_taken.is_some(), "{:?}", image.missing);
+    expect_same("uvloop", &bytes);
+}
+
+#[test]
+fn the_list_of_ended_tasks_is_seen_behind_the_lock() {
+    // ldr x8, [sp]; cmp x8, x21; b.eq, and mov (%rsp),%rax; cmp %rbx,%rax; je.
+    let taken = |name: &str| {
+        let bytes = small(name);
+        let taken = Image::read(&bytes).unwrap().points.work_taken.unwrap();
+        let offset = taken.site.offset as usize;
+        (bytes[offset - 7..offset + 1].to_vec(), taken.first.0, taken.head.0)
+    };
+    let x86_64 = (vec![0x48, 0x8b, 0x04, 0x24, 0x48, 0x39, 0xd8, 0x74], 10, 5);
+    assert_eq!([taken("x86_64"), taken("stripped")], [x86_64.clone(), x86_64]);
+    let bytes = small("aarch64");
+    let taken = Image::read(&bytes).unwrap().points.work_taken.unwrap();
+    let line = &bytes[taken.site.offset as usize - 8..][..12];
+    let words = [0xf940_03e8, 0xeb15_011f, 0x5400_01c0].map(u32::to_le_bytes).concat();
+    assert_eq!((line, taken.first.0, taken.head.0), (&words[..], 8, 21));
+    for node in nodes() {
+        let bytes = fs::read(&node).unwrap();
+        let Some(image) = Image::read(&bytes).filter(|image| image.has_libuv) else { continue };
+        assert!(image.points.work_taken.is_some(), "{}", node.display());
+    }
 }
 
 #[test]

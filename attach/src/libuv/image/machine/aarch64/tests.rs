@@ -112,6 +112,29 @@ fn the_place_behind_a_call_is_on_the_same_line() {
 }
 
 #[test]
+fn a_list_on_the_stack_is_known_by_the_registers_that_are_compared() {
+    let list_test = |words: &[u32]| {
+        let call = decoded(words).iter().find(|it| it.call().is_some()).expect("a call").address;
+        list::test(&code(words), AT, call).map(|it| ((it.branch - call) / 4, it.first.0, it.head.0))
+    };
+    // mov x21, sp; bl; ldr x8, [sp]; cmp x8, x21; b.eq
+    let of_stack = [0x9100_03f5, 0x9400_0100, 0xf940_03e8, 0xeb15_011f, 0x5400_0040];
+    assert_eq!(list_test(&of_stack), Some((3, 8, 21)));
+    // bl; sub x20, x29, #32; ldur x0, [x29, #-32]; cmp x20, x0; b.ne
+    let of_frame = [0x9400_0100, 0xd100_83b4, 0xf85e_03a0, 0xeb00_029f, 0x5400_0041];
+    assert_eq!(list_test(&of_frame), Some((4, 0, 20)));
+    // ldr x8, [sp, #8]
+    let elsewhere = [0x9100_03f5, 0x9400_0100, 0xf940_07e8, 0xeb15_011f, 0x5400_0040];
+    assert_eq!(list_test(&elsewhere), None);
+    // mov x9, sp; bl; ldr x8, [sp]; cmp x8, x9: the call may leave anything in it.
+    assert_eq!(list_test(&[0x9100_03e9, 0x9400_0100, 0xf940_03e8, 0xeb09_011f, 0x5400_0040]), None);
+    // The loop's end jumps to where the node is loaded, or behind the branch.
+    assert_eq!(list_test(&[&of_stack[..], &[0x17ff_fffd]].concat()), None);
+    assert!(list_test(&[&of_stack[..], &[0x1400_0000]].concat()).is_some());
+    assert_eq!(list_test(&of_stack[..4]), None);
+}
+
+#[test]
 fn small_functions_tell_numbers() {
     // mov w0, #11776; movk w0, #1, lsl #16; ret
     assert_eq!(returned_constant(&code(&[0x5285_c000, 0x72a0_0020, 0xd65f_03c0])), Some(0x1_2e00));
