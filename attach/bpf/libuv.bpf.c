@@ -20,8 +20,8 @@ enum { HASH = 1, ARRAY = 2, RING = 27, NO_PREALLOC = 1, ANY = 0, NO_EXIST = 1, N
 
 static void *(*const map_lookup)(const void *map, const void *key) = (void *)1;
 static long (*const map_update)(const void *map, const void *key, const void *value, u64 flags) = (void *)2;
-static long (*const map_delete)(const void *map, const void *key) = (void *)3;
 static u64 (*const now_ns)(void) = (void *)5;
+static u32 (*const processor)(void) = (void *)8;
 static u64 (*const pid_tgid)(void) = (void *)14;
 static long (*const read_user)(void *into, u32 size, const void *from) = (void *)112;
 static long (*const ring_output)(const void *ring, void *data, u64 size, u64 flags) = (void *)130;
@@ -38,6 +38,10 @@ struct registers {
 };
 
 enum { SLOTS = 400, KEYS = 816, TARGETS = 1024, TIERS = 4 };
+
+// What many threads count at the same time is kept this many times over, so that processors seldom share a line of cache.
+enum { LANES = 4 };
+
 enum { TIER_LOOP = 1, TIER_PHASES = 2, TIER_POOL = 3 };
 
 // Phases by their positions in the catalogue's label.
@@ -64,7 +68,9 @@ struct target {
 	u64 work_fs, work_getaddrinfo, work_getnameinfo, work_random, work_queued;
 	// Where the virtual tables of classes of tasks lie; both zero where none are known.
 	u64 classes_start, classes_end;
-	u32 internal_fields, idle_time, events, done_mutex, prepare, check, idle, timer_heap, due, request_task;
+	u32 internal_fields, idle_time, events, prepare, check, idle, timer_heap, due, request_task, task_node;
+	// How often the probes of tasks have been placed.
+	u32 placement, unused;
 };
 
 struct thread {
@@ -75,7 +81,7 @@ struct thread {
 	u64 phase_ns[PHASES];
 	u64 gc_began;
 	u64 gc_stack, cancelling;
-	u32 phase, ran, keeps_idle, gc_kind, gc_depth, nested, idle_ran, prepare_ran;
+	u32 slot, tid, phase, ran, keeps_idle, gc_kind, gc_depth, nested, idle_ran, prepare_ran;
 };
 
 // libuv's counts in the internal fields of a loop, from 1.45 on. Copying from a process costs some 65 ns whatever the length,
@@ -103,31 +109,27 @@ struct histogram_key {
 	u64 class;
 };
 
-struct task_key {
-	u64 task;
-	u32 slot, unused;
-};
-
-enum { SUBMITTED, RUNNING, ENDED };
+// What becomes of a task. One whose place is taken and not filled yet is claimed.
+enum { CLAIMED, SUBMITTED, RUNNING, ENDED };
 
 // Tasks of one batch of completions that are looked at; of more, the rest have no completion delay.
-enum { BATCH_MAX = 64, TRIES = 16 };
+enum { BATCH_MAX = 64 };
 
 // Types of libuv's requests whose tasks can be cancelled, and where in the request the task lies: part of libuv's binary interface.
 enum { REQUEST_FS = 6, REQUEST_WORK, REQUEST_GETADDRINFO, REQUEST_GETNAMEINFO, REQUEST_RANDOM };
 enum { REQUEST_TYPE = 8, FS_TASK = 336, WORK_TASK = 88, DNS_TASK = 72, RANDOM_TASK = 104 };
 
+// A task from its submission until its loop takes notice of its end.
 struct task {
-	u64 time, class, loop;
-	// The task of the same loop that ended before, while both wait for the loop to take notice.
-	u64 next;
-	u32 state, unused;
+	u64 address, time, class;
+	// The target's slot, how often its probes had been placed, and what became of the task; zero where the place is free.
+	u64 mark;
 };
 
-// The tasks of a loop that have ended since it last took notice: the last of them, which knows the one before. Many
-// threads add to it, one takes it whole.
-struct ended {
-	u64 last;
+// Tasks lie where their addresses tell, in one of a few places: found without a search, and nothing is allocated for one.
+enum { SETS_BITS = 12, WAYS = 4 };
+struct set {
+	struct task ways[WAYS];
 };
 
 struct slow_iteration {
@@ -136,9 +138,11 @@ struct slow_iteration {
 	u32 slot, thread;
 };
 
+// By the first bits of a duration: the bound of its slot, and the slot.
 struct tables {
-	u64 first_bound[KEYS];
-	u16 first_slot[KEYS];
+	struct {
+		u64 bound, slot;
+	} first[KEYS];
 };
 
 // A map, as the loader in attach/src/libuv/probes/object.rs reads it.
@@ -151,9 +155,8 @@ struct map {
 MAP(targets, ARRAY, u32, struct target, TARGETS, 0);
 MAP(threads, HASH, u64, struct thread, 16384, NO_PREALLOC);
 MAP(histograms, HASH, struct histogram_key, struct histogram, 16384, NO_PREALLOC);
-MAP(tasks, HASH, struct task_key, struct task, 16384, NO_PREALLOC);
-MAP(ended_tasks, HASH, struct task_key, struct ended, 4096, NO_PREALLOC);
-MAP(hits, ARRAY, u32, u64, TARGETS * TIERS, 0);
+MAP(tasks, ARRAY, u32, struct set, 1 << SETS_BITS, 0);
+MAP(hits, ARRAY, u32, u64, LANES * TARGETS * TIERS, 0);
 MAP(losses, ARRAY, u32, u64, LOSSES, 0);
 MAP(tables, ARRAY, u32, struct tables, 1, 0);
 // A distribution of zeros: too big for the stack.
@@ -169,9 +172,14 @@ INLINE void lose(u32 cause)
 		__sync_fetch_and_add(count, 1);
 }
 
+INLINE u32 lane(void)
+{
+	return processor() % LANES;
+}
+
 INLINE struct target *target_of(u32 slot, u32 tier)
 {
-	u32 hit = slot * TIERS + tier;
+	u32 hit = (lane() * TARGETS + slot) * TIERS + tier;
 	u64 *count = map_lookup(&hits, &hit);
 	if (count)
 		__sync_fetch_and_add(count, 1);
@@ -226,28 +234,34 @@ INLINE u32 slot_of(const struct tables *table, u64 ns)
 	u32 key = octave * 16 + ((u32)((ns << (63 - octave)) >> 59) & 15);
 	if (key >= KEYS)
 		return SLOTS - 1;
-	return table->first_slot[key] + (u32)((table->first_bound[key] - ns) >> 63);
+	return table->first[key].slot + (u32)((table->first[key].bound - ns) >> 63);
 }
 
-// Adds a duration to a distribution. `shared` where threads may do so at the same time.
-INLINE void record(u32 slot, u32 thread, u32 which, u64 class, u64 ns, int shared)
+INLINE struct histogram *histogram_of(u32 slot, u32 thread, u32 which, u64 class)
 {
 	struct histogram_key key = { .slot = slot, .thread = thread, .which = which, .class = class };
 	u32 zero = 0;
 	struct histogram *histogram = map_lookup(&histograms, &key);
-	if (!histogram) {
-		struct histogram *zeros = map_lookup(&empty, &zero);
-		if (!zeros)
-			return;
-		map_update(&histograms, &key, zeros, NO_EXIST);
-		histogram = map_lookup(&histograms, &key);
-		if (!histogram) {
-			lose(LOSS_HISTOGRAMS);
-			return;
-		}
-	}
+	if (histogram)
+		return histogram;
+	struct histogram *zeros = map_lookup(&empty, &zero);
+	if (!zeros)
+		return 0;
+	map_update(&histograms, &key, zeros, NO_EXIST);
+	histogram = map_lookup(&histograms, &key);
+	if (!histogram)
+		lose(LOSS_HISTOGRAMS);
+	return histogram;
+}
+
+// Adds a duration to a distribution. `shared` where threads may do so at the same time.
+INLINE void add(struct histogram *histogram, u64 ns, int shared)
+{
+	if (!histogram)
+		return;
 	u64 *cell = &histogram->zeros;
 	if (ns) {
+		u32 zero = 0;
 		struct tables *table = map_lookup(&tables, &zero);
 		if (!table)
 			return;
@@ -265,23 +279,25 @@ INLINE void record(u32 slot, u32 thread, u32 which, u64 class, u64 ns, int share
 	}
 }
 
-INLINE u64 thread_key(u32 slot)
-{
-	return (u64)slot << 32 | (u32)pid_tgid();
-}
-
 INLINE struct thread *thread_of(u32 slot, int create)
 {
-	u64 key = thread_key(slot);
+	u32 tid = (u32)pid_tgid();
+	u64 key = (u64)slot << 32 | tid;
 	struct thread *thread = map_lookup(&threads, &key);
 	if (!thread && create) {
-		struct thread fresh = { .phase = UNKNOWN };
+		struct thread fresh = { .slot = slot, .tid = tid, .phase = UNKNOWN };
 		map_update(&threads, &key, &fresh, NO_EXIST);
 		thread = map_lookup(&threads, &key);
 		if (!thread)
 			lose(LOSS_THREADS);
 	}
 	return thread;
+}
+
+// Adds a duration to a distribution of a thread's own.
+INLINE void record_of(const struct thread *thread, u32 which, u64 ns)
+{
+	add(histogram_of(thread->slot, thread->tid, which, 0), ns, 0);
 }
 
 // Whether a probe on a function that `uv_run` calls speaks of the loop that is measured on this thread. A loop that runs
@@ -308,7 +324,7 @@ INLINE int is_own(struct target *target, struct thread *thread, u64 loop, u64 st
 
 // ---- the loop
 
-INLINE void end_phase(u32 slot, struct thread *thread, u64 now)
+INLINE void end_phase(struct thread *thread, u64 now)
 {
 	u32 phase = thread->phase;
 	if (phase >= PHASES || !thread->mark)
@@ -317,7 +333,7 @@ INLINE void end_phase(u32 slot, struct thread *thread, u64 now)
 	thread->phase_ns[phase] += ns;
 	// Where closing begins, uv_run has taken the list away already: only the time tells whether it was empty.
 	if (thread->ran || (phase == CLOSE && ns > CLOSE_EMPTY_NS))
-		record(slot, (u32)pid_tgid(), PHASE_0 + phase, 0, ns, 0);
+		record_of(thread, PHASE_0 + phase, ns);
 }
 
 INLINE void begin_phase(struct thread *thread, u32 phase, u32 ran, u64 now)
@@ -340,7 +356,7 @@ SEC("uprobe/io_poll") int io_poll(struct registers *ctx)
 		thread->internal = word_at(thread->loop + target->internal_fields);
 	u64 now = now_ns(), wait = 0;
 	struct counts counts = counts_at(target, thread->internal);
-	end_phase(slot, thread, now);
+	end_phase(thread, now);
 	if (thread->entered) {
 		wait = thread->keeps_idle ? counts.idle_ns - thread->idle_before : thread->waited;
 		u64 total = now - thread->entered;
@@ -348,11 +364,11 @@ SEC("uprobe/io_poll") int io_poll(struct registers *ctx)
 		thread->active_ns += away;
 		thread->idle_ns += total - away;
 		thread->iterations += 1;
-		record(slot, (u32)pid_tgid(), LAG, 0, away, 0);
+		record_of(thread, LAG, away);
 		if (away > target->slow_ns) {
 			thread->slow += 1;
 			struct slow_iteration event = { .loop = thread->loop, .began_ns = now - away, .ended_ns = now,
-				.slot = slot, .thread = (u32)pid_tgid() };
+				.slot = slot, .thread = thread->tid };
 			for (int phase = 0; phase < PHASES; phase++)
 				event.phase_ns[phase] = thread->phase_ns[phase];
 			if (ring_output(&slow_iterations, &event, sizeof event, NO_WAKEUP))
@@ -408,9 +424,9 @@ SEC("uprobe/run_timers") int run_timers(struct registers *ctx)
 		u64 due = word_at(timers.first + target->due);
 		is_due = due <= timers.now_ms;
 		if (is_due && due * 1000000 < now)
-			record(slot, (u32)pid_tgid(), LATENESS, 0, now - due * 1000000, 0);
+			record_of(thread, LATENESS, now - due * 1000000);
 	}
-	end_phase(slot, thread, now);
+	end_phase(thread, now);
 	begin_phase(thread, TIMERS, is_due, now);
 	return 0;
 }
@@ -433,7 +449,7 @@ SEC("uprobe/run_idle") int run_idle(struct registers *ctx)
 	if (!thread)
 		return 0;
 	u64 now = now_ns();
-	end_phase(slot, thread, now);
+	end_phase(thread, now);
 	look_at_lists(target, thread);
 	begin_phase(thread, IDLE, thread->idle_ran, now);
 	return 0;
@@ -447,7 +463,7 @@ SEC("uprobe/run_prepare") int run_prepare(struct registers *ctx)
 	if (!thread)
 		return 0;
 	u64 now = now_ns();
-	end_phase(slot, thread, now);
+	end_phase(thread, now);
 	// What idle callbacks started was not there when they were looked at.
 	if (thread->idle_ran)
 		look_at_lists(target, thread);
@@ -470,10 +486,10 @@ SEC("uprobe/run_check") int run_check(struct registers *ctx)
 		u64 total = now - thread->entered, callbacks = total > wait ? total - wait : 0;
 		thread->phase_ns[POLL_CALLBACKS] += callbacks;
 		if (wait)
-			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_WAIT, 0, wait, 0);
+			record_of(thread, PHASE_0 + POLL_WAIT, wait);
 		// Before libuv 1.45 nothing tells whether there were any.
 		if (!target->events || counts.events != thread->events_before)
-			record(slot, (u32)pid_tgid(), PHASE_0 + POLL_CALLBACKS, 0, callbacks, 0);
+			record_of(thread, PHASE_0 + POLL_CALLBACKS, callbacks);
 	}
 	begin_phase(thread, CHECK, has_members(check, word_at(check)), now);
 	return 0;
@@ -488,7 +504,7 @@ SEC("uprobe/check_return") int check_return(struct registers *ctx)
 	if (!target || !thread || thread->phase != CHECK || ctx->word[STACK] < thread->stack)
 		return 0;
 	u64 now = now_ns();
-	end_phase(slot, thread, now);
+	end_phase(thread, now);
 	begin_phase(thread, CLOSE, 0, now);
 	return 0;
 }
@@ -523,19 +539,94 @@ SEC("uretprobe/gc_end") int gc_end(struct registers *ctx)
 		return 0;
 	u32 kind = thread->gc_kind;
 	if (kind < 3)
-		record(slot, (u32)pid_tgid(), GC_0 + kind, 0, now_ns() - thread->gc_began, 0);
+		record_of(thread, GC_0 + kind, now_ns() - thread->gc_began);
 	thread->gc_began = 0;
 	return 0;
 }
 
 // ---- the pool
 
-INLINE void submitted(u32 slot, u64 loop, u64 address, u64 class)
+// Whose a task is: a target's, since its probes were placed the last time.
+INLINE u32 owner_of(struct target *target, u32 slot)
 {
-	struct task_key key = { .task = address, .slot = slot };
-	struct task task = { .time = now_ns(), .class = class, .loop = loop, .state = SUBMITTED };
-	if (map_update(&tasks, &key, &task, ANY))
-		lose(LOSS_TASKS);
+	return target->placement << 16 | slot;
+}
+
+INLINE u64 mark_of(u32 owner, u32 state)
+{
+	return (u64)state << 32 | owner;
+}
+
+INLINE struct set *set_of(u64 address, u32 owner)
+{
+	u32 at = ((address >> 3) + owner) * 0x9e3779b97f4a7c15 >> (64 - SETS_BITS);
+	return map_lookup(&tasks, &at);
+}
+
+INLINE int is_at(const struct task *task, u64 address, u32 owner)
+{
+	return task->address == address && (u32)task->mark == owner && task->mark >> 32 != CLAIMED;
+}
+
+INLINE struct task *task_of(u64 address, u32 owner)
+{
+	struct set *set = set_of(address, owner);
+	if (!set)
+		return 0;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++)
+		if (is_at(&set->ways[way], address, owner))
+			return &set->ways[way];
+	return 0;
+}
+
+// Whether nobody asks any more for a task: its probes have been taken away since.
+INLINE int is_over(u64 mark)
+{
+	u32 slot = (u16)mark;
+	struct target *target = map_lookup(&targets, &slot);
+	return !target || owner_of(target, slot) != (u32)mark;
+}
+
+INLINE int claim(struct task *task, u64 before, u32 owner)
+{
+	return __sync_val_compare_and_swap(&task->mark, before, mark_of(owner, CLAIMED)) == before;
+}
+
+// A place for a task. Where all are taken, one whose loop has not taken notice for long gives way.
+INLINE struct task *place_for(u64 address, u32 owner)
+{
+	struct task *place = task_of(address, owner);
+	if (place)
+		return place;
+	struct set *set = set_of(address, owner);
+	if (!set)
+		return 0;
+#pragma unroll
+	for (int way = 0; way < WAYS; way++) {
+		u64 mark = set->ways[way].mark;
+		if ((!mark || is_over(mark)) && claim(&set->ways[way], mark, owner))
+			return &set->ways[way];
+	}
+	lose(LOSS_TASKS);
+#pragma unroll
+	for (int way = 0; way < WAYS; way++) {
+		u64 mark = set->ways[way].mark;
+		if (mark >> 32 == ENDED && claim(&set->ways[way], mark, owner))
+			return &set->ways[way];
+	}
+	return 0;
+}
+
+INLINE void submitted(u32 owner, u64 address, u64 class)
+{
+	struct task *task = place_for(address, owner);
+	if (!task)
+		return;
+	task->address = address;
+	task->time = now_ns();
+	task->class = class;
+	__sync_lock_test_and_set(&task->mark, mark_of(owner, SUBMITTED));
 }
 
 // Node.js: the object that holds the request begins with its virtual table, two words before.
@@ -563,7 +654,7 @@ SEC("uprobe/work_submit") int work_submit(struct registers *ctx)
 		class = CLASS_RANDOM;
 	else if (work == target->work_queued)
 		class = class_of(target, task - target->request_task);
-	submitted(slot, ctx->word[ARG1], task, class);
+	submitted(owner_of(target, slot), task, class);
 	return 0;
 }
 
@@ -573,14 +664,14 @@ SEC("uprobe/queue_work") int queue_work(struct registers *ctx)
 	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
 	if (target)
-		submitted(slot, ctx->word[ARG1], ctx->word[ARG2] + target->request_task,
+		submitted(owner_of(target, slot), ctx->word[ARG2] + target->request_task,
 			class_of(target, ctx->word[ARG2]));
 	return 0;
 }
 
-// The task that a register points near. A switch, for the verifier wants constant offsets into the registers; the
-// barriers keep the compiler from making them variable again.
-INLINE u64 task_at(struct registers *ctx, u64 cookie)
+// A register by its number. A switch, for the verifier wants constant offsets into the registers; the barriers keep the
+// compiler from making them variable again.
+INLINE u64 register_at(struct registers *ctx, u8 number)
 {
 	u64 value = 0;
 #define REGISTER(index)                                                                                                \
@@ -588,119 +679,102 @@ INLINE u64 task_at(struct registers *ctx, u64 cookie)
 		value = ctx->word[index];                                                                                      \
 		asm volatile("" : "+r"(value));                                                                                \
 		break;
-	switch ((u8)(cookie >> 16)) {
+	switch (number) {
 		REGISTER(0)
 		REGISTER(1)
 		REGISTER(2)
 		REGISTER(3)
 		REGISTER(4)
 		REGISTER(5)
-#if defined(TARGET_X86_64)
+		REGISTER(6)
+		REGISTER(7)
+		REGISTER(8)
+		REGISTER(9)
+		REGISTER(10)
+		REGISTER(11)
+		REGISTER(12)
+		REGISTER(13)
 		REGISTER(14)
-#else
+#if defined(TARGET_AARCH64)
+		REGISTER(15)
 		REGISTER(19)
 		REGISTER(20)
 		REGISTER(21)
 		REGISTER(22)
 		REGISTER(23)
 		REGISTER(24)
+		REGISTER(25)
+		REGISTER(26)
+		REGISTER(27)
+		REGISTER(28)
 #endif
 	}
-	return value + (s32)(cookie >> 32);
+	return value;
+}
+
+// The task that a register points near.
+INLINE u64 task_at(struct registers *ctx, u64 cookie)
+{
+	return register_at(ctx, cookie >> 16) + (s32)(cookie >> 32);
 }
 
 SEC("uprobe/task_start") int task_start(struct registers *ctx)
 {
 	u64 cookie = cookie_of(ctx), now = now_ns();
 	u32 slot = (u16)cookie;
-	if (!target_of(slot, TIER_POOL))
+	struct target *target = target_of(slot, TIER_POOL);
+	if (!target)
 		return 0;
-	struct task_key key = { .task = task_at(ctx, cookie), .slot = slot };
-	struct task *task = map_lookup(&tasks, &key);
-	if (!task || task->state != SUBMITTED)
+	u32 owner = owner_of(target, slot);
+	struct task *task = task_of(task_at(ctx, cookie), owner);
+	if (!task || task->mark >> 32 != SUBMITTED)
 		return 0;
-	record(slot, 0, WAIT, task->class, now - task->time, 1);
+	add(histogram_of(slot, lane(), WAIT, task->class), now - task->time, 1);
 	task->time = now;
-	task->state = RUNNING;
+	task->mark = mark_of(owner, RUNNING);
 	return 0;
-}
-
-// Adds tasks that have ended, which are linked already, to those of a loop. Several threads may try at the same time; one that
-// loses each time leaves its tasks without a completion delay.
-INLINE void add_ended(struct ended *ended, u64 first, struct task *last)
-{
-	for (int i = 0; i < TRIES; i++) {
-		// Whoever sees the first in the list must see the others, so those are linked first.
-		u64 before = ended->last;
-		last->next = before;
-		if (__sync_val_compare_and_swap(&ended->last, before, first) == before)
-			return;
-	}
-	lose(LOSS_TASKS);
 }
 
 SEC("uprobe/task_end") int task_end(struct registers *ctx)
 {
 	u64 cookie = cookie_of(ctx), now = now_ns();
 	u32 slot = (u16)cookie;
-	if (!target_of(slot, TIER_POOL))
-		return 0;
-	struct task_key key = { .task = task_at(ctx, cookie), .slot = slot };
-	struct task *task = map_lookup(&tasks, &key);
-	if (!task)
-		return 0;
-	if (task->state == RUNNING)
-		record(slot, 0, RUN, task->class, now - task->time, 1);
-	task->time = now;
-	task->state = ENDED;
-	struct task_key of_loop = { .task = task->loop, .slot = slot };
-	struct ended *ended = map_lookup(&ended_tasks, &of_loop);
-	if (!ended) {
-		struct ended none = {};
-		map_update(&ended_tasks, &of_loop, &none, NO_EXIST);
-		ended = map_lookup(&ended_tasks, &of_loop);
-	}
-	if (ended)
-		add_ended(ended, key.task, task);
-	return 0;
-}
-
-// In uv__work_done, where it is about to unlock the loop's list and has taken it: the callbacks of tasks that have ended begin.
-// A task whose function is no longer set is in the list, for that is cleared under the same lock; another's thread has passed
-// the probe on its end and waits for the lock.
-SEC("uprobe/work_taken") int work_taken(struct registers *ctx)
-{
-	u32 slot = (u16)cookie_of(ctx);
 	struct target *target = target_of(slot, TIER_POOL);
 	if (!target)
 		return 0;
-	u64 now = now_ns(), waiting = 0;
-	struct task_key key = { .task = ctx->word[ARG1] - target->done_mutex, .slot = slot };
-	struct ended *ended = map_lookup(&ended_tasks, &key);
-	struct task *last_waiting = 0;
-	if (!ended)
+	u32 owner = owner_of(target, slot);
+	struct task *task = task_of(task_at(ctx, cookie), owner);
+	if (!task)
 		return 0;
-	key.task = __sync_lock_test_and_set(&ended->last, 0);
-	for (int i = 0; i < BATCH_MAX && key.task; i++) {
-		struct task *task = map_lookup(&tasks, &key);
-		if (!task || task->state != ENDED) {
-			lose(LOSS_TASKS);
-			break;
+	if (task->mark >> 32 == RUNNING)
+		add(histogram_of(slot, lane(), RUN, task->class), now - task->time, 1);
+	task->time = now;
+	task->mark = mark_of(owner, ENDED);
+	return 0;
+}
+
+// In uv__work_done, behind the loop's lock: the list of tasks that have ended is taken, and their callbacks begin. One
+// register points to the first task's node, another to the head of the list, to which the last node leads.
+SEC("uprobe/work_taken") int work_taken(struct registers *ctx)
+{
+	u64 cookie = cookie_of(ctx), now = now_ns();
+	u32 slot = (u16)cookie, tid = (u32)pid_tgid();
+	struct target *target = target_of(slot, TIER_POOL);
+	if (!target)
+		return 0;
+	u32 owner = owner_of(target, slot);
+	u64 node = register_at(ctx, cookie >> 16), head = register_at(ctx, cookie >> 24);
+	for (int i = 0; i < BATCH_MAX; i++) {
+		if (node == head || !node)
+			return 0;
+		struct task *task = task_of(node - target->task_node, owner);
+		if (task && task->mark >> 32 == ENDED) {
+			add(histogram_of(slot, tid, COMPLETION, task->class), now - task->time, 0);
+			__sync_lock_test_and_set(&task->mark, 0);
 		}
-		u64 next = task->next;
-		if (word_at(key.task)) {
-			task->next = waiting;
-			waiting = key.task;
-			if (!last_waiting)
-				last_waiting = task;
-		} else {
-			record(slot, (u32)pid_tgid(), COMPLETION, task->class, now - task->time, 0);
-			map_delete(&tasks, &key);
-		}
-		key.task = next;
+		node = word_at(node);
 	}
-	if (last_waiting)
-		add_ended(ended, waiting, last_waiting);
+	lose(LOSS_TASKS);
 	return 0;
 }
 
@@ -734,13 +808,12 @@ SEC("uretprobe/cancel_end") int cancel_end(struct registers *ctx)
 	struct thread *thread = thread_of(slot, 0);
 	if (!target || !thread || !thread->cancelling)
 		return 0;
-	struct task_key key = { .task = thread->cancelling, .slot = slot };
+	struct task *task = task_of(thread->cancelling, owner_of(target, slot));
 	thread->cancelling = 0;
-	struct task *task = map_lookup(&tasks, &key);
-	if ((u32)ctx->word[RESULT] || !task || task->state != SUBMITTED)
+	if ((u32)ctx->word[RESULT] || !task || task->mark >> 32 != SUBMITTED)
 		return 0;
-	record(slot, 0, CANCELLED, task->class, 0, 1);
-	map_delete(&tasks, &key);
+	add(histogram_of(slot, lane(), CANCELLED, task->class), 0, 1);
+	__sync_lock_test_and_set(&task->mark, 0);
 	return 0;
 }
 

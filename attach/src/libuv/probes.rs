@@ -28,7 +28,7 @@ use model::histogram;
 use model::label::{Phase, ProbeLoss, Tier};
 use model::time::Monotonic;
 
-use super::image::TaskSite;
+use super::image::{TakenSite, TaskSite};
 use super::locate::{Located, Part};
 use super::tiers::Tiers;
 use crate::sys::bpf::{self, Map, Placement, Ring};
@@ -137,10 +137,9 @@ impl Probes {
         slow_ns: u64,
     ) -> Result<Attachment, ProbeError> {
         let slot = self.slots.iter().position(|taken| !taken).ok_or(ProbeError::TooManyTargets)?;
-        let target = target(located, slow_ns);
-        let set =
-            self.loaded.map("targets").update(&(slot as u32).to_ne_bytes(), bytemuck::bytes_of(&target));
-        set.map_err(|source| ProbeError::System { doing: "cannot set up a target", source })?;
+        self.set_up(slot as u32, |cell| {
+            *cell = abi::Target { placement: cell.placement, ..target(located, slow_ns) };
+        })?;
         self.slots[slot] = true;
         let classes = attachment::Classes::new(located.classes());
         let mut attachment = Attachment::new(pid, slot as u32, classes);
@@ -170,6 +169,10 @@ impl Probes {
                 return Ok(());
             }
         };
+        if tier == Tier::Pool {
+            // Tasks from before are no longer of interest: others may lie at the same addresses.
+            self.set_up(attachment.slot(), |target| target.placement = target.placement.wrapping_add(1))?;
+        }
         let mut links = Vec::new();
         for point in wanted {
             self.place(attachment, &point, &mut links)?;
@@ -221,10 +224,8 @@ impl Probes {
     /// again, a loop is in another iteration, and another task may lie at the same address.
     pub fn detach_tier(&mut self, attachment: &mut Attachment, tier: Tier) {
         attachment.release(tier);
-        match tier {
-            Tier::Loop => self.forget_iterations(attachment.slot()),
-            Tier::Pool => self.forget_tasks(attachment.slot()),
-            Tier::Observe | Tier::Phases => {}
+        if tier == Tier::Loop {
+            self.forget_iterations(attachment.slot());
         }
     }
 
@@ -232,16 +233,18 @@ impl Probes {
     ///
     /// # Errors
     /// [`ProbeError::System`] where the kernel refuses, which it does not while it works.
-    pub fn set_slow(
-        &mut self,
-        attachment: &Attachment,
-        located: &Located,
-        slow_ns: u64,
-    ) -> Result<(), ProbeError> {
-        let target = target(located, slow_ns);
-        let slot = attachment.slot().to_ne_bytes();
-        let set = self.loaded.map("targets").update(&slot, bytemuck::bytes_of(&target));
-        set.map_err(|source| ProbeError::System { doing: "cannot set up a target", source })
+    pub fn set_slow(&mut self, attachment: &Attachment, slow_ns: u64) -> Result<(), ProbeError> {
+        self.set_up(attachment.slot(), |target| target.slow_ns = slow_ns)
+    }
+
+    /// Changes what the programs know of a target.
+    fn set_up(&self, slot: u32, change: impl FnOnce(&mut abi::Target)) -> Result<(), ProbeError> {
+        let failed = |source| ProbeError::System { doing: "cannot set up a target", source };
+        let (targets, key) = (self.loaded.map("targets"), slot.to_ne_bytes());
+        let mut target = abi::Target::default();
+        targets.lookup(&key, bytemuck::bytes_of_mut(&mut target)).map_err(failed)?;
+        change(&mut target);
+        targets.update(&key, bytemuck::bytes_of(&target)).map_err(failed)
     }
 
     /// Takes all probes of a process away, and forgets what they measured.
@@ -249,32 +252,31 @@ impl Probes {
         let slot = attachment.slot();
         drop(attachment);
         self.forget(slot, &|_| false);
-        self.forget_tasks(slot);
-        for &tier in Tier::ALL {
+        for key in Tier::ALL.iter().flat_map(|&tier| abi::hits_keys(slot, tier)) {
             // An array's cells are set, not deleted; a failure would only leave numbers that nobody reads.
-            let _ = self.loaded.map("hits").update(&abi::hits_key(slot, tier), &0u64.to_ne_bytes());
+            let _ = self.loaded.map("hits").update(&key, &0u64.to_ne_bytes());
         }
         self.slots[slot as usize] = false;
     }
 
     /// Forgets what was measured of threads that have ended. `is_alive` is asked with a thread's id.
     pub fn forget_ended_threads(&mut self, attachment: &Attachment, is_alive: &dyn Fn(u32) -> bool) {
-        self.forget(attachment.slot(), is_alive);
+        self.forget(attachment.slot(), &|thread| thread.is_none_or(is_alive));
     }
 
-    fn forget(&self, slot: u32, is_alive: &dyn Fn(u32) -> bool) {
-        let of_slot = |key: &abi::HistogramKey| key.slot == slot;
+    /// Forgets what is not to be kept of a target's threads, or, with none, of its pool.
+    fn forget(&self, slot: u32, is_kept: &dyn Fn(Option<u32>) -> bool) {
         let histograms = self.loaded.map("histograms");
         for bytes in histograms.keys().unwrap_or_default() {
             let key: abi::HistogramKey = bytemuck::pod_read_unaligned(&bytes);
-            if of_slot(&key) && !is_alive(key.thread) {
+            if key.slot == slot && !is_kept(key.thread()) {
                 let _ = histograms.delete(&bytes);
             }
         }
         let threads = self.loaded.map("threads");
         for bytes in threads.keys().unwrap_or_default() {
             let (of, tid) = thread_key(&bytes);
-            if of == slot && !is_alive(tid) {
+            if of == slot && !is_kept(Some(tid)) {
                 let _ = threads.delete(&bytes);
             }
         }
@@ -289,16 +291,6 @@ impl Probes {
             if threads.lookup(&bytes, bytemuck::bytes_of_mut(&mut thread)).is_ok_and(|is_there| is_there) {
                 thread.begin_anew();
                 let _ = threads.update(&bytes, bytemuck::bytes_of(&thread));
-            }
-        }
-    }
-
-    fn forget_tasks(&self, slot: u32) {
-        for map in ["tasks", "ended_tasks"].map(|name| self.loaded.map(name)) {
-            for bytes in map.keys().unwrap_or_default() {
-                if bytes[8..12] == slot.to_ne_bytes() {
-                    let _ = map.delete(&bytes);
-                }
             }
         }
     }
@@ -333,9 +325,11 @@ impl Probes {
     pub fn hits(&self, attachment: &Attachment) -> [u64; Tier::ALL.len()] {
         let mut hits = [0; Tier::ALL.len()];
         for (hits, &tier) in hits.iter_mut().zip(Tier::ALL) {
-            let mut count = [0; 8];
-            if self.loaded.map("hits").lookup(&abi::hits_key(attachment.slot(), tier), &mut count).is_ok() {
-                *hits = u64::from_ne_bytes(count);
+            for key in abi::hits_keys(attachment.slot(), tier) {
+                let mut count = [0; 8];
+                if self.loaded.map("hits").lookup(&key, &mut count).is_ok() {
+                    *hits += u64::from_ne_bytes(count);
+                }
             }
         }
         hits
@@ -455,7 +449,12 @@ impl<'a> Wanted<'a> {
                 for (program, at_return) in [("cancel_end", true), ("cancel_begin", false)] {
                     wanted.extend(points.cancel.map(|site| Self { at_return, ..plain(program, part, site) }));
                 }
-                wanted.extend(points.work_taken.map(|taken| plain("work_taken", part, taken.site)));
+                wanted.extend(points.work_taken.map(|taken| Self {
+                    program: "work_taken",
+                    part,
+                    sites: vec![taken_site(&taken)],
+                    at_return: false,
+                }));
                 wanted
             }
         })
@@ -465,6 +464,10 @@ impl<'a> Wanted<'a> {
 fn task_site(site: &TaskSite) -> (u64, u64) {
     let displacement = u64::from(site.displacement as u32);
     (site.site.offset, u64::from(site.register.0) << 16 | displacement << 32)
+}
+
+fn taken_site(site: &TakenSite) -> (u64, u64) {
+    (site.site.offset, u64::from(site.first.0) << 16 | u64::from(site.head.0) << 24)
 }
 
 fn target(located: &Located, slow_ns: u64) -> abi::Target {
@@ -485,13 +488,14 @@ fn target(located: &Located, slow_ns: u64) -> abi::Target {
         internal_fields: layout.loop_internal_fields,
         idle_time: layout.metrics_idle_time.unwrap_or(0),
         events: layout.metrics_events.unwrap_or(0),
-        done_mutex: layout.loop_wq_mutex,
         prepare: layout.loop_prepare_handles,
         check: layout.loop_check_handles,
         idle: layout.loop_idle_handles,
         timer_heap: layout.loop_timer_heap,
         due: layout.timer_node_due,
         request_task: layout.work_request_work,
+        task_node: layout.work_queue_node,
+        ..abi::Target::default()
     }
 }
 
@@ -503,8 +507,7 @@ fn thread_key(bytes: &[u8]) -> (u32, u32) {
 /// The tables by which a duration's bucket is found, as the programs read them.
 fn fill_tables(map: &Map) -> io::Result<()> {
     let (first_slots, first_bounds) = histogram::lookup_tables();
-    let mut bytes = Vec::with_capacity(size_of_val(first_slots) + size_of_val(first_bounds));
-    bytes.extend(first_bounds.iter().flat_map(|bound| bound.to_ne_bytes()));
-    bytes.extend(first_slots.iter().flat_map(|slot| slot.to_ne_bytes()));
+    let entries = first_bounds.iter().zip(first_slots).map(|(&bound, &slot)| [bound, u64::from(slot)]);
+    let bytes: Vec<u8> = entries.flatten().flat_map(u64::to_ne_bytes).collect();
     map.update(&0u32.to_ne_bytes(), &bytes)
 }

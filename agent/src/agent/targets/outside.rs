@@ -309,11 +309,10 @@ impl Outside {
     /// Forgets what probes measured of threads that have ended.
     fn sweep(&self, prober: &mut Prober) {
         let lives = |tid: u32| std::path::Path::new(&format!("/proc/{}/task/{tid}", self.pid())).exists();
-        // Probes tell threads by their ids in the outermost pid namespace: if that is not ours, none seems to live. The pool's
-        // figures belong to no thread.
+        // Probes tell threads by their ids in the outermost pid namespace: if that is not ours, none seems to live.
         if lives(self.pid().get()) {
             for attachment in [&self.attachment, &self.sampling].into_iter().flatten() {
-                prober.forget_ended_threads(attachment, &|tid| tid == 0 || lives(tid));
+                prober.forget_ended_threads(attachment, &lives);
             }
         }
     }

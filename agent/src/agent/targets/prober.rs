@@ -60,9 +60,9 @@ impl Prober {
     }
 
     /// Sets another time from which on an iteration is slow.
-    pub(super) fn set_slow(&mut self, attachment: &Attachment, located: &Located, slow_ns: u64) {
+    pub(super) fn set_slow(&mut self, attachment: &Attachment, slow_ns: u64) {
         let Some(probes) = &mut self.probes else { return };
-        if let Err(error) = probes.set_slow(attachment, located, slow_ns) {
+        if let Err(error) = probes.set_slow(attachment, slow_ns) {
             console::line(format_args!("slow iterations are counted as before: {error}"));
         }
     }

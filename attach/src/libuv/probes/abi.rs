@@ -7,6 +7,9 @@ use model::label::Tier;
 /// Targets that can be probed at the same time.
 pub(super) const TARGETS_MAX: usize = 1024;
 
+/// How many times over hits are counted, each time for other processors.
+const LANES: u32 = 4;
+
 /// Phases that the programs tell apart: the first of the catalogue's.
 pub(super) const PHASES: usize = 8;
 
@@ -47,13 +50,15 @@ pub(super) struct Target {
     pub(super) internal_fields: u32,
     pub(super) idle_time: u32,
     pub(super) events: u32,
-    pub(super) done_mutex: u32,
     pub(super) prepare: u32,
     pub(super) check: u32,
     pub(super) idle: u32,
     pub(super) timer_heap: u32,
     pub(super) due: u32,
     pub(super) request_task: u32,
+    pub(super) task_node: u32,
+    pub(super) placement: u32,
+    pub(super) unused: u32,
 }
 
 /// `struct thread`.
@@ -76,6 +81,8 @@ pub(super) struct Thread {
     pub(super) gc_began_ns: u64,
     pub(super) gc_stack: u64,
     pub(super) cancelling: u64,
+    pub(super) slot: u32,
+    pub(super) tid: u32,
     pub(super) phase: u32,
     pub(super) ran: u32,
     pub(super) keeps_idle: u32,
@@ -115,6 +122,13 @@ pub(super) struct HistogramKey {
     pub(super) class: u64,
 }
 
+impl HistogramKey {
+    /// The thread whose figures these are; none for those of the pool.
+    pub(super) fn thread(&self) -> Option<u32> {
+        (!matches!(self.which, WAIT | RUN | CANCELLED)).then_some(self.thread)
+    }
+}
+
 /// `struct slow_iteration`.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
@@ -127,7 +141,8 @@ pub(super) struct SlowIteration {
     pub(super) thread: u32,
 }
 
-/// The position of a target's counter of hits.
-pub(super) fn hits_key(slot: u32, tier: Tier) -> [u8; 4] {
-    (slot * Tier::ALL.len() as u32 + tier as u32).to_ne_bytes()
+/// The positions of a target's counters of hits.
+pub(super) fn hits_keys(slot: u32, tier: Tier) -> impl Iterator<Item = [u8; 4]> {
+    let tiers = Tier::ALL.len() as u32;
+    (0..LANES).map(move |lane| ((lane * TARGETS_MAX as u32 + slot) * tiers + tier as u32).to_ne_bytes())
 }

@@ -28,7 +28,7 @@ impl Outside {
         }
         let slow_ns = settings.slow.as_nanos() as u64;
         if let (Some(attachment), true) = (&self.attachment, slow_ns != self.slow_ns) {
-            prober.set_slow(attachment, &self.located, slow_ns);
+            prober.set_slow(attachment, slow_ns);
         }
         self.slow_ns = slow_ns;
         self.asked = tiers.with_needed();
