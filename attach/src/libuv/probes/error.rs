@@ -96,7 +96,7 @@ impl fmt::Display for ProbeError {
         match self {
             Self::NotPermitted { source } => write!(
                 f,
-                "the kernel refuses BPF programs ({source}): run as root, or with CAP_BPF and CAP_PERFMON"
+                "the kernel refuses BPF programs ({source}): run as root, or with CAP_BPF and CAP_PERFMON; in a container, root has these only if they are added, and the seccomp profile must allow bpf"
             ),
             Self::NoBpf => f.write_str("this kernel has no BPF (CONFIG_BPF_SYSCALL)"),
             Self::TooOld { version, what } => write!(
@@ -115,7 +115,7 @@ impl fmt::Display for ProbeError {
             ),
             Self::PlaceNotPermitted { pid, multi: false, source } => write!(
                 f,
-                "process {pid}: the kernel refuses probes ({source}): before Linux 6.6 they need CAP_SYS_ADMIN"
+                "process {pid}: the kernel refuses probes ({source}): before Linux 6.6 they need CAP_SYS_ADMIN, and in a container a seccomp profile that allows perf_event_open"
             ),
             Self::Place { pid, program, source } => {
                 write!(f, "process {pid}: the probe {program} cannot be placed: {source}")
