@@ -4,17 +4,14 @@
 //! hosts all the same, so it keeps what its measuring needs of the rights that it has, and lets go of the others in every set that
 //! the kernel keeps, that of its children included. Rights belong to threads: this is to run before there is a second one.
 
+use attach::kernel::KernelVersion;
 use rustix::io::{self, Errno};
-use rustix::system::uname;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
 use crate::error::Error;
-
-/// From this version on the kernel places uprobes for whoever has `CAP_BPF` and `CAP_PERFMON`.
-const UPROBES_WITHOUT_SYS_ADMIN: (u32, u32) = (6, 6);
 
 /// Capabilities that the kernel may have, by number; unknown ones are refused.
 const CAPABILITIES_MAX: u32 = 63;
@@ -25,7 +22,7 @@ const CAPABILITIES_MAX: u32 = 63;
 /// # Errors
 /// [`Error::System`] where the kernel refuses, which it does not unless something filters its calls.
 pub(crate) fn give_up(probes: bool, profiles: bool) -> Result<(), Error> {
-    let kept = kept(probes, profiles, kernel_version(&uname().release().to_string_lossy()));
+    let kept = kept(probes, profiles, KernelVersion::running());
     drop_all_but(kept).map_err(|errno| Error::System {
         doing: "cannot give up rights that are not needed",
         source: errno.into(),
@@ -34,7 +31,7 @@ pub(crate) fn give_up(probes: bool, profiles: bool) -> Result<(), Error> {
 
 /// What measuring needs: to read memory and descriptors of other users' processes (`SYS_PTRACE`), their environment and binaries
 /// that only they may read (`DAC_READ_SEARCH`), and mapped files that were replaced (`CHECKPOINT_RESTORE`).
-fn kept(probes: bool, profiles: bool, kernel: Option<(u32, u32)>) -> CapabilitySet {
+fn kept(probes: bool, profiles: bool, kernel: Option<KernelVersion>) -> CapabilitySet {
     let mut kept =
         CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH | CapabilitySet::CHECKPOINT_RESTORE;
     if profiles {
@@ -43,17 +40,11 @@ fn kept(probes: bool, profiles: bool, kernel: Option<(u32, u32)>) -> CapabilityS
     }
     if probes {
         kept |= CapabilitySet::BPF | CapabilitySet::PERFMON;
-        if kernel.is_none_or(|version| version < UPROBES_WITHOUT_SYS_ADMIN) {
+        if kernel.is_none_or(|version| version < KernelVersion::UPROBE_MULTI) {
             kept |= CapabilitySet::SYS_ADMIN;
         }
     }
     kept
-}
-
-/// Major and minor version, from a text such as `6.1.0-13-amd64`.
-fn kernel_version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
 }
 
 fn drop_all_but(kept: CapabilitySet) -> io::Result<()> {
@@ -84,31 +75,19 @@ mod tests {
 
     #[test]
     fn what_probes_need_is_kept_for_probes_only_and_administration_before_linux_6_6_only() {
-        let observing = kept(false, false, Some((6, 6)));
+        let new = Some(KernelVersion::UPROBE_MULTI);
+        let observing = kept(false, false, new);
         assert!(
             !observing.intersects(CapabilitySet::BPF | CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN)
         );
         assert_eq!(observing, kept(false, false, None));
-        let probing = kept(true, false, Some((6, 6)));
+        let probing = kept(true, false, new);
         assert!(probing.contains(observing | CapabilitySet::BPF | CapabilitySet::PERFMON));
         assert!(!probing.contains(CapabilitySet::SYS_ADMIN));
-        let profiling = kept(false, true, Some((6, 6)));
+        let profiling = kept(false, true, new);
         assert_eq!(profiling, observing | CapabilitySet::PERFMON | CapabilitySet::SYSLOG);
-        for older in [Some((6, 5)), Some((5, 15)), None] {
+        for older in [Some(KernelVersion(6, 5)), Some(KernelVersion::COOKIES), None] {
             assert!(kept(true, false, older).contains(CapabilitySet::SYS_ADMIN), "{older:?}");
-        }
-    }
-
-    #[test]
-    fn a_kernels_release_begins_with_its_version() {
-        for (release, version) in [
-            ("6.1.0-13-amd64", Some((6, 1))),
-            ("5.15.167.4-microsoft-standard-WSL2", Some((5, 15))),
-            ("6.18-rc1", Some((6, 18))),
-            ("7", None),
-            ("", None),
-        ] {
-            assert_eq!(kernel_version(release), version, "{release}");
         }
     }
 }

@@ -231,7 +231,8 @@ INLINE u32 highest_bit(u64 value)
 INLINE u32 slot_of(const struct tables *table, u64 ns)
 {
 	u32 octave = highest_bit(ns);
-	u32 key = octave * 16 + ((u32)((ns << (63 - octave)) >> 59) & 15);
+	// Of 64 bits, and so compared: verifiers before Linux 6.6 take no bounds of the whole register from those of its half.
+	u64 key = octave * 16 + ((ns << (63 - octave)) >> 59 & 15);
 	if (key >= KEYS)
 		return SLOTS - 1;
 	return table->first[key].slot + (u32)((table->first[key].bound - ns) >> 63);

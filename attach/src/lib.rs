@@ -5,6 +5,7 @@
 
 pub mod allocator;
 mod error;
+pub mod kernel;
 pub mod libuv;
 pub mod sampler;
 mod sys;

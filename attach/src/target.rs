@@ -13,6 +13,7 @@ mod facts;
 mod figures;
 mod host;
 mod package;
+mod rights;
 mod service;
 mod stat;
 
@@ -20,6 +21,7 @@ pub use error::ProcessError;
 pub use facts::Facts;
 pub use figures::{Figures, data_bytes};
 pub use host::{Host, pids};
+pub use rights::{pids_are_the_kernels, remedy};
 pub use stat::Stat;
 
 use std::collections::HashMap;

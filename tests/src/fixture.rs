@@ -24,6 +24,8 @@ pub enum Program {
     Templates,
     /// Says that it is libuv, and lies about it. C.
     Lies,
+    /// Says that it is libuv, and lies about where its functions are. C.
+    Symbols,
     /// Blocks phases of libuv's loop and gives its pool work, as it tells itself. C, on the shared library of the distribution.
     Phases,
     /// Ticks on libuv's loop, and forks. C, on the shared library of the distribution.
@@ -41,6 +43,7 @@ impl Program {
             Self::Forks => "forks",
             Self::Templates => "templates",
             Self::Lies => "lies",
+            Self::Symbols => "symbols",
             Self::Phases => "phases",
             Self::Ticks => "ticks",
             Self::Service => "service",
@@ -55,9 +58,13 @@ impl Program {
     pub fn build(self) -> Option<PathBuf> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let (compiler, extension) = match self {
-            Self::Leaves | Self::Threads | Self::Forks | Self::Lies | Self::Phases | Self::Ticks => {
-                ("gcc", "c")
-            }
+            Self::Leaves
+            | Self::Threads
+            | Self::Forks
+            | Self::Lies
+            | Self::Symbols
+            | Self::Phases
+            | Self::Ticks => ("gcc", "c"),
             Self::Templates => ("g++", "cpp"),
             Self::Service => ("rustc", "rs"),
         };
@@ -82,9 +89,13 @@ impl Program {
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Leaves | Self::Forks | Self::Lies | Self::Phases | Self::Ticks | Self::Templates => {
-                &["-O2", "-g1", "-fomit-frame-pointer"]
-            }
+            Self::Leaves
+            | Self::Forks
+            | Self::Lies
+            | Self::Symbols
+            | Self::Phases
+            | Self::Ticks
+            | Self::Templates => &["-O2", "-g1", "-fomit-frame-pointer"],
             Self::Threads => &["-O2", "-g1", "-fomit-frame-pointer", "-pthread"],
             Self::Service => &["--edition=2024", "-O", "-Cdebuginfo=line-tables-only"],
         }

@@ -21,6 +21,7 @@ pub mod exposition;
 pub mod fixture;
 pub mod folder;
 pub mod formats;
+pub mod guest;
 pub mod http;
 pub mod loopscope;
 pub mod metrics;

@@ -236,6 +236,24 @@ fn a_target_that_lies_about_its_memory_costs_nobody_anything() {
 }
 
 #[test]
+fn a_target_whose_symbols_lie_goes_on_and_the_others_are_measured_right() {
+    let (true, Some(program)) = (requirement::root(), newest()) else { return };
+    let Some(liar) = Program::Symbols.build() else { return };
+    let mut liar = started(&mut Command::new(liar));
+    let honest = ticking(&program);
+    let agent = Agent::start_with(ALL);
+    wait_until_probed(&agent, honest.pid());
+    let pid = liar.pid().to_string();
+    let hits = || agent.scrape().value("loopscope_probe_hits_total", &[("pid", &pid)]);
+    wait_for("the liar to run into probes", SOON, || hits().filter(|&hits| hits >= 2000.0));
+    expect_counted_once(&agent, honest.pid());
+    assert!(liar.is_running(), "it does what it did before");
+    let tasks = agent.scrape().value("threadpool_tasks_total", &[("pid", &honest.pid().to_string())]);
+    assert!(tasks.is_none_or(|tasks| tasks < 100.0), "another's tasks are not its own: {tasks:?}");
+    agent.stop(SOON);
+}
+
+#[test]
 fn each_tier_works_with_the_rights_that_it_needs_and_names_the_one_that_is_missing() {
     let (true, Some(program)) = (requirement::root(), newest()) else { return };
     let target = ticking(&program);

@@ -49,6 +49,16 @@ const TOOLS: &[Tool] = &[
     Tool { program: "systemd-analyze", packages: &["systemd"], purpose: "judges the units, and runs them" },
     Tool { program: "ip", packages: &["iproute2"], purpose: "gives a host of its own a network" },
     Tool { program: "nsenter", packages: &["util-linux"], purpose: "looks at that host" },
+    Tool {
+        program: "qemu-system-x86_64",
+        packages: &["qemu-system-x86"],
+        purpose: "runs an older kernel, on which is measured",
+    },
+    Tool {
+        program: "busybox",
+        packages: &["busybox-static", "busybox"],
+        purpose: "is all else that a host with that kernel has",
+    },
     Tool { program: "strace", packages: &["strace"], purpose: "shows which system calls the agent makes" },
     Tool {
         program: "musl-gcc",
@@ -68,6 +78,9 @@ const TOOLS: &[Tool] = &[
 
 const PROMETHEUS: &str = "prometheus";
 
+/// What brings the newest kernel of Debian, or of Ubuntu, in the version for virtual machines: each depends on a package that has it.
+const KERNELS: &[&str] = &["linux-image-cloud-amd64", "linux-image-virtual"];
+
 /// Installs what is missing. The folders that it returns belong at the end of `PATH`.
 pub(crate) fn provide(target: &Path) -> Result<Vec<PathBuf>, Error> {
     let tools = target.join("tools");
@@ -86,6 +99,41 @@ pub(crate) fn provide(target: &Path) -> Result<Vec<PathBuf>, Error> {
         unpack_package(PROMETHEUS, &tools)?;
     }
     Ok(vec![prometheus])
+}
+
+/// The kernel of the distribution, for a virtual machine: unpacked, not installed.
+pub(crate) fn provide_kernel(tools: &Path) -> Result<PathBuf, Error> {
+    let into = tools.join("kernel");
+    if let Some(kernel) = kernel_in(&into) {
+        return Ok(kernel);
+    }
+    require_apt()?;
+    say(
+        "missing: a kernel for a virtual machine, on which is measured; its package is unpacked, not installed",
+    );
+    let missing = || Error::Missing {
+        what: "a kernel".to_owned(),
+        remedy: format!("no package among {} is known to apt-get", KERNELS.join(", ")),
+    };
+    let package = KERNELS.iter().find_map(|package| kernel_package(package)).ok_or_else(missing)?;
+    unpack_package(&package, &into)?;
+    kernel_in(&into).ok_or_else(missing)
+}
+
+/// The package that has the kernel: the one of its kind on which this one depends.
+fn kernel_package(package: &str) -> Option<String> {
+    let depends = Command::new("apt-cache").args(["depends", "--important", package]).output().ok()?;
+    let depends = String::from_utf8(depends.stdout).ok()?;
+    let mut names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names.find(|name| name.starts_with("linux-image-")).map(str::to_owned)
+}
+
+fn kernel_in(folder: &Path) -> Option<PathBuf> {
+    let files = fs::read_dir(folder.join("boot")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_kernel = |file: &PathBuf| {
+        file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"vmlinuz-"))
+    };
+    files.into_iter().find(is_kernel)
 }
 
 fn install(missing: &[&Tool]) -> Result<(), Error> {

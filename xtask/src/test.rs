@@ -25,8 +25,14 @@ pub(crate) fn run_all(chosen: &[String]) -> Result<(), Error> {
     let pyroscope = fetched::provide_pyroscope(&target.join("tools"))?;
     let moto = fetched::provide_moto(&target.join("tools"))?;
     let kubernetes = fetched::provide_kubernetes(&target.join("tools"))?;
+    let kernel = packages::provide_kernel(&target.join("tools"))?;
     let mut tests = cargo();
-    tests.arg("test").env("PATH", path).env("LOOPSCOPE_NODES", nodes).env("LOOPSCOPE_UVLOOP", uvloop);
+    tests
+        .arg("test")
+        .env("PATH", path)
+        .env("LOOPSCOPE_KERNEL", kernel)
+        .env("LOOPSCOPE_NODES", nodes)
+        .env("LOOPSCOPE_UVLOOP", uvloop);
     tests.env("LOOPSCOPE_OPENTELEMETRY", opentelemetry).env("LOOPSCOPE_GRAFANA", grafana);
     tests.env("LOOPSCOPE_PYROSCOPE_SDK", pyroscope).env("LOOPSCOPE_MOTO", moto);
     tests.env("LOOPSCOPE_KUBERNETES", kubernetes);

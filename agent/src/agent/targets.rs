@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use attach::libuv::probes::Readings;
 use attach::target::discovery::{Discovery, Scan};
-use attach::target::{Host, Pid};
+use attach::target::{self, Host, Pid};
 use model::catalogue;
 use model::label::TargetError;
 use model::snapshot::Snapshot;
@@ -258,7 +258,8 @@ impl Targets {
         if hidden > 0 && !self.told_of_hidden {
             self.told_of_hidden = true;
             console::line(format_args!(
-                "some processes ({hidden}) may not be looked at: to measure other users' processes, run as root or with CAP_SYS_PTRACE"
+                "some processes ({hidden}) may not be looked at: to measure those as well, {}",
+                target::remedy()
             ));
         }
     }

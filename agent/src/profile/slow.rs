@@ -198,8 +198,14 @@ impl SlowWatch {
             }
         };
         if let Some(probes) = &mut self.probes {
-            probes
-                .slow_iterations(|it| keep(Iteration { tid: it.tid, started: it.started, ended: it.ended }));
+            let observers: HashMap<u32, &Observer> =
+                self.watched.values().filter_map(Watched::observed).collect();
+            probes.slow_iterations(|it| {
+                let tid = observers.get(&it.slot).map_or(Some(it.tid), |observer| observer.thread_of(&it));
+                if let Some(tid) = tid {
+                    keep(Iteration { tid, started: it.started, ended: it.ended });
+                }
+            });
         }
         for watched in self.watched.values_mut() {
             let Watched::Published(published) = watched else { continue };
@@ -237,6 +243,14 @@ impl SlowWatch {
 }
 
 impl Watched {
+    /// What observes it and which slot its probes have, where it is measured from outside.
+    fn observed(&self) -> Option<(u32, &Observer)> {
+        match self {
+            Self::Outside { attachment, observer } => Some((attachment.slot(), observer)),
+            Self::Published(_) => None,
+        }
+    }
+
     /// All iterations while it was watched, where `readings` are those of all probes.
     fn iterations(&self, readings: Option<&Readings>) -> u64 {
         match self {

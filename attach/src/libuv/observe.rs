@@ -22,8 +22,8 @@ use model::snapshot::{SharedLabels, Snapshot};
 use model::time::Monotonic;
 
 use super::locate::Located;
-use super::probes::{KnownLoop, LoopMeasured};
-use crate::target::{Process, ProcessError};
+use super::probes::{KnownLoop, LoopMeasured, SlowIteration};
+use crate::target::{Process, ProcessError, pids_are_the_kernels};
 use loops::ObservedLoop;
 use pool::ObservedPool;
 use remote::Remote;
@@ -51,6 +51,8 @@ pub struct Observer {
     pool: Option<ObservedPool>,
     next_threads: Monotonic,
     is_busy: bool,
+    /// Whether probes know threads by the ids that we do.
+    pids_are_the_kernels: bool,
     last_reading_took: Duration,
 }
 
@@ -105,6 +107,7 @@ impl Observer {
             pool,
             next_threads: now,
             is_busy: true,
+            pids_are_the_kernels: pids_are_the_kernels(),
             last_reading_took: Duration::ZERO,
         };
         observer.find_default_loop()?;
@@ -166,6 +169,15 @@ impl Observer {
         self.loops().find(|&(at, _)| at == address).map(|(_, name)| name)
     }
 
+    /// The thread of an iteration that probes of this process have seen, by its id in our pid namespace; `None` where nothing tells that.
+    pub fn thread_of(&self, iteration: &SlowIteration) -> Option<u32> {
+        if self.pids_are_the_kernels {
+            return Some(iteration.tid);
+        }
+        let observed = self.loops.iter().find(|observed| observed.address == iteration.loop_address)?;
+        Some(observed.tid.unwrap_or(self.threads.main()))
+    }
+
     /// The loops that were away from their polls at the last reading.
     pub fn away(&self) -> impl Iterator<Item = Away> {
         self.loops.iter().filter_map(|observed| {
@@ -177,7 +189,9 @@ impl Observer {
 
     /// What is known of a loop that probes have measured: by its address, or where they did not see that, by its thread.
     pub fn known(&self, measured: &LoopMeasured) -> Option<KnownLoop> {
-        let runs_on = |observed: &ObservedLoop| observed.tid.unwrap_or(self.threads.main()) == measured.tid;
+        let runs_on = |observed: &ObservedLoop| {
+            self.pids_are_the_kernels && observed.tid.unwrap_or(self.threads.main()) == measured.tid
+        };
         let is_it = |observed: &&ObservedLoop| match measured.address {
             0 => runs_on(observed),
             address => observed.address == address,
@@ -188,6 +202,11 @@ impl Observer {
             time_is_told: observed.keeps_idle_time(),
             iterations_are_told: observed.counts_iterations(),
         })
+    }
+
+    /// Whether a thread is there that probes have seen. Where they know threads by other ids than we do, nothing tells, and all count as there.
+    pub fn has_thread(&self, tid: u32) -> bool {
+        !self.pids_are_the_kernels || self.threads.lives(tid)
     }
 
     /// Whether libuv does, or has done, file operations by io_uring: its rings for them, and no others, are polled by the kernel.

@@ -97,12 +97,14 @@ impl Probes {
     pub fn load(options: &ProbeOptions) -> Result<Self, ProbeError> {
         let (loaded, placing) = match options.single {
             true => Self::load_single()?,
-            false => match Loaded::load(true) {
-                Ok(loaded) => (loaded, Placing::Multi),
-                // Before 6.6 the kernel does not know the way of attaching.
-                Err(refused) if refused.source.raw_os_error() == Some(libc::EINVAL) => Self::load_single()?,
-                Err(refused) => return Err(ProbeError::load(refused)),
-            },
+            false => {
+                let loaded = Loaded::load(true).map_err(ProbeError::load)?;
+                // Before 6.6 the kernel does not know the way of placing.
+                match bpf::can_link_uprobes(loaded.any_program().as_fd()) {
+                    true => (loaded, Placing::Multi),
+                    false => Self::load_single()?,
+                }
+            }
         };
         let failed = |doing| move |source| ProbeError::System { doing, source };
         fill_tables(loaded.map("tables")).map_err(failed("cannot fill a BPF map"))?;

@@ -236,6 +236,15 @@ pub(crate) fn link_uprobes(
     unsafe { attributes.open(LINK_CREATE) }
 }
 
+/// Whether the kernel can place a program at many offsets in one call, asked with a program that was loaded for that. One that cannot takes the
+/// program all the same: it does not look at what a program of this type is for.
+pub(crate) fn can_link_uprobes(program: BorrowedFd<'_>) -> bool {
+    // A folder has no code: nothing is placed, and only a kernel that knows what is asked gets as far as finding that out.
+    let nowhere = [Placement { offset: 0, cookie: 0 }];
+    let refused = link_uprobes(program, c"/", &nowhere, 0, false).err();
+    refused.and_then(|error| error.raw_os_error()) != Some(libc::EINVAL)
+}
+
 /// Lets a program run at each event of a descriptor of perf_event_open(2).
 pub(crate) fn link_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>, cookie: u64) -> io::Result<OwnedFd> {
     let attributes = Attributes::new()

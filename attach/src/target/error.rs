@@ -63,10 +63,9 @@ impl ProcessError {
 impl fmt::Display for ProcessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Permission { pid, path } => write!(
-                f,
-                "process {pid}: no permission to read {path}; run as the same user, as root, or with CAP_SYS_PTRACE"
-            ),
+            Self::Permission { pid, path } => {
+                write!(f, "process {pid}: no permission to read {path}; {}", super::remedy())
+            }
             Self::Vanished { pid } => write!(f, "process {pid}: does not exist, or has ended"),
             Self::Malformed { pid, path } => write!(f, "process {pid}: cannot make sense of {path}"),
             Self::System { pid, path, source } => write!(f, "process {pid}: cannot read {path}: {source}"),

@@ -200,7 +200,7 @@ impl Outside {
             pid: attachment.pid(),
             process_started_unix_ns: self.process.started_unix_ns(host),
             loop_name: self.observer.name_of(iteration.loop_address).map(str::to_owned),
-            tid: Some(iteration.tid),
+            tid: self.observer.thread_of(iteration),
             started: iteration.started,
             ended: iteration.ended,
             phases: iteration.phases.clone(),
@@ -308,12 +308,9 @@ impl Outside {
 
     /// Forgets what probes measured of threads that have ended.
     fn sweep(&self, prober: &mut Prober) {
-        let lives = |tid: u32| std::path::Path::new(&format!("/proc/{}/task/{tid}", self.pid())).exists();
-        // Probes tell threads by their ids in the outermost pid namespace: if that is not ours, none seems to live.
-        if lives(self.pid().get()) {
-            for attachment in [&self.attachment, &self.sampling].into_iter().flatten() {
-                prober.forget_ended_threads(attachment, &lives);
-            }
+        let lives = |tid| self.observer.has_thread(tid);
+        for attachment in [&self.attachment, &self.sampling].into_iter().flatten() {
+            prober.forget_ended_threads(attachment, &lives);
         }
     }
 }

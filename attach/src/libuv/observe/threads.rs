@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::ops::Range;
+use std::path::Path;
 
 use model::time::Monotonic;
 
@@ -108,6 +109,11 @@ impl Threads {
     /// Whether a thread was there at the last look.
     pub(super) fn has(&self, tid: u32) -> bool {
         self.known.contains_key(&tid)
+    }
+
+    /// Whether a thread is there now.
+    pub(super) fn lives(&self, tid: u32) -> bool {
+        Path::new(&format!("/proc/{}/task/{tid}", self.pid)).exists()
     }
 
     /// Whether the kernel has ever polled a ring for the process: what libuv puts there goes around the pool.

@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use super::object::Refused;
+use crate::kernel::KernelVersion;
 use crate::target::Pid;
 
 /// Why probes cannot be placed. The message tells what to do.
@@ -15,6 +16,13 @@ pub enum ProbeError {
     },
     /// The kernel has no bpf(2).
     NoBpf,
+    /// The kernel is older than what the programs need.
+    TooOld {
+        /// Its version.
+        version: KernelVersion,
+        /// What it refused.
+        what: String,
+    },
     /// The kernel has no uprobes.
     NoUprobes,
     /// The kernel takes a map or program not.
@@ -66,6 +74,10 @@ impl ProbeError {
         match source.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) if words.is_empty() => Self::NotPermitted { source },
             Some(libc::ENOSYS) => Self::NoBpf,
+            Some(libc::EINVAL) => match KernelVersion::running() {
+                Some(version) if version < KernelVersion::COOKIES => Self::TooOld { version, what },
+                _ => Self::Refused { what, source, words },
+            },
             _ => Self::Refused { what, source, words },
         }
     }
@@ -84,9 +96,14 @@ impl fmt::Display for ProbeError {
         match self {
             Self::NotPermitted { source } => write!(
                 f,
-                "the kernel refuses BPF programs ({source}): run as root, or with CAP_BPF and CAP_PERFMON"
+                "the kernel refuses BPF programs ({source}): run as root, or with CAP_BPF and CAP_PERFMON; in a container, root has these only if they are added, and the seccomp profile must allow bpf"
             ),
             Self::NoBpf => f.write_str("this kernel has no BPF (CONFIG_BPF_SYSCALL)"),
+            Self::TooOld { version, what } => write!(
+                f,
+                "probes need {}, and this is {version}, which refuses {what}",
+                KernelVersion::COOKIES
+            ),
             Self::NoUprobes => f.write_str("this kernel has no uprobes (CONFIG_UPROBE_EVENTS)"),
             Self::Refused { what, source, words } => {
                 write!(f, "this kernel refuses {what}: {source}")?;
@@ -98,7 +115,7 @@ impl fmt::Display for ProbeError {
             ),
             Self::PlaceNotPermitted { pid, multi: false, source } => write!(
                 f,
-                "process {pid}: the kernel refuses probes ({source}): before Linux 6.6 they need CAP_SYS_ADMIN"
+                "process {pid}: the kernel refuses probes ({source}): before Linux 6.6 they need CAP_SYS_ADMIN, and in a container a seccomp profile that allows perf_event_open"
             ),
             Self::Place { pid, program, source } => {
                 write!(f, "process {pid}: the probe {program} cannot be placed: {source}")
@@ -120,7 +137,11 @@ impl std::error::Error for ProbeError {
             | Self::PlaceNotPermitted { source, .. }
             | Self::Place { source, .. }
             | Self::System { source, .. } => Some(source),
-            Self::NoBpf | Self::NoUprobes | Self::Vanished { .. } | Self::TooManyTargets => None,
+            Self::NoBpf
+            | Self::TooOld { .. }
+            | Self::NoUprobes
+            | Self::Vanished { .. }
+            | Self::TooManyTargets => None,
         }
     }
 }

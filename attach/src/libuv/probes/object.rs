@@ -68,6 +68,11 @@ impl Loaded {
         self.maps.get(name).expect("the object has this map")
     }
 
+    /// Some program of the object.
+    pub(super) fn any_program(&self) -> &OwnedFd {
+        self.programs.values().next().expect("the object has programs")
+    }
+
     /// A program of the object.
     pub(super) fn program(&self, name: &str) -> &OwnedFd {
         self.programs.get(name).expect("the object has this program")
