@@ -266,9 +266,13 @@ pub struct Points {
     pub work_submit: Option<Site>,
     /// The entry of `uv_queue_work(loop, request, ...)`, where it does not call `uv__work_submit` but holds a copy of it.
     pub queue_work: Option<Site>,
-    /// On a pool thread, outside the pool's lock, before a task runs: entries of `uv__fs_work`, `uv__queue_work`,
-    /// `uv__getaddrinfo_work` and so on, so that every task passes exactly one.
+    /// On a pool thread, before a task runs: entries of `uv__fs_work`, `uv__queue_work`, `uv__getaddrinfo_work` and so on, so
+    /// that every task passes exactly one. Where some task would pass none, one place in `worker`, where the pool's lock is still held.
     pub task_starts: Vec<TaskSite>,
+    /// Likewise, of libuv's own kinds alone, all but the tasks of `uv_queue_work`: none, if one of them has no place.
+    pub own_starts: Vec<TaskSite>,
+    /// Likewise, of the tasks of `uv_queue_work` alone: in libuv, or in Node.js, where libuv may be in another file.
+    pub queued_start: Option<TaskSite>,
     /// On a pool thread, when a task has run.
     pub task_end: Option<TaskSite>,
     /// The entry of `uv_cancel(request)`.

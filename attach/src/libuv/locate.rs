@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use model::label::TargetError;
 
-use super::image::{Image, Machine};
+use super::image::{Image, Machine, TaskSite};
 use crate::sys::file;
 use crate::target::{Pid, Process, ProcessError};
 
@@ -58,6 +58,18 @@ impl Located {
     pub(super) fn classes(&self) -> &Part {
         let has_classes = |part: &&Part| !part.image.points.classes.is_empty();
         self.engine.as_ref().filter(has_classes).unwrap_or(&self.libuv)
+    }
+
+    /// Where tasks are seen to start, so that every task passes exactly one place: outside of the pool's lock, where libuv alone has
+    /// no such place for the tasks of `uv_queue_work`, but the Node.js that uses it has.
+    pub fn task_starts(&self) -> Vec<(&Part, &[TaskSite])> {
+        let points = &self.libuv.image.points;
+        let engine = self.engine.as_ref().filter(|_| points.queued_start.is_none());
+        let queued = engine.map(|engine| (engine, engine.image.points.queued_start.as_slice()));
+        match queued.filter(|(_, queued)| !queued.is_empty() && !points.own_starts.is_empty()) {
+            Some(queued) => vec![(&self.libuv, &points.own_starts), queued],
+            None => vec![(&self.libuv, &points.task_starts)],
+        }
     }
 
     /// Whether this is Node.js.

@@ -436,11 +436,13 @@ impl<'a> Wanted<'a> {
                 let mut wanted = vec![need("work_submit", points.work_submit)?];
                 wanted.extend(points.queue_work.map(|site| plain("queue_work", part, site)));
                 let end = points.task_end.ok_or(Refusal::Missing("worker"))?;
-                if points.task_starts.is_empty() {
-                    return Err(Refusal::Missing("uv__fs_work"));
+                for (part, starts) in located.task_starts() {
+                    if starts.is_empty() {
+                        return Err(Refusal::Missing("uv__fs_work"));
+                    }
+                    let sites = starts.iter().map(task_site).collect();
+                    wanted.push(Self { program: "task_start", part, sites, at_return: false });
                 }
-                let starts = points.task_starts.iter().map(task_site).collect();
-                wanted.push(Self { program: "task_start", part, sites: starts, at_return: false });
                 wanted.push(Self {
                     program: "task_end",
                     part,

@@ -1,7 +1,7 @@
 //! The code of a file, by address.
 
-use object::elf::{ET_EXEC, PF_W, PF_X, PT_LOAD, ProgramFlags};
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::elf::{DT_SONAME, ET_EXEC, PF_W, PF_X, PT_LOAD, ProgramFlags};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::read::{Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationTarget};
 
 use super::frames::Frames;
@@ -28,6 +28,10 @@ pub(super) struct Code<'a> {
     is_fixed: bool,
     /// Stubs that jump to wanted functions through a slot, which a relocation fills.
     stubs: Vec<(u64, &'static str)>,
+    /// The wanted functions that relocations name.
+    related: Vec<&'static str>,
+    /// Whether other files may name this one as what they need.
+    has_name: bool,
     frames: Option<Frames<'a>>,
 }
 
@@ -39,6 +43,7 @@ impl<'a> Code<'a> {
             let loads = loads().filter(move |load| load.p_flags(endian) & flag == flag);
             loads.map(|load| (load.p_vaddr(endian), load.p_memsz(endian))).collect()
         };
+        let slots = slots(elf);
         let segments =
             loads().map(|load| (load.p_vaddr(endian), load.p_filesz(endian), load.p_offset(endian)));
         Self {
@@ -48,7 +53,9 @@ impl<'a> Code<'a> {
             executable: with(PF_X),
             writable: with(PF_W),
             is_fixed: elf.elf_header().e_type(endian) == ET_EXEC,
-            stubs: stubs(machine, elf),
+            stubs: stubs(machine, elf, &slots),
+            related: slots.iter().map(|&(_, name)| name).collect(),
+            has_name: has_name(elf),
             frames: Frames::new(elf, bytes),
         }
     }
@@ -125,6 +132,13 @@ impl<'a> Code<'a> {
         symbols.address(name) == Some(target) || self.stubs.contains(&(target, name))
     }
 
+    /// Whether nothing calls a public function, though it is there: no relocation names it, while calls of others lead through
+    /// such, and no other file can name this one as what it needs.
+    pub(super) fn leaves_uncalled(&self, symbols: &Symbols, name: &str) -> bool {
+        let is_related = |name| symbols.get(name).is_some() && self.related.contains(&name);
+        !self.has_name && is_related("uv_mutex_unlock") && !self.related.contains(&name)
+    }
+
     /// The version that `uv_version` returns.
     pub(super) fn version(&self, symbols: &Symbols) -> Option<(u8, u8, u8)> {
         let [_, major, minor, patch] = self.returned_constant(symbols, "uv_version")?.to_be_bytes();
@@ -160,16 +174,26 @@ impl<'a> Code<'a> {
     }
 }
 
-/// The stubs by which wanted functions are called.
-fn stubs(machine: Machine, elf: &Elf<'_>) -> Vec<(u64, &'static str)> {
+/// Whether a file has a name by which others may need it (`DT_SONAME`).
+fn has_name(elf: &Elf<'_>) -> bool {
+    let endian = elf.endian();
+    let entries = elf.elf_section_table().dynamic(endian, elf.data()).ok().flatten();
+    entries.is_none_or(|(entries, _)| entries.iter().any(|entry| entry.d_tag(endian) == DT_SONAME))
+}
+
+/// The slots that are filled with wanted functions' addresses when the file is loaded.
+fn slots(elf: &Elf<'_>) -> Vec<(u64, &'static str)> {
     let name_of = |target| {
         let RelocationTarget::Symbol(index) = target else { return None };
         let symbol = elf.dynamic_symbol_table()?.symbol_by_index(index).ok()?;
         wanted(symbol.name().ok()?)
     };
     let relocations = elf.dynamic_relocations().into_iter().flatten();
-    let slots: Vec<(u64, &'static str)> =
-        relocations.filter_map(|(slot, it)| Some((slot, name_of(it.target())?))).collect();
+    relocations.filter_map(|(slot, it)| Some((slot, name_of(it.target())?))).collect()
+}
+
+/// The stubs by which wanted functions are called.
+fn stubs(machine: Machine, elf: &Elf<'_>, slots: &[(u64, &'static str)]) -> Vec<(u64, &'static str)> {
     let mut stubs = Vec::new();
     for section in [".plt", ".plt.sec", ".plt.got"].iter().filter_map(|name| elf.section_by_name(name)) {
         let Ok(code) = section.data() else { continue };

@@ -28,6 +28,7 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
         let garbage_collections = garbage_collections(code, symbols);
         return Points {
             garbage_collections,
+            queued_start: queued_start(code, symbols),
             classes: symbols.classes.as_slice().into(),
             ..Points::default()
         };
@@ -54,6 +55,8 @@ pub(super) fn find(code: &Code<'_>, symbols: &Symbols, missing: &mut Vec<Missing
         missing.push(Missing { what: "uv__work_done", why });
     }
     points.queue_work = queue_work(code, symbols);
+    points.own_starts = own_starts(code, symbols).unwrap_or_default();
+    points.queued_start = queued_start(code, symbols);
     points.task_starts = task_starts(code, symbols);
     points.task_end = task_end(code, symbols);
     if points.task_end.is_none() && !missing.iter().any(|missing| missing.what == "worker") {
@@ -115,30 +118,40 @@ fn queue_work(code: &Code<'_>, symbols: &Symbols) -> Option<Site> {
     if calls_submit { None } else { code.site(machine::entry(&body)?) }
 }
 
-/// Where every task passes exactly once, outside the pool's lock: libuv's own functions, and for what is given to
-/// `uv_queue_work` either `uv__queue_work` or, where that cannot carry a probe, the function that Node.js gives. Where a kind of
-/// task has no such place, all are seen where the pool is unlocked to run one.
+/// Where every task passes exactly once, outside the pool's lock: libuv's own functions, and what runs those that are given to
+/// `uv_queue_work`. Where a kind of task has no such place, all are seen where the pool is unlocked to run one.
 fn task_starts(code: &Code<'_>, symbols: &Symbols) -> Vec<TaskSite> {
-    let at_entry = |symbol: Option<Symbol>, displacement| {
-        let site = code.entry(symbol?)?;
-        Some(TaskSite { site, register: code.machine().first_argument(), displacement })
-    };
-    // A linker leaves out what nothing calls.
+    let (own, queued) = (own_starts(code, symbols), queued_start(code, symbols));
+    let is_whole = own.is_some() && (queued.is_some() || code.leaves_uncalled(symbols, "uv_queue_work"));
+    let fallback = if is_whole { None } else { unlocked_start(code, symbols) };
+    fallback.map_or_else(|| own.into_iter().flatten().chain(queued).collect(), |start| vec![start])
+}
+
+/// The entries of libuv's own functions, if all can carry a probe.
+fn own_starts(code: &Code<'_>, symbols: &Symbols) -> Option<Vec<TaskSite>> {
     let own = [
         ("uv_fs_stat", "uv__fs_work"),
         ("uv_getaddrinfo", "uv__getaddrinfo_work"),
         ("uv_getnameinfo", "uv__getnameinfo_work"),
         ("uv_random", "uv__random_work"),
     ];
+    // A linker leaves out what nothing calls.
     let there =
         own.iter().filter(|(public, work)| [public, work].iter().any(|name| symbols.get(name).is_some()));
-    let mut starts: Vec<Option<TaskSite>> = there.map(|(_, work)| at_entry(symbols.get(work), 0)).collect();
-    starts.push(at_entry(symbols.get("uv__queue_work"), 0).or_else(|| {
-        let work = super::layout::of((1, 45, 0)).work_request_work as i32;
-        at_entry(symbols.node_task, work)
-    }));
-    let fallback = if starts.contains(&None) { unlocked_start(code, symbols) } else { None };
-    fallback.map_or_else(|| starts.into_iter().flatten().collect(), |start| vec![start])
+    there.map(|(_, work)| task_entry(code, symbols.get(work)?, 0)).collect()
+}
+
+/// Where a task of `uv_queue_work` passes: either `uv__queue_work` or, where that cannot carry a probe, for it may only load
+/// two words and jump to where one of them points, the function that Node.js gives.
+fn queued_start(code: &Code<'_>, symbols: &Symbols) -> Option<TaskSite> {
+    let work = super::layout::of((1, 45, 0)).work_request_work as i32;
+    let own = symbols.get("uv__queue_work").and_then(|symbol| task_entry(code, symbol, 0));
+    own.or_else(|| task_entry(code, symbols.node_task?, work))
+}
+
+fn task_entry(code: &Code<'_>, function: Symbol, displacement: i32) -> Option<TaskSite> {
+    let site = code.entry(function)?;
+    Some(TaskSite { site, register: code.machine().first_argument(), displacement })
 }
 
 /// In `worker`, the call of `uv_mutex_unlock` before the call of the task.

@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use object::read::{Object, ObjectSection};
+
 use super::super::symbols::Symbols;
-use super::super::{Elf, Image, Machine, TaskSite};
+use super::super::{Elf, Image, Machine, Points, TaskSite};
+use crate::libuv::locate::{Located, Part};
 
 /// Where distributions keep the shared library.
 const LIBRARIES: &[&str] =
@@ -143,6 +147,58 @@ fn uvloop_tells_the_same_without_symbols() {
     let image = Image::read(&bytes).unwrap();
     assert!(image.missing.is_empty() && image.points.work_taken.is_some(), "{:?}", image.missing);
     expect_same("uvloop", &bytes);
+    // It never calls `uv_queue_work`, whose tasks could only be seen within the pool's lock.
+    let (points, argument) = (image.points, image.machine.first_argument());
+    assert_eq!((points.queued_start, &points.task_starts), (None, &points.own_starts));
+    assert!(!points.task_starts.is_empty());
+    assert!(points.task_starts.iter().all(|start| (start.register, start.displacement) == (argument, 0)));
+}
+
+#[test]
+fn a_library_without_a_name_that_queues_nothing_itself_needs_no_place_in_the_lock() {
+    let mut bytes = small("stripped");
+    let named = Image::read(&bytes).unwrap().points;
+    assert_ne!(named.task_starts, named.own_starts);
+    let (start, length) =
+        Elf::parse(&*bytes).unwrap().section_by_name(".dynamic").unwrap().file_range().unwrap();
+    let entries = bytes[start as usize..][..length as usize].as_chunks_mut::<16>().0;
+    let name = entries.iter_mut().find(|entry| entry[..8] == 14u64.to_le_bytes()).expect("DT_SONAME");
+    // DT_DEBUG: whatever stands there means nothing.
+    name[..8].copy_from_slice(&21u64.to_le_bytes());
+    let unnamed = Image::read(&bytes).unwrap().points;
+    assert_eq!((&unnamed.task_starts, &unnamed.own_starts), (&named.own_starts, &named.own_starts));
+}
+
+#[test]
+fn tasks_that_others_may_queue_are_seen_to_start_in_the_lock_and_the_rest_is_known_by_itself() {
+    let image = Image::read(&small("stripped")).unwrap();
+    let functions = image.points.work_functions;
+    let entries = [functions.fs, functions.getaddrinfo, functions.getnameinfo, functions.random];
+    let own = image.points.own_starts.iter().map(|start| Some(start.site.address));
+    assert!(own.eq(entries) && image.points.queued_start.is_none());
+    assert_eq!(image.points.task_starts.len(), 1);
+    let libuv = |image: Image| Part {
+        image: Arc::new(image),
+        bias: 0,
+        path: PathBuf::new(),
+        shown_path: "libuv".to_owned(),
+    };
+    let alone = Located { libuv: libuv(image.clone()), engine: None };
+    let [(_, starts)] = alone.task_starts()[..] else { panic!("one file") };
+    assert_eq!(starts, image.points.task_starts);
+
+    // With a Node.js that tells what it queues.
+    let queued = TaskSite { displacement: 88, ..image.points.own_starts[0] };
+    let node = Image { has_libuv: false, points: Points::default(), ..image.clone() };
+    let points = Points { queued_start: Some(queued), ..Points::default() };
+    let telling = Image { points, ..node.clone() };
+    let with = Located { engine: Some(libuv(telling)), ..alone.clone() };
+    let starts: Vec<_> = with.task_starts().into_iter().map(|(_, starts)| starts.to_vec()).collect();
+    assert_eq!(starts, [image.points.own_starts.clone(), vec![queued]]);
+    // And with one that does not.
+    let without = Located { engine: Some(libuv(node)), ..alone };
+    let [(_, starts)] = without.task_starts()[..] else { panic!("one file") };
+    assert_eq!(starts, image.points.task_starts);
 }
 
 #[test]
