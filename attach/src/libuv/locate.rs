@@ -14,7 +14,6 @@ use std::sync::Arc;
 use model::label::TargetError;
 
 use super::image::{Image, Machine};
-use crate::sys::file;
 use crate::target::{Pid, Process, ProcessError};
 
 /// Files that are remembered; beyond that the memory begins anew.
@@ -120,13 +119,13 @@ impl fmt::Display for LocateError {
 
 impl std::error::Error for LocateError {}
 
-/// What files hold, remembered by device, inode, size and time of change.
+/// What files hold, remembered by device, inode, size and the time when anything of them was changed last.
 #[derive(Debug, Default)]
 pub struct Images {
     known: HashMap<FileId, Option<Arc<Image>>>,
 }
 
-type FileId = (u64, u64, u64, i64);
+type FileId = (u64, u64, i64, i64, u64);
 
 /// A file that a process has mapped executable.
 #[derive(Debug)]
@@ -168,8 +167,7 @@ impl Images {
                 None => return Ok(None),
             },
         };
-        let metadata = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
-        let id = (metadata.st_dev, metadata.st_ino, metadata.st_size as u64, metadata.st_mtime);
+        let id = file_id(&file).map_err(failed)?;
         if self.known.len() >= FILES_MAX {
             self.known.clear();
         }
@@ -177,6 +175,9 @@ impl Images {
             Some(image) => image.clone(),
             None => {
                 let image = read(&file).map_err(failed)?;
+                if file_id(&file).map_err(failed)? != id {
+                    return Err(failed(std::io::Error::other("it changed while it was read")));
+                }
                 self.known.insert(id, image.clone());
                 image
             }
@@ -227,12 +228,14 @@ fn parse(line: &str) -> Option<Mapped> {
     Some(Mapped { start: hexadecimal(start)?, end: hexadecimal(end)?, offset, path: path.to_owned() })
 }
 
+fn file_id(file: &File) -> std::io::Result<FileId> {
+    let it = rustix::fs::fstat(file)?;
+    Ok((it.st_dev, it.st_ino, it.st_size, it.st_ctime, it.st_ctime_nsec))
+}
+
 fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
-    if file.metadata()?.len() == 0 {
-        return Ok(None);
-    }
     // Code of another machine, which an emulator may have mapped, is none that runs here.
-    let image = Image::read(&file::map(file)?).filter(|image| Some(image.machine) == Machine::native());
+    let image = Image::read_file(file)?.filter(|image| Some(image.machine) == Machine::native());
     Ok(image.map(Arc::new))
 }
 

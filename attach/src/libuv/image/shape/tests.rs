@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::super::bytes::Bytes;
+use super::super::elf::Elf;
 use super::super::symbols::Symbols;
-use super::super::{Elf, Image, Machine, TaskSite};
+use super::super::{Image, Machine, TaskSite};
 
 /// Where distributions keep the shared library.
 const LIBRARIES: &[&str] =
@@ -16,9 +18,10 @@ const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 10_
 
 /// Reads a binary as if it had only the symbols of public functions.
 fn by_shape(bytes: &[u8]) -> Image {
-    let elf = Elf::parse(bytes).unwrap();
+    let bytes = Bytes::of_memory(bytes);
+    let elf = Elf::parse(&bytes).unwrap();
     let began = Instant::now();
-    let image = Image::read_with(bytes, &elf, Symbols::read(&elf, false)).unwrap();
+    let image = Image::read_with(&elf, Symbols::read(&elf, false)).unwrap();
     assert!(began.elapsed() < PATIENCE, "it took {:?}", began.elapsed());
     image
 }
