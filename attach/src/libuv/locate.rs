@@ -134,6 +134,8 @@ struct Mapped {
     end: u64,
     offset: u64,
     path: String,
+    /// Whether the path no longer leads to it.
+    is_deleted: bool,
 }
 
 impl Images {
@@ -189,10 +191,17 @@ impl Images {
     }
 }
 
-/// Opens a mapped file by `exe`, or by its name below the process's root if it still is the same file.
+/// Opens a mapped file by `exe`, or by its name below the process's root. By a name that may be another file's by now nothing is
+/// opened.
 fn open_by_name(process: &Process, mapped: &Mapped) -> Result<Option<(File, String)>, LocateError> {
-    let is_program = process.read_link("exe").is_ok_and(|link| link.to_bytes() == mapped.path.as_bytes());
-    let name = if is_program { "exe".to_owned() } else { format!("root{}", mapped.path) };
+    let program = process.read_link("exe").ok();
+    let program = program.as_ref().and_then(|link| link.to_str().ok());
+    let is_program = program.is_some_and(|link| without_mark(link) == (&mapped.path, mapped.is_deleted));
+    let name = match (is_program, mapped.is_deleted) {
+        (true, _) => "exe".to_owned(),
+        (false, false) => format!("root{}", mapped.path),
+        (false, true) => return Ok(None),
+    };
     match process.open_file(&name) {
         Ok(file) => Ok(Some((file, name))),
         Err(error @ ProcessError::Permission { .. }) => Err(error.into()),
@@ -224,8 +233,14 @@ fn parse(line: &str) -> Option<Mapped> {
         return None;
     }
     let offset = hexadecimal(fields.next()?)?;
-    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-    Some(Mapped { start: hexadecimal(start)?, end: hexadecimal(end)?, offset, path: path.to_owned() })
+    let (path, is_deleted) = without_mark(path);
+    let (start, end) = (hexadecimal(start)?, hexadecimal(end)?);
+    Some(Mapped { start, end, offset, path: path.to_owned(), is_deleted })
+}
+
+/// A path without the kernel's mark of a file that was deleted or replaced, and whether it had that.
+fn without_mark(path: &str) -> (&str, bool) {
+    path.strip_suffix(" (deleted)").map_or((path, false), |path| (path, true))
 }
 
 fn file_id(file: &File) -> std::io::Result<FileId> {
@@ -247,7 +262,7 @@ mod tests {
     fn an_executable_mapping_of_a_file_is_read_and_others_are_not() {
         let mapped = parse("00400000-00500000 r-xp 00001000 fe:00 1234    /opt/a b/node (deleted)").unwrap();
         assert_eq!((mapped.start, mapped.end, mapped.offset), (0x40_0000, 0x50_0000, 0x1000));
-        assert_eq!(mapped.path, "/opt/a b/node");
+        assert_eq!((mapped.path.as_str(), mapped.is_deleted), ("/opt/a b/node", true));
         for line in [
             "",
             "00400000-00500000 rw-p 0 fe:00 1 /a",
@@ -256,5 +271,35 @@ mod tests {
         ] {
             assert!(parse(line).is_none(), "{line}");
         }
+    }
+
+    /// Where a process has its program.
+    fn program_of(process: &Process) -> Mapped {
+        let link = process.read_link("exe").unwrap().into_string().unwrap();
+        executables(process).unwrap().into_iter().find(|it| without_mark(&link).0 == it.path).unwrap()
+    }
+
+    #[test]
+    fn a_program_that_was_replaced_on_disk_is_the_one_that_runs_and_a_library_is_not_taken_for_its_successor()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        std::fs::copy("/bin/sleep", &path).unwrap();
+        let mut child = std::process::Command::new(&path).arg("600").spawn().unwrap();
+        let process = Process::open(Pid::new(child.id())).unwrap();
+        let inode = |file: &File| rustix::fs::fstat(file).unwrap().st_ino;
+        let original = inode(&open_by_name(&process, &program_of(&process)).unwrap().unwrap().0);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "another").unwrap();
+
+        let mapped = program_of(&process);
+        let opened = open_by_name(&process, &mapped).unwrap().map(|(file, name)| (inode(&file), name));
+        let library = Mapped { path: "/bin/sleep".to_owned(), is_deleted: true, ..program_of(&process) };
+        let library_opened = open_by_name(&process, &library).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(mapped.is_deleted);
+        assert_eq!(opened, Some((original, "exe".to_owned())));
+        assert!(library_opened.is_none());
     }
 }
