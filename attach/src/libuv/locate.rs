@@ -43,9 +43,21 @@ pub struct Part {
     pub path: PathBuf,
     /// The path as the process sees it.
     pub shown_path: String,
+    /// Device and inode of the file.
+    pub(super) file: (u64, u64),
 }
 
 impl Part {
+    /// Opens the mapped file itself.
+    ///
+    /// # Errors
+    /// `ESRCH` where the path leads to another file by now, because the process has ended or executed another program.
+    pub(super) fn open(&self) -> std::io::Result<File> {
+        let file = File::open(&self.path)?;
+        let (device, inode, ..) = file_id(&file)?;
+        if (device, inode) == self.file { Ok(file) } else { Err(rustix::io::Errno::SRCH.into()) }
+    }
+
     /// Where the process has what lies at an address of the file.
     pub fn address(&self, address: u64) -> u64 {
         address.wrapping_add(self.bias)
@@ -187,7 +199,7 @@ impl Images {
         let Some(image) = image else { return Ok(None) };
         let Some(bias) = image.bias(mapped.start, mapped.offset) else { return Ok(None) };
         let path = PathBuf::from(format!("/proc/{pid}/{name}"));
-        Ok(Some(Part { image, bias, path, shown_path: mapped.path.clone() }))
+        Ok(Some(Part { image, bias, path, shown_path: mapped.path.clone(), file: (id.0, id.1) }))
     }
 }
 
@@ -271,6 +283,24 @@ mod tests {
         ] {
             assert!(parse(line).is_none(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_that_another_one_has_taken_the_place_of_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("libuv.so.1");
+        let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/libuv_image/x86_64");
+        std::fs::copy(library, &path).unwrap();
+        let (image, opened) =
+            (Image::read(&std::fs::read(&path).unwrap()).unwrap(), File::open(&path).unwrap());
+        let (device, inode, ..) = file_id(&opened).unwrap();
+        let (image, shown_path) = (Arc::new(image), "/usr/lib/libuv.so.1".to_owned());
+        let part = Part { image, bias: 0, path, shown_path, file: (device, inode) };
+        part.open().unwrap();
+        let other = folder.path().join("other");
+        std::fs::copy(library, &other).unwrap();
+        std::fs::rename(&other, &part.path).unwrap();
+        assert_eq!(part.open().unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 
     /// Where a process has its program.
