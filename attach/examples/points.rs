@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "an example reports on standard output")]
 
+use std::fs::File;
+
 use loopscope_attach::libuv::image::{Image, Points};
 use loopscope_attach::libuv::locate::Images;
 use loopscope_attach::target::{Pid, Process};
@@ -9,7 +11,7 @@ use loopscope_attach::target::{Pid, Process};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let what = std::env::args().nth(1).ok_or("the id of a process, or the path of a file, is missing")?;
     let Ok(pid) = what.parse::<Pid>() else {
-        match Image::read(&std::fs::read(&what)?) {
+        match Image::read_file(&File::open(&what)?)? {
             Some(image) => show(&image),
             None => println!("{what} has no libuv"),
         }

@@ -164,6 +164,14 @@ impl Process {
         tids.take(THREADS_MAX).filter_map(with_own).collect()
     }
 
+    /// Whether the process is still there, at the price of looking up a name: its number, if need be, was not another's before this.
+    ///
+    /// # Errors
+    /// [`ProcessError::Vanished`] where it has ended and its parent has noticed.
+    pub fn expect_there(&self) -> Result<(), ProcessError> {
+        self.metadata("comm").map(drop)
+    }
+
     /// Device and inode of the file that the process executes: another one after it executed another program.
     ///
     /// # Errors
@@ -268,8 +276,10 @@ mod tests {
         let process = Process::open(Pid::new(child.id())).unwrap();
         let ended = std::iter::repeat_with(|| process.stat()).find_map(Result::err).unwrap();
         assert!(matches!(ended, ProcessError::Vanished { .. }), "{ended}");
+        process.expect_there().unwrap();
         child.wait().unwrap();
         assert!(matches!(process.stat(), Err(ProcessError::Vanished { .. })));
+        assert!(matches!(process.expect_there(), Err(ProcessError::Vanished { .. })));
     }
 
     #[test]

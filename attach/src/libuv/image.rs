@@ -4,9 +4,11 @@
 //! placed by its offset in the file.
 //!
 //! Symbols tell, and where a library has only those of public functions, the shape of the code does. Read in this order:
-//! `symbols`, `machine`, `code`, `points`, `shape`.
+//! `bytes`, `elf`, `symbols`, `machine`, `code`, `points`, `shape`.
 
+mod bytes;
 mod code;
+mod elf;
 mod frames;
 mod layout;
 mod machine;
@@ -14,17 +16,16 @@ mod points;
 mod shape;
 mod symbols;
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
-use object::LittleEndian;
-use object::read::Object;
-use object::read::elf::ElfFile64;
+use object::read::elf::ProgramHeader;
 
+use bytes::Bytes;
+use elf::{Elf, LITTLE};
 pub use machine::Machine;
 use symbols::Symbols;
-
-/// An ELF file of the kinds that are understood: 64 bits, little endian.
-type Elf<'a> = ElfFile64<'a, LittleEndian, &'a [u8]>;
 
 /// What is known of libuv in one binary. What could not be found is absent, and [`Image::missing`] says so.
 #[derive(Clone, Debug)]
@@ -57,22 +58,32 @@ impl Image {
     /// Reads what a file tells of the libuv that it holds; `None` where it holds none, or is no ELF file of a machine
     /// that is understood. Nothing in the file is trusted: what lies outside of it is not found.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let elf = Elf::parse(bytes).ok()?;
-        Self::read_with(bytes, &elf, Symbols::read(&elf, true))
+        Self::read_bytes(&Bytes::of_memory(bytes))
     }
 
-    fn read_with(bytes: &[u8], elf: &Elf<'_>, mut symbols: Symbols) -> Option<Self> {
-        let machine = match elf.architecture() {
-            object::Architecture::X86_64 => Machine::X86_64,
-            object::Architecture::Aarch64 => Machine::Aarch64,
-            _ => return None,
-        };
+    /// Likewise, of a file, which is read piece by piece: a Node.js takes some megabytes for a moment, whatever its size. A file
+    /// that becomes shorter meanwhile is read as far as it goes.
+    ///
+    /// # Errors
+    /// The kernel's, where the file cannot be read.
+    pub fn read_file(file: &File) -> io::Result<Option<Self>> {
+        let bytes = Bytes::of_file(file);
+        let image = Self::read_bytes(&bytes);
+        bytes.check().map(|()| image)
+    }
+
+    fn read_bytes(bytes: &Bytes<'_>) -> Option<Self> {
+        let elf = Elf::parse(bytes)?;
+        Self::read_with(&elf, Symbols::read(&elf, true))
+    }
+
+    fn read_with(elf: &Elf<'_>, mut symbols: Symbols) -> Option<Self> {
         let run = symbols.get("uv_run");
         if run.is_none() && symbols.garbage_collections.is_empty() {
             return None;
         }
         let mut missing = Vec::new();
-        let code = code::Code::new(machine, elf, bytes);
+        let code = code::Code::new(elf, &symbols);
         let version = code.version(&symbols);
         let node_version = code.node_version(&symbols);
         if run.is_some() {
@@ -87,18 +98,21 @@ impl Image {
             missing.push(Missing { what: "wq", why: "the pool's variables have no symbols".to_owned() });
         }
         Some(Self {
-            build_id: elf.build_id().ok().flatten().map(<[u8]>::to_vec),
+            build_id: elf.build_id(),
             version,
-            segments: code.segments().to_vec(),
+            segments: elf
+                .loads()
+                .map(|load| (load.p_vaddr(LITTLE), load.p_filesz(LITTLE), load.p_offset(LITTLE)))
+                .collect(),
             has_libuv: run.is_some(),
             is_node: symbols.node_task.is_some() || !symbols.garbage_collections.is_empty(),
             node_version,
             layout: layout::on(
-                machine,
+                elf.machine,
                 version.unwrap_or((1, 45, 0)),
                 code.returned_constant(&symbols, "uv_loop_size"),
             ),
-            machine,
+            machine: elf.machine,
             state,
             points,
             missing,

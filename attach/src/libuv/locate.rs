@@ -14,7 +14,6 @@ use std::sync::Arc;
 use model::label::TargetError;
 
 use super::image::{Image, Machine, TaskSite};
-use crate::sys::file;
 use crate::target::{Pid, Process, ProcessError};
 
 /// Files that are remembered; beyond that the memory begins anew.
@@ -44,9 +43,21 @@ pub struct Part {
     pub path: PathBuf,
     /// The path as the process sees it.
     pub shown_path: String,
+    /// Device and inode of the file.
+    pub(super) file: (u64, u64),
 }
 
 impl Part {
+    /// Opens the mapped file itself.
+    ///
+    /// # Errors
+    /// `ESRCH` where the path leads to another file by now, because the process has ended or executed another program.
+    pub(super) fn open(&self) -> std::io::Result<File> {
+        let file = File::open(&self.path)?;
+        let (device, inode, ..) = file_id(&file)?;
+        if (device, inode) == self.file { Ok(file) } else { Err(rustix::io::Errno::SRCH.into()) }
+    }
+
     /// Where the process has what lies at an address of the file.
     pub fn address(&self, address: u64) -> u64 {
         address.wrapping_add(self.bias)
@@ -132,13 +143,13 @@ impl fmt::Display for LocateError {
 
 impl std::error::Error for LocateError {}
 
-/// What files hold, remembered by device, inode, size and time of change.
+/// What files hold, remembered by device, inode, size and the time when anything of them was changed last.
 #[derive(Debug, Default)]
 pub struct Images {
     known: HashMap<FileId, Option<Arc<Image>>>,
 }
 
-type FileId = (u64, u64, u64, i64);
+type FileId = (u64, u64, i64, i64, u64);
 
 /// A file that a process has mapped executable.
 #[derive(Debug)]
@@ -147,6 +158,8 @@ struct Mapped {
     end: u64,
     offset: u64,
     path: String,
+    /// Whether the path no longer leads to it.
+    is_deleted: bool,
 }
 
 impl Images {
@@ -180,8 +193,7 @@ impl Images {
                 None => return Ok(None),
             },
         };
-        let metadata = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
-        let id = (metadata.st_dev, metadata.st_ino, metadata.st_size as u64, metadata.st_mtime);
+        let id = file_id(&file).map_err(failed)?;
         if self.known.len() >= FILES_MAX {
             self.known.clear();
         }
@@ -189,6 +201,9 @@ impl Images {
             Some(image) => image.clone(),
             None => {
                 let image = read(&file).map_err(failed)?;
+                if file_id(&file).map_err(failed)? != id {
+                    return Err(failed(std::io::Error::other("it changed while it was read")));
+                }
                 self.known.insert(id, image.clone());
                 image
             }
@@ -196,14 +211,21 @@ impl Images {
         let Some(image) = image else { return Ok(None) };
         let Some(bias) = image.bias(mapped.start, mapped.offset) else { return Ok(None) };
         let path = PathBuf::from(format!("/proc/{pid}/{name}"));
-        Ok(Some(Part { image, bias, path, shown_path: mapped.path.clone() }))
+        Ok(Some(Part { image, bias, path, shown_path: mapped.path.clone(), file: (id.0, id.1) }))
     }
 }
 
-/// Opens a mapped file by `exe`, or by its name below the process's root if it still is the same file.
+/// Opens a mapped file by `exe`, or by its name below the process's root. By a name that may be another file's by now nothing is
+/// opened.
 fn open_by_name(process: &Process, mapped: &Mapped) -> Result<Option<(File, String)>, LocateError> {
-    let is_program = process.read_link("exe").is_ok_and(|link| link.to_bytes() == mapped.path.as_bytes());
-    let name = if is_program { "exe".to_owned() } else { format!("root{}", mapped.path) };
+    let program = process.read_link("exe").ok();
+    let program = program.as_ref().and_then(|link| link.to_str().ok());
+    let is_program = program.is_some_and(|link| without_mark(link) == (&mapped.path, mapped.is_deleted));
+    let name = match (is_program, mapped.is_deleted) {
+        (true, _) => "exe".to_owned(),
+        (false, false) => format!("root{}", mapped.path),
+        (false, true) => return Ok(None),
+    };
     match process.open_file(&name) {
         Ok(file) => Ok(Some((file, name))),
         Err(error @ ProcessError::Permission { .. }) => Err(error.into()),
@@ -235,16 +257,24 @@ fn parse(line: &str) -> Option<Mapped> {
         return None;
     }
     let offset = hexadecimal(fields.next()?)?;
-    let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-    Some(Mapped { start: hexadecimal(start)?, end: hexadecimal(end)?, offset, path: path.to_owned() })
+    let (path, is_deleted) = without_mark(path);
+    let (start, end) = (hexadecimal(start)?, hexadecimal(end)?);
+    Some(Mapped { start, end, offset, path: path.to_owned(), is_deleted })
+}
+
+/// A path without the kernel's mark of a file that was deleted or replaced, and whether it had that.
+fn without_mark(path: &str) -> (&str, bool) {
+    path.strip_suffix(" (deleted)").map_or((path, false), |path| (path, true))
+}
+
+fn file_id(file: &File) -> std::io::Result<FileId> {
+    let it = rustix::fs::fstat(file)?;
+    Ok((it.st_dev, it.st_ino, it.st_size, it.st_ctime, it.st_ctime_nsec))
 }
 
 fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
-    if file.metadata()?.len() == 0 {
-        return Ok(None);
-    }
     // Code of another machine, which an emulator may have mapped, is none that runs here.
-    let image = Image::read(&file::map(file)?).filter(|image| Some(image.machine) == Machine::native());
+    let image = Image::read_file(file)?.filter(|image| Some(image.machine) == Machine::native());
     Ok(image.map(Arc::new))
 }
 
@@ -256,7 +286,7 @@ mod tests {
     fn an_executable_mapping_of_a_file_is_read_and_others_are_not() {
         let mapped = parse("00400000-00500000 r-xp 00001000 fe:00 1234    /opt/a b/node (deleted)").unwrap();
         assert_eq!((mapped.start, mapped.end, mapped.offset), (0x40_0000, 0x50_0000, 0x1000));
-        assert_eq!(mapped.path, "/opt/a b/node");
+        assert_eq!((mapped.path.as_str(), mapped.is_deleted), ("/opt/a b/node", true));
         for line in [
             "",
             "00400000-00500000 rw-p 0 fe:00 1 /a",
@@ -265,5 +295,53 @@ mod tests {
         ] {
             assert!(parse(line).is_none(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_that_another_one_has_taken_the_place_of_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("libuv.so.1");
+        let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/libuv_image/x86_64");
+        std::fs::copy(library, &path).unwrap();
+        let (image, opened) =
+            (Image::read(&std::fs::read(&path).unwrap()).unwrap(), File::open(&path).unwrap());
+        let (device, inode, ..) = file_id(&opened).unwrap();
+        let (image, shown_path) = (Arc::new(image), "/usr/lib/libuv.so.1".to_owned());
+        let part = Part { image, bias: 0, path, shown_path, file: (device, inode) };
+        part.open().unwrap();
+        let other = folder.path().join("other");
+        std::fs::copy(library, &other).unwrap();
+        std::fs::rename(&other, &part.path).unwrap();
+        assert_eq!(part.open().unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    /// Where a process has its program.
+    fn program_of(process: &Process) -> Mapped {
+        let link = process.read_link("exe").unwrap().into_string().unwrap();
+        executables(process).unwrap().into_iter().find(|it| without_mark(&link).0 == it.path).unwrap()
+    }
+
+    #[test]
+    fn a_program_that_was_replaced_on_disk_is_the_one_that_runs_and_a_library_is_not_taken_for_its_successor()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        std::fs::copy("/bin/sleep", &path).unwrap();
+        let mut child = std::process::Command::new(&path).arg("600").spawn().unwrap();
+        let process = Process::open(Pid::new(child.id())).unwrap();
+        let inode = |file: &File| rustix::fs::fstat(file).unwrap().st_ino;
+        let original = inode(&open_by_name(&process, &program_of(&process)).unwrap().unwrap().0);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "another").unwrap();
+
+        let mapped = program_of(&process);
+        let opened = open_by_name(&process, &mapped).unwrap().map(|(file, name)| (inode(&file), name));
+        let library = Mapped { path: "/bin/sleep".to_owned(), is_deleted: true, ..program_of(&process) };
+        let library_opened = open_by_name(&process, &library).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(mapped.is_deleted);
+        assert_eq!(opened, Some((original, "exe".to_owned())));
+        assert!(library_opened.is_none());
     }
 }

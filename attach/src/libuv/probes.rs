@@ -20,8 +20,7 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use bytemuck::Zeroable;
 use model::histogram;
@@ -191,8 +190,9 @@ impl Probes {
     ) -> Result<(), ProbeError> {
         let pid = attachment.pid();
         let failed = |source: io::Error| ProbeError::place(pid, wanted.program, self.is_multi(), source);
-        let path =
-            CString::new(wanted.part.path.as_os_str().as_bytes()).expect("paths below /proc have no zeros");
+        // A path below /proc/PID would lead to another program's code, if the process has executed one meanwhile.
+        let file = wanted.part.open().map_err(failed)?;
+        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).expect("it has no zeros");
         let program = self.loaded.program(wanted.program).as_fd();
         let placements: Vec<Placement> = wanted
             .sites

@@ -301,9 +301,10 @@ impl Outside {
     }
 
     fn observe(&mut self, now: Monotonic) -> Result<(), ProcessError> {
-        self.observer.read(now)?;
+        let read = self.observer.read(now);
         self.next_reading = now.plus_ns(self.observer.next_reading().as_nanos() as u64);
-        Ok(())
+        // Memory is read by the process's number, which may have become another's.
+        read.and_then(|()| self.process.expect_there())
     }
 
     /// Forgets what probes measured of threads that have ended.

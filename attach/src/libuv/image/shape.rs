@@ -15,12 +15,11 @@ mod tests;
 mod values;
 mod variables;
 
-use object::read::{Object, RelocationTarget};
-
 use super::code::Code;
+use super::elf::Elf;
 use super::machine::x86_64;
 use super::symbols::{Symbol, Symbols};
-use super::{Elf, Machine, Missing};
+use super::{Machine, Missing};
 use values::Function;
 
 /// A function of libuv that is longer is none that is looked for.
@@ -96,10 +95,8 @@ impl Search<'_, '_> {
 
     /// What stands at some addresses when the file is loaded, where that is an address in it.
     fn pointers(&self, at: &[u64]) -> Vec<u64> {
-        let relocations = self.elf.dynamic_relocations().into_iter().flatten();
-        let relative =
-            relocations.filter(|(slot, it)| it.target() == RelocationTarget::Absolute && at.contains(slot));
-        let relative = relative.map(|(_, it)| it.addend() as u64).take(at.len());
+        let relative = self.elf.relocations().filter(|it| it.symbol.is_none() && at.contains(&it.address));
+        let relative = relative.map(|it| it.addend as u64).take(at.len());
         // Where it is loaded as it is, or where its relocations are packed, the file has the address.
         relative.chain(at.iter().filter_map(|&at| self.code.word(at))).collect()
     }

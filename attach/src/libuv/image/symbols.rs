@@ -1,12 +1,15 @@
 //! The few symbols that matter, from one pass over a binary's tables.
+//!
+//! A table and its names are read in pieces, and of neither more is kept than a batch: a table of dynamic symbols is in the order of
+//! a hash, so a batch is put into the order of its names before these are read.
 
 use std::collections::HashMap;
 
-use object::LittleEndian;
-use object::elf::{FileHeader64, SHN_UNDEF, STT_TLS};
-use object::read::elf::{Sym, SymbolTable};
+use object::elf::{SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STT_TLS, SectionType};
+use object::read::elf::Sym;
 
-use super::{Class, Elf, shape};
+use super::elf::{Elf, LITTLE};
+use super::{Class, shape};
 use crate::sampler::demangle::demangle;
 
 /// The names that are looked for as they are, besides those that [may be found by their shape](shape::NAMES).
@@ -57,7 +60,8 @@ const CLASS_BYTES_MAX: u64 = 4096;
 /// More classes than Node.js has; the bound is for files that lie.
 const CLASSES_MAX: usize = 4096;
 
-type Table<'a> = SymbolTable<'a, FileHeader64<LittleEndian>, &'a [u8]>;
+/// Symbols that are looked at together: 2 MB of them.
+const BATCH: usize = 64 << 10;
 
 /// More public functions than libuv has, in two tables.
 const PUBLIC_MAX: usize = 4096;
@@ -76,6 +80,8 @@ pub(super) struct Symbol {
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
     named: HashMap<&'static str, Symbol>,
+    /// The wanted ones of the dynamic table, by their numbers, whether they are defined in the file or not.
+    dynamic: HashMap<u32, &'static str>,
     /// The addresses of libuv's public functions, sorted.
     public: Vec<u64>,
     pub(super) garbage_collections: Vec<Symbol>,
@@ -88,9 +94,9 @@ impl Symbols {
     /// Reads the tables of a file: the dynamic one, and the full one where it is there and wanted.
     pub(super) fn read(elf: &Elf<'_>, full: bool) -> Self {
         let mut symbols = Self::default();
-        symbols.read_table(elf, elf.elf_dynamic_symbol_table());
+        symbols.read_table(elf, SHT_DYNSYM);
         if full {
-            symbols.read_table(elf, elf.elf_symbol_table());
+            symbols.read_table(elf, SHT_SYMTAB);
         }
         symbols.public.sort_unstable();
         symbols.classes.sort_unstable_by_key(|class| class.start);
@@ -108,6 +114,11 @@ impl Symbols {
         self.get(name).map(|symbol| symbol.address)
     }
 
+    /// The wanted name of a dynamic symbol.
+    pub(super) fn dynamic(&self, number: u32) -> Option<&'static str> {
+        self.dynamic.get(&number).copied()
+    }
+
     /// Whether a public function of libuv begins at an address.
     pub(super) fn is_public(&self, address: u64) -> bool {
         self.public.binary_search(&address).is_ok()
@@ -118,30 +129,40 @@ impl Symbols {
         self.named.entry(name).or_insert(symbol);
     }
 
-    fn read_table<'a>(&mut self, elf: &Elf<'a>, table: &Table<'a>) {
-        let endian = elf.endian();
-        for entry in table.iter() {
-            if entry.st_shndx(endian) == SHN_UNDEF || entry.st_type() == STT_TLS {
-                continue;
+    fn read_table(&mut self, elf: &Elf<'_>, kind: SectionType) {
+        let Some(mut names) = elf.names(kind) else { return };
+        let mut entries = elf.symbols(kind).filter(|(_, entry)| entry.st_type() != STT_TLS);
+        let mut batch = Vec::new();
+        loop {
+            batch.extend(entries.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return;
             }
-            let Some(name) =
-                table.symbol_name(endian, entry).ok().and_then(|name| std::str::from_utf8(name).ok())
-            else {
-                continue;
-            };
-            let symbol = Symbol { address: entry.st_value(endian), size: entry.st_size(endian) };
-            match name.as_bytes() {
-                [b'_', b'Z', ..] => self.offer_cpp(name, symbol),
-                _ => {
-                    let is_public = name.starts_with("uv_") && !name.starts_with("uv__");
-                    if is_public && self.public.len() < PUBLIC_MAX {
-                        self.public.push(symbol.address);
-                    }
-                    if let Some(name) = wanted(name) {
-                        self.named.entry(name).or_insert(symbol);
-                    }
+            batch.sort_by_key(|(_, entry)| entry.st_name(LITTLE));
+            for (number, entry) in batch.drain(..) {
+                let name = names.at(entry.st_name(LITTLE)).and_then(|name| std::str::from_utf8(name).ok());
+                let Some(name) = name else { continue };
+                let symbol = Symbol { address: entry.st_value(LITTLE), size: entry.st_size(LITTLE) };
+                if kind == SHT_DYNSYM && self.dynamic.len() < PUBLIC_MAX {
+                    self.dynamic.extend(wanted(name).map(|name| (number, name)));
+                }
+                if entry.st_shndx(LITTLE) != SHN_UNDEF {
+                    self.offer_defined(name, symbol);
                 }
             }
+        }
+    }
+
+    fn offer_defined(&mut self, name: &str, symbol: Symbol) {
+        if name.starts_with("_Z") {
+            return self.offer_cpp(name, symbol);
+        }
+        let is_public = name.starts_with("uv_") && !name.starts_with("uv__");
+        if is_public && self.public.len() < PUBLIC_MAX {
+            self.public.push(symbol.address);
+        }
+        if let Some(name) = wanted(name) {
+            self.named.entry(name).or_insert(symbol);
         }
     }
 

@@ -23,6 +23,9 @@ const THREADS_MAX: u32 = 1024;
 /// How often a list that changes under the reader is followed anew.
 const TRIES: usize = 3;
 
+/// What could not be read for so long is no longer known.
+const STALE_NS: u64 = 5_000_000_000;
+
 /// The pool of a process.
 #[derive(Debug)]
 pub(super) struct ObservedPool {
@@ -35,13 +38,14 @@ pub(super) struct ObservedPool {
     messages: [Option<u64>; 2],
     idle_threads: u64,
     threads: u64,
-    /// The last reading; `None` until the pool has started.
+    /// The last reading; `None` until the pool has started, and where none was possible for some time.
     state: Option<State>,
     depth_max: Peak,
     /// Tasks that wait: when they were first seen, and their place in the queue when last seen.
     waiting: HashMap<u64, Waiting>,
     waits: Histogram,
-    last_reading: Monotonic,
+    /// When that was; `None` until the pool has started.
+    last_reading: Option<Monotonic>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +84,7 @@ impl ObservedPool {
             depth_max: Peak::default(),
             waiting: HashMap::new(),
             waits: Histogram::default(),
-            last_reading: Monotonic::default(),
+            last_reading: None,
         })
     }
 
@@ -115,10 +119,13 @@ impl ObservedPool {
             self.follow(&tasks, now);
             self.depth_max.set(tasks.len() as u64, now);
             self.state = Some(state);
-            self.last_reading = now;
+            self.last_reading = Some(now);
             return Ok(state.idle < state.threads || state.depth > 0);
         }
-        // It changes too fast to be read: so it is busy. The last reading stands.
+        // It changes too fast to be read, or is too long: so it is busy. The last reading stands for a while.
+        if self.last_reading.is_none_or(|at| now.since_ns(at) >= STALE_NS) {
+            self.state = None;
+        }
         Ok(true)
     }
 
@@ -126,7 +133,7 @@ impl ObservedPool {
     /// back was run and came again.
     fn follow(&mut self, tasks: &[u64], now: Monotonic) {
         let mut waiting = HashMap::with_capacity(tasks.len());
-        let between_ns = now.since_ns(self.last_reading) / 2;
+        let between_ns = self.last_reading.map_or(u64::MAX, |at| now.since_ns(at)) / 2;
         let mut ended = Vec::new();
         for (place, &task) in tasks.iter().enumerate() {
             let since = match self.waiting.remove(&task) {
@@ -149,16 +156,78 @@ impl ObservedPool {
 
     /// Adds what was observed; nothing before the pool has started.
     pub(super) fn add_to(&self, snapshot: &mut Snapshot, target: &SharedLabels) {
-        let Some(state) = self.state else { return };
-        for (of, count) in [(ThreadState::Busy, state.threads - state.idle), (ThreadState::Idle, state.idle)]
-        {
-            let count = Value::Gauge(count.into());
-            snapshot.push(&catalogue::THREADPOOL_THREADS, target, &[of.as_str()], count);
+        let number = |value: u64| Value::Gauge(i64::try_from(value).unwrap_or(i64::MAX));
+        if let Some(State { threads, idle, depth }) = self.state {
+            for (of, count) in [(ThreadState::Busy, threads - idle), (ThreadState::Idle, idle)] {
+                let count = number(count.into());
+                snapshot.push(&catalogue::THREADPOOL_THREADS, target, &[of.as_str()], count);
+            }
+            snapshot.push(&catalogue::THREADPOOL_QUEUE_DEPTH, target, &[], number(depth as u64));
+            let depth_max = number(self.depth_max.get());
+            snapshot.push(&catalogue::THREADPOOL_QUEUE_DEPTH_MAX, target, &[], depth_max);
         }
-        let gauge = |value: u64| Value::Gauge(i64::try_from(value).unwrap_or(i64::MAX));
-        snapshot.push(&catalogue::THREADPOOL_QUEUE_DEPTH, target, &[], gauge(state.depth as u64));
-        snapshot.push(&catalogue::THREADPOOL_QUEUE_DEPTH_MAX, target, &[], gauge(self.depth_max.get()));
-        let waits = Value::Histogram(self.waits.clone());
-        snapshot.push(&catalogue::THREADPOOL_QUEUE_WAIT_OBSERVED, target, &[], waits);
+        if self.last_reading.is_some() {
+            let waits = Value::Histogram(self.waits.clone());
+            snapshot.push(&catalogue::THREADPOOL_QUEUE_WAIT_OBSERVED, target, &[], waits);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Pid;
+
+    /// A pool of four threads, one of them idle, in this process's own memory: the queue's head, the threads, and so many tasks.
+    fn memory(tasks: usize) -> Vec<[u64; 2]> {
+        let mut memory = vec![[0; 2]; 2 + tasks];
+        let at = |index: usize| &raw const memory[index] as u64;
+        let ring: Vec<u64> = std::iter::once(0).chain(2..2 + tasks).map(at).collect();
+        for (place, index) in std::iter::once(0).chain(2..2 + tasks).enumerate() {
+            let (next, before) = ((place + 1) % ring.len(), (place + ring.len() - 1) % ring.len());
+            memory[index] = [ring[next], ring[before]];
+        }
+        memory[1] = [4 << 32 | 1, 0];
+        memory
+    }
+
+    fn pool(memory: &[[u64; 2]]) -> ObservedPool {
+        let start = memory.as_ptr() as u64;
+        ObservedPool {
+            start,
+            bytes: 24,
+            queue: start,
+            slow_queue: None,
+            messages: [None; 2],
+            idle_threads: start + 16,
+            threads: start + 20,
+            state: None,
+            depth_max: Peak::default(),
+            waiting: HashMap::new(),
+            waits: Histogram::default(),
+            last_reading: None,
+        }
+    }
+
+    fn depth(pool: &ObservedPool) -> Option<usize> {
+        pool.state.map(|state| state.depth)
+    }
+
+    #[test]
+    fn a_queue_that_is_too_long_is_soon_unknown_and_known_again_when_it_is_shorter() {
+        let remote = Remote::new(Pid::new(std::process::id()));
+        let at = |seconds: u64| Monotonic::from_ns(seconds * 1_000_000_000);
+        let (short, long) = (memory(3), memory(lists::NODES_MAX + 1));
+        let mut pool = pool(&short);
+        assert!(pool.read(&remote, at(100)).unwrap());
+        assert_eq!(depth(&pool), Some(3));
+        let queues = [(&long, 101, Some(3)), (&long, 106, None), (&short, 107, Some(3))];
+        for (memory, seconds, expected) in queues {
+            let moved = self::pool(memory);
+            (pool.start, pool.queue) = (moved.start, moved.queue);
+            (pool.idle_threads, pool.threads) = (moved.idle_threads, moved.threads);
+            assert!(pool.read(&remote, at(seconds)).unwrap());
+            assert_eq!(depth(&pool), expected, "after {seconds} s");
+        }
     }
 }

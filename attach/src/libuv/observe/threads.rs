@@ -28,6 +28,10 @@ const MAPS_BYTES_MAX: u64 = 8 << 20;
 /// Threads that are remembered.
 const THREADS_MAX: usize = 4096;
 
+/// Addresses that are tried at one look as those of loops, whatever stacks hold: two reads each. A thread has hundreds on its stack; those
+/// that are left over are looked at the next time.
+const CANDIDATES_MAX: usize = 8192;
+
 /// How the kernel calls a thread of its own that polls, for the process, a ring of submissions: followed by the id of who made the ring.
 const SUBMISSION_POLLER: &str = "iou-sqp-";
 
@@ -73,11 +77,16 @@ impl Writable {
     fn read(pid: Pid) -> Result<Self, ProcessError> {
         let path = format!("/proc/{pid}/maps");
         let read = File::open(&path).and_then(|file| {
-            let mut text = String::new();
-            file.take(MAPS_BYTES_MAX).read_to_string(&mut text).map(|_| text)
+            let mut bytes = Vec::new();
+            file.take(MAPS_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
         });
-        let text = read.map_err(|error| ProcessError::new(pid, &path, error))?;
-        Ok(Self(text.lines().filter_map(Self::parse).collect()))
+        let bytes = read.map_err(|error| ProcessError::new(pid, &path, error))?;
+        Ok(Self::of_maps(&bytes))
+    }
+
+    /// Paths in the list may be of any bytes but a line's end.
+    fn of_maps(maps: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(maps).lines().filter_map(Self::parse).collect())
     }
 
     /// `7f0000000000-7f0000021000 rw-p …`; the kernel lists them in order.
@@ -139,13 +148,13 @@ impl Threads {
         self.known.retain(|tid, _| tids.binary_search(tid).is_ok());
         self.own.retain(|(tid, _)| tids.binary_search(tid).is_ok());
         let mut found: Vec<ObservedLoop> = Vec::new();
-        let mut writable = None;
+        let (mut writable, mut candidates_left) = (None, CANDIDATES_MAX);
         for tid in tids {
             if !self.known.contains_key(&tid) {
                 self.polls_submissions |= self.is_submission_poller(tid);
             }
             let looked = self.known.entry(tid).or_insert(Looked { next: now, wait_ns: AGAIN_NS });
-            if now < looked.next {
+            if now < looked.next || candidates_left == 0 {
                 continue;
             }
             looked.next = now.plus_ns(looked.wait_ns);
@@ -158,7 +167,9 @@ impl Threads {
                 Some(writable) => writable,
                 None => writable.insert(Writable::read(self.pid)?),
             };
-            if let Some(observed) = self.search(remote, located, tid, &waiting, writable)? {
+            if let Some(observed) =
+                self.search(remote, located, tid, &waiting, writable, &mut candidates_left)?
+            {
                 polled.push(waiting.descriptor);
                 found.push(observed);
             }
@@ -190,6 +201,7 @@ impl Threads {
         tid: u32,
         waiting: &Waiting,
         writable: &Writable,
+        candidates_left: &mut usize,
     ) -> Result<Option<ObservedLoop>, ProcessError> {
         let length = writable.length_from(waiting.stack).min(STACK_BYTES as u64) as usize;
         let stack = remote.read_up_to(waiting.stack, length)?;
@@ -202,6 +214,8 @@ impl Threads {
             if !is_address || tried.contains(&address) {
                 continue;
             }
+            let Some(left) = candidates_left.checked_sub(1) else { break };
+            *candidates_left = left;
             tried.push(address);
             let candidate = ObservedLoop::open(remote, layout, address, Some(tid), String::new())?;
             let Some(mut observed) = candidate else { continue };
@@ -249,9 +263,9 @@ mod tests {
 
     #[test]
     fn only_what_can_be_written_to_counts_and_only_to_its_end() {
-        let maps =
-            ["1000-3000 rw-p 0 0:0 0", "3000-4000 r--p 0 0:0 0 /a", "7000-8000 rw-p 0 0:0 0 [stack]", "x"];
-        let writable = Writable(maps.into_iter().filter_map(Writable::parse).collect());
+        let writable = Writable::of_maps(
+            b"1000-3000 rw-p 0 0:0 0\n3000-4000 r--p 0 0:0 0 /a\xff\n7000-8000 rw-p 0 0:0 0 [stack]\nx",
+        );
         for (address, length) in
             [(0xfff, 0), (0x1000, 0x2000), (0x2ff8, 8), (0x3000, 0), (0x7800, 0x800), (0x8000, 0)]
         {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use object::read::{Object, ObjectSection};
+use object::read::elf::SectionHeader;
 
+use super::super::bytes::Bytes;
+use super::super::elf::{Elf, LITTLE};
 use super::super::symbols::Symbols;
-use super::super::{Elf, Image, Machine, Points, TaskSite};
+use super::super::{Image, Machine, Points, TaskSite};
 use crate::libuv::locate::{Located, Part};
 
 /// Where distributions keep the shared library.
@@ -20,9 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 10_
 
 /// Reads a binary as if it had only the symbols of public functions.
 fn by_shape(bytes: &[u8]) -> Image {
-    let elf = Elf::parse(bytes).unwrap();
+    let bytes = Bytes::of_memory(bytes);
+    let elf = Elf::parse(&bytes).unwrap();
     let began = Instant::now();
-    let image = Image::read_with(bytes, &elf, Symbols::read(&elf, false)).unwrap();
+    let image = Image::read_with(&elf, Symbols::read(&elf, false)).unwrap();
     assert!(began.elapsed() < PATIENCE, "it took {:?}", began.elapsed());
     image
 }
@@ -159,8 +162,12 @@ fn a_library_without_a_name_that_queues_nothing_itself_needs_no_place_in_the_loc
     let mut bytes = small("stripped");
     let named = Image::read(&bytes).unwrap().points;
     assert_ne!(named.task_starts, named.own_starts);
-    let (start, length) =
-        Elf::parse(&*bytes).unwrap().section_by_name(".dynamic").unwrap().file_range().unwrap();
+    let (start, length) = {
+        let bytes = Bytes::of_memory(&bytes);
+        let elf = Elf::parse(&bytes).unwrap();
+        let section = elf.section(".dynamic").unwrap();
+        (section.sh_offset(LITTLE), section.sh_size(LITTLE))
+    };
     let entries = bytes[start as usize..][..length as usize].as_chunks_mut::<16>().0;
     let name = entries.iter_mut().find(|entry| entry[..8] == 14u64.to_le_bytes()).expect("DT_SONAME");
     // DT_DEBUG: whatever stands there means nothing.
@@ -182,6 +189,7 @@ fn tasks_that_others_may_queue_are_seen_to_start_in_the_lock_and_the_rest_is_kno
         bias: 0,
         path: PathBuf::new(),
         shown_path: "libuv".to_owned(),
+        file: (0, 0),
     };
     let alone = Located { libuv: libuv(image.clone()), engine: None };
     let [(_, starts)] = alone.task_starts()[..] else { panic!("one file") };
