@@ -16,7 +16,10 @@ pub use error::TelemetryError;
 
 use std::io::{BufRead, BufReader};
 
-use model::segment::{Contents, Identity, Reader, SlowCursor, SlowReading, WORDS_DEFAULT};
+use model::catalogue::Metric;
+use model::segment::{
+    Away, Contents, Identity, Reader, SegmentError, SlowCursor, SlowReading, WORDS_DEFAULT,
+};
 use model::snapshot::Value;
 use model::time::Monotonic;
 
@@ -93,22 +96,17 @@ impl Telemetry {
     /// [`TelemetryError::Segment`] where the segment is not well formed, [`TelemetryError::TooMuch`] where it holds more
     /// than any honest one would.
     pub fn read(&self, now: Monotonic) -> Result<(Identity, Contents), TelemetryError> {
-        let pid = self.process.pid();
-        let malformed = |source| TelemetryError::Segment { pid, source };
-        let reader = Reader::open(self.segment.words()).map_err(malformed)?;
-        let contents = reader.read(now).map_err(malformed)?;
+        let reader = self.reader()?;
+        let contents = reader.read(now).map_err(|source| self.malformed(source))?;
         self.bounded(contents).map(|contents| (reader.identity(), contents))
     }
 
-    /// Reads the instruments of all loops, also of those that have closed as long as no other has taken their place.
+    /// Reads one metric of all loops, also of those that have closed as long as no other has taken their place.
     ///
     /// # Errors
     /// As [`Telemetry::read`].
-    pub fn read_loops(&self, now: Monotonic) -> Result<Contents, TelemetryError> {
-        let pid = self.process.pid();
-        let malformed = |source| TelemetryError::Segment { pid, source };
-        let reader = Reader::open(self.segment.words()).map_err(malformed)?;
-        self.bounded(reader.read_loops(now).map_err(malformed)?)
+    pub fn read_loops(&self, metric: &Metric, now: Monotonic) -> Result<Contents, TelemetryError> {
+        self.bounded(self.reader()?.read_loops(metric, now).map_err(|source| self.malformed(source))?)
     }
 
     fn bounded(&self, contents: Contents) -> Result<Contents, TelemetryError> {
@@ -128,10 +126,15 @@ impl Telemetry {
         cursor: &mut SlowCursor,
         now: impl FnOnce() -> Monotonic,
     ) -> Result<SlowReading, TelemetryError> {
-        let pid = self.process.pid();
-        let malformed = |source| TelemetryError::Segment { pid, source };
-        let reader = Reader::open(self.segment.words()).map_err(malformed)?;
-        reader.slow_iterations(cursor, now).map_err(malformed)
+        self.reader()?.slow_iterations(cursor, now).map_err(|source| self.malformed(source))
+    }
+
+    /// The loops that are away from their poll now, as far as they tell. `now` is asked after that was read.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Segment`] where the segment is not well formed.
+    pub fn away(&self, now: impl FnOnce() -> Monotonic) -> Result<Vec<Away>, TelemetryError> {
+        self.reader()?.away(now).map_err(|source| self.malformed(source))
     }
 
     /// Who writes the segment.
@@ -139,9 +142,15 @@ impl Telemetry {
     /// # Errors
     /// [`TelemetryError::Segment`] where the segment is not well formed.
     pub fn identity(&self) -> Result<Identity, TelemetryError> {
-        let pid = self.process.pid();
-        let reader = Reader::open(self.segment.words());
-        reader.map(|reader| reader.identity()).map_err(|source| TelemetryError::Segment { pid, source })
+        self.reader().map(|reader| reader.identity())
+    }
+
+    fn reader(&self) -> Result<Reader<'_>, TelemetryError> {
+        Reader::open(self.segment.words()).map_err(|source| self.malformed(source))
+    }
+
+    fn malformed(&self, source: SegmentError) -> TelemetryError {
+        TelemetryError::Segment { pid: self.process.pid(), source }
     }
 
     /// Whether the process still holds the file: it may have ended, or executed another program.

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use libfuzzer_sys::fuzz_target;
+use model::catalogue::EVENTLOOP_ITERATIONS;
 use model::segment::{Reader, SlowCursor};
 use model::snapshot::{SharedLabels, Snapshot};
 use model::time::Monotonic;
@@ -28,6 +29,8 @@ fuzz_target!(|bytes: &[u8]| {
         words[at].store(value.load(Ordering::Relaxed), Ordering::Relaxed);
     }
     let _ = reader.slow_iterations(&mut cursor, latest);
+    let _ = reader.away(latest);
+    let _ = reader.read_loops(&EVENTLOOP_ITERATIONS, Monotonic::from_ns(1));
     if let Ok(contents) = reader.read(Monotonic::from_ns(1)) {
         let target = SharedLabels::new([("service", "fuzz"), ("pid", "1")]);
         contents.add_to(&mut Snapshot::default(), &target);

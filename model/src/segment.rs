@@ -16,9 +16,10 @@
 //!      8            directory entries used
 //!      9            first free word
 //!     10            instruments that did not fit
+//!     11            scopes closed so far
 //!     16..24        service name: UTF-8, padded with zeros
 //!     24..32        producer, such as "loopscope-telemetry 0.1.0"
-//! scope, 8 words    state (1 opening, 2 open, 3 closed) | kind << 8;  index;  thread id;  ring of slow iterations, or zero:
+//! scope, 8 words    state (1 opening, 2 open, 3 closed) | kind << 8 | which closing of all it was << 16;  index;  thread id;  ring of slow iterations, or zero:
 //!                   offset << 32 | rows << 16 | words of a row;  name (4 words)
 //! entry, 2 words    metric | encoding << 16 | label 1 << 24 | label 2 << 32 | 1 << 40 | shards << 48;
 //!                   offset | stride << 32 | scope << 48
@@ -26,22 +27,28 @@
 //!
 //! **Threads.** Any thread may open scopes and register instruments: space is claimed with atomic additions, and an
 //! entry counts from the moment its first word is stored (`Release`). Cells are written by the instruments alone. When a
-//! scope is closed its cells stay, and the next scope of its kind takes them over, zeroed, under a new index; a
-//! reader that raced with that sees the index change and drops what it read.
+//! scope is closed its cells stay, and a later scope of its kind takes them over, zeroed, under a new index; a
+//! reader that raced with that sees the index change and drops what it read. A loop takes over a closed one's place only where there are
+//! 64 of them or half of the segment is in use, and then that of the one which closed first, so that whoever looks twice a second sees a loop's end, too.
 //!
 //! **Trust.** A reader trusts nothing. Every offset and length is checked against the memory that it was given, the
 //! work is bounded by the segment's size, and what it does not understand is counted, not guessed.
 //!
 //! **Versions.** A reader accepts its own major version. A new metric, label value or kind of scope needs no new version:
-//! readers skip what they do not know. A new encoding raises the minor version; any other change the major one. Since 1.1 a loop may have a
-//! [ring of slow iterations](SlowReading), of which older readers know nothing.
+//! readers skip what they do not know. A new encoding, or a word that was reserved, raises the minor version; any other change the major one. Since 1.1 a loop may have a
+//! [ring of slow iterations](SlowReading), of which older readers know nothing; since 1.2 the ring tells since when its loop is away from the poll, and a scope
+//! its closing, which older readers take for a scope that is gone.
 
+mod contents;
 mod layout;
 mod reader;
+mod scope;
 mod slow;
 mod writer;
 
+pub use contents::{Contents, Reading, ScopeReading};
 pub use layout::{Identity, ScopeKind, WORDS_DEFAULT, WORDS_MIN};
-pub use reader::{Contents, Reader, Reading, ScopeReading, SegmentError};
-pub use slow::{LocalSlowIterations, SlowCursor, SlowIteration, SlowReading};
-pub use writer::{AllocationCells, Scope, Writer};
+pub use reader::{Reader, SegmentError};
+pub use scope::{AllocationCells, Scope};
+pub use slow::{Away, LocalSlowIterations, SlowCursor, SlowIteration, SlowReading, TellingLoop};
+pub use writer::Writer;

@@ -7,7 +7,8 @@ use loopscope_model::catalogue::*;
 use loopscope_model::histogram::Histogram;
 use loopscope_model::label::{LabelValue, Phase, TaskKind};
 use loopscope_model::segment::{
-    Contents, Identity, Reader, ScopeKind, SegmentError, SlowCursor, SlowReading, WORDS_MIN, Writer,
+    Away, Contents, Identity, LocalSlowIterations, Reader, Reading, Scope, ScopeKind, ScopeReading,
+    SegmentError, SlowCursor, SlowReading, TellingLoop, WORDS_MIN, Writer,
 };
 use loopscope_model::snapshot::{SharedLabels, Snapshot, Value};
 use loopscope_model::time::Monotonic;
@@ -271,7 +272,7 @@ fn a_table_with_more_rows_than_any_writer_makes_is_refused() {
 const SLOW_NS: u64 = 7;
 
 /// An iteration whose every word follows from one number.
-fn push(ring: &loopscope_model::segment::LocalSlowIterations, number: u64) {
+fn push(ring: &LocalSlowIterations, number: u64) {
     let mut phase_ns = [0; Phase::ALL.len()];
     (phase_ns[Phase::Timers as usize], phase_ns[Phase::Check as usize]) = (2 * number, number);
     ring.push(Monotonic::from_ns(number), Monotonic::from_ns(5 * number), &phase_ns);
@@ -289,9 +290,10 @@ fn take(words: &[AtomicU64], cursor: &mut SlowCursor) -> (Vec<u64>, SlowReading)
     (numbers.collect(), reading)
 }
 
-/// What is taken where nothing is new.
-fn nothing_of(loops: usize) -> SlowReading {
-    SlowReading { loops, slow_ns: SLOW_NS, ..SlowReading::default() }
+/// What is taken where nothing is new of the loops with these numbers.
+fn nothing_of(loops: impl IntoIterator<Item = u64>) -> SlowReading {
+    let loops = loops.into_iter().map(|index| TellingLoop { index, slow_ns: SLOW_NS }).collect();
+    SlowReading { loops, ..SlowReading::default() }
 }
 
 #[test]
@@ -301,13 +303,13 @@ fn slow_iterations_are_read_once_in_their_order_with_their_loop() {
     let scope = writer.open_scope(ScopeKind::Loop, 1, 99, "main");
     let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
     let mut cursor = SlowCursor::default();
-    assert_eq!(take(words, &mut cursor).1, nothing_of(1));
+    assert_eq!(take(words, &mut cursor).1, nothing_of([1]));
     (1..=3).for_each(|number| push(&ring, number));
     let (numbers, reading) = take(words, &mut cursor);
     assert_eq!((numbers, reading.missed, reading.refused), (vec![1, 2, 3], 0, 0));
     let first = &reading.iterations[0];
     assert_eq!((first.thread_id, first.loop_name.as_str()), (99, "main-1"), "as its series are called");
-    assert_eq!(take(words, &mut cursor).1, nothing_of(1));
+    assert_eq!(take(words, &mut cursor).1, nothing_of([1]));
     push(&ring, 4);
     assert_eq!(take(words, &mut cursor).0, [4]);
     // Another reader has a cursor of its own.
@@ -344,32 +346,206 @@ fn a_loop_that_takes_over_a_place_has_slow_iterations_of_its_own() {
             reading.iterations.iter().all(|it| it.thread_id == index && it.loop_name == index.to_string())
         );
         drop(scope);
-        assert_eq!(take(words, &mut cursor).1, nothing_of(1), "they were read already");
+        assert_eq!(take(words, &mut cursor).1, nothing_of([index]), "they were read already");
     }
 }
 
-#[test]
-fn slow_iterations_and_counts_of_a_loop_that_has_closed_are_there_until_another_takes_its_place() {
-    let (words, writer) = segment(WORDS_MIN + 10_000);
-    let mut cursor = SlowCursor::default();
-    let scope = writer.open_scope(ScopeKind::Loop, 3, 98, "main");
+/// Loops with one counter and a ring.
+fn telling_loop(writer: Writer, index: u64, name: &str) -> (Scope, LocalSlowIterations) {
+    let scope = writer.open_scope(ScopeKind::Loop, index, 98, name);
+    scope.local_counter(&EVENTLOOP_ITERATIONS, &[]).add(index);
     let ring = scope.local_slow_iterations(SLOW_NS).unwrap();
-    scope.local_counter(&EVENTLOOP_ITERATIONS, &[]).add(2);
+    (scope, ring)
+}
+
+/// The loops, open and closed, whose iterations can be read, with their numbers.
+fn loops_there(words: &[AtomicU64]) -> Vec<(u64, u64)> {
+    let scopes = Reader::open(words).unwrap().read_loops(&EVENTLOOP_ITERATIONS, NOW).unwrap().scopes;
+    let count = |scope: &ScopeReading| match scope.readings[..] {
+        [Reading { value: Value::Counter(count), .. }] => count,
+        _ => panic!("one counter: {scope:?}"),
+    };
+    let mut loops: Vec<_> = scopes.iter().map(|scope| (scope.index, count(scope))).collect();
+    loops.sort_unstable();
+    loops
+}
+
+/// A loop that ended just before another began once lost its last iterations and its count.
+#[test]
+fn the_end_of_a_loop_can_be_read_when_others_have_begun() {
+    let (words, writer) = segment(WORDS_MIN + 100_000);
+    let mut cursor = SlowCursor::default();
+    let (scope, ring) = telling_loop(writer, 3, "main");
+    let _ = scope.local_histogram(&EVENTLOOP_LAG, &[]);
     take(words, &mut cursor);
     (1..=2).for_each(|number| push(&ring, number));
     drop((scope, ring));
+    let (_next, ring) = telling_loop(writer, 4, "main");
+    push(&ring, 3);
     let (numbers, reading) = take(words, &mut cursor);
-    assert_eq!(numbers, [1, 2]);
+    assert_eq!(numbers, [1, 2, 3]);
     assert!(reading.iterations.iter().all(|it| it.thread_id == 98 && it.loop_name == "main"));
-    assert!(read(words).scopes.is_empty());
-    let closed = Reader::open(words).unwrap().read_loops(NOW).unwrap().scopes;
-    assert_eq!((closed.len(), closed[0].index), (1, 3));
-    assert_eq!(closed[0].readings[0].value, Value::Counter(2));
+    assert_eq!(reading.iterations.iter().map(|it| it.loop_index).collect::<Vec<_>>(), [3, 3, 4]);
+    assert_eq!(take(words, &mut cursor).1, nothing_of([3, 4]), "each is read once");
+    assert_eq!(loops_there(words), [(3, 3), (4, 4)]);
+    // What is exported ends with the loop.
+    let open = read(words).scopes;
+    assert_eq!((open.len(), open[0].index, open[0].readings.len()), (1, 4, 1));
+}
 
-    let _next = writer.open_scope(ScopeKind::Loop, 4, 99, "main");
-    assert_eq!(take(words, &mut SlowCursor::default()).0, [] as [u64; 0]);
-    let open = Reader::open(words).unwrap().read_loops(NOW).unwrap().scopes;
-    assert_eq!((open.len(), open[0].index), (1, 4));
+#[test]
+fn the_place_of_the_loop_that_closed_first_is_taken_first_and_only_when_half_of_the_segment_is_used() {
+    let (words, writer) = segment(WORDS_MIN + 12_500);
+    let open: Vec<_> = (0..5).map(|index| telling_loop(writer, index, "")).collect();
+    let mut open: Vec<_> = open.into_iter().map(Some).collect();
+    for at in [3, 0, 4, 1] {
+        open[at] = None;
+    }
+    assert_eq!(loops_there(words).iter().map(|it| it.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    let mut next = Vec::new();
+    for (index, left) in [
+        (5, vec![0, 1, 2, 4, 5]),
+        (6, vec![1, 2, 4, 5, 6]),
+        (7, vec![1, 2, 5, 6, 7]),
+        (8, vec![2, 5, 6, 7, 8]),
+    ] {
+        next.push(telling_loop(writer, index, ""));
+        assert_eq!(loops_there(words).iter().map(|it| it.0).collect::<Vec<_>>(), left);
+    }
+    // No closed one is left: there is room enough for more.
+    next.push(telling_loop(writer, 9, ""));
+    assert_eq!(read(words).scopes.len(), 6);
+    assert_eq!(read(words).dropped_instruments, 0);
+}
+
+#[test]
+fn a_closed_loop_is_called_as_its_series_were_last() {
+    let (words, writer) = segment(WORDS_MIN + 100_000);
+    let names = |cursor: &mut SlowCursor| {
+        let reading = take(words, cursor).1;
+        reading.iterations.into_iter().map(|it| (it.loop_index, it.loop_name)).collect::<Vec<_>>()
+    };
+    let expected = |names: &[(u64, &str)]| {
+        names.iter().map(|&(index, name)| (index, name.to_owned())).collect::<Vec<_>>()
+    };
+    let (first, second) = (telling_loop(writer, 0, "worker"), telling_loop(writer, 1, "worker"));
+    [&first, &second].iter().for_each(|it| push(&it.1, 1));
+    drop(second);
+    drop(first);
+    // It never was beside the others.
+    let third = telling_loop(writer, 2, "worker");
+    push(&third.1, 1);
+    drop(third);
+    let fourth = telling_loop(writer, 3, "worker");
+    push(&fourth.1, 1);
+    let whole = expected(&[(0, "worker"), (1, "worker-1"), (2, "worker"), (3, "worker")]);
+    assert_eq!(names(&mut SlowCursor::default()), whole);
+}
+
+#[test]
+fn a_closed_loop_is_kept_until_64_others_have_closed_however_much_room_there_is() {
+    let (words, writer) = segment(WORDS_MIN + 1_000_000);
+    for index in 0..200 {
+        drop(telling_loop(writer, index, ""));
+        let there: Vec<_> = loops_there(words).iter().map(|it| it.0).collect();
+        assert_eq!(there, (index.saturating_sub(63)..=index).collect::<Vec<_>>());
+    }
+}
+
+/// A program that makes one loop after the other uses half of its segment, and no more with time.
+#[test]
+fn loops_one_after_the_other_do_not_fill_a_segment_and_the_last_of_them_can_be_read() {
+    const LOOPS: u64 = 100_000;
+    let (words, writer) = segment(WORDS_MIN + 50_000);
+    let mut cursor = SlowCursor::default();
+    let mut used = 0;
+    for index in 0..LOOPS {
+        let (scope, ring) = telling_loop(writer, index, "main");
+        push(&ring, index + 1);
+        if index % 1000 == 0 {
+            let (numbers, _) = take(words, &mut cursor);
+            assert_eq!(numbers.iter().max(), Some(&(index + 1)));
+        }
+        drop((scope, ring));
+        match index {
+            1_000 => used = writer.used_words(),
+            1_001.. => assert_eq!(writer.used_words(), used, "loop {index}"),
+            _ => {}
+        }
+    }
+    assert!(used < WORDS_MIN + 30_000, "{used}");
+    let there = loops_there(words);
+    assert!((16..20).contains(&there.len()), "{there:?}");
+    assert!(there.iter().all(|(index, count)| index == count && *index >= LOOPS - 20), "{there:?}");
+    assert!(read(words).scopes.is_empty());
+    assert_eq!(read(words).dropped_instruments, 0);
+}
+
+#[test]
+fn closed_scopes_of_other_kinds_are_taken_over_at_once() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    for index in 0..100 {
+        let scope = writer.open_scope(ScopeKind::Process, index, 0, "");
+        scope.counter(&HEAP_ALLOCATIONS, &[]).add(index);
+        expect_value(&read(words), &HEAP_ALLOCATIONS, &[], Value::Counter(index));
+    }
+    assert_eq!(writer.used_words(), WORDS_MIN + 1);
+}
+
+#[test]
+fn threads_that_open_and_close_loops_never_share_a_place() {
+    let (words, writer) = segment(WORDS_MIN + 60);
+    std::thread::scope(|threads| {
+        for thread in 0..4u64 {
+            threads.spawn(move || {
+                for number in 0..5_000 {
+                    let scope = writer.open_scope(ScopeKind::Loop, 1 + 4 * number + thread, thread, "");
+                    let iterations = scope.counter(&EVENTLOOP_ITERATIONS, &[]);
+                    (0..10).for_each(|_| iterations.add(1));
+                    assert_eq!(iterations.get(), 10);
+                }
+            });
+        }
+    });
+    assert!(loops_there(words).iter().all(|it| it.1 == 10));
+    assert!(writer.used_words() <= WORDS_MIN + 60);
+    assert_eq!(read(words).dropped_instruments, 0);
+}
+
+/// The loops that are away, as of `now`.
+fn away(words: &[AtomicU64], now: Monotonic) -> Vec<Away> {
+    Reader::open(words).unwrap().away(|| now).unwrap()
+}
+
+#[test]
+fn a_loop_is_away_from_when_its_poll_returned_until_it_polls_or_closes() {
+    let (words, writer) = segment(WORDS_MIN + 10_000);
+    let (scope, ring) = telling_loop(writer, 3, "main");
+    let (_quiet, _) = telling_loop(writer, 4, "");
+    let since = Monotonic::from_ns(70);
+    assert_eq!(away(words, NOW), []);
+    ring.away_since(since);
+    assert_eq!(away(words, NOW), [Away { thread_id: 98, loop_index: 3, since }]);
+    assert_eq!(away(words, since).len(), 1);
+    assert_eq!(away(words, Monotonic::from_ns(69)), [], "nobody is away since later than now");
+    ring.not_away();
+    assert_eq!(away(words, NOW), []);
+    ring.away_since(since);
+    drop(scope);
+    assert_eq!(away(words, NOW), [], "it has closed");
+}
+
+#[test]
+fn more_than_is_taken_at_a_first_look_is_not_missed_but_later_it_is() {
+    let (words, writer) = segment(WORDS_MIN + 100_000);
+    let mut cursor = SlowCursor::default();
+    let loops: Vec<_> = (0..10).map(|index| telling_loop(writer, index, "")).collect();
+    loops.iter().for_each(|(_, ring)| (1..=64).for_each(|number| push(ring, number)));
+    let (numbers, reading) = take(words, &mut cursor);
+    assert_eq!((numbers.len(), reading.missed), (512, 0));
+    loops.iter().for_each(|(_, ring)| (1..=64).for_each(|number| push(ring, number)));
+    let (numbers, reading) = take(words, &mut cursor);
+    assert_eq!((numbers.len(), reading.missed), (512, 128));
 }
 
 #[test]
@@ -468,7 +644,7 @@ fn a_jump_that_no_loop_can_make_is_refused_and_not_counted_as_missed() {
         let (numbers, reading) = take(words, &mut cursor);
         assert_eq!((numbers, reading.missed, reading.refused), (vec![], 0, 1));
         written.store(0, Ordering::Relaxed);
-        assert_eq!(take(words, &mut cursor).1, nothing_of(1));
+        assert_eq!(take(words, &mut cursor).1, nothing_of([0]));
     }
     // It goes on as soon as the ring can be believed.
     push(&ring, 7);
@@ -522,7 +698,8 @@ proptest! {
             let _ = reader.read(NOW);
             let mut cursor = SlowCursor::default();
             for (at, value) in later {
-                let _ = reader.slow_iterations(&mut cursor, || NOW);
+                let _ = (reader.slow_iterations(&mut cursor, || NOW), reader.away(|| NOW));
+                let _ = reader.read_loops(&EVENTLOOP_ITERATIONS, NOW);
                 words[ring + at].store(value, Ordering::Relaxed);
             }
         }

@@ -1,6 +1,6 @@
 //! A computation that takes a second, broken into pieces by immediates, so that the loop does everything else meanwhile.
 //!
-//! `cargo run -p loopscope-runtime --example primes`
+//! `cargo run -p loopscope-runtime --example primes [BELOW]`
 //!
 //! First the computation runs in one piece: a timer that should call every 10 ms does not, and the loop tells the slow
 //! iteration and whose it was. Then it runs in pieces of a millisecond. Work that needs nothing of the loop is better given
@@ -18,7 +18,7 @@ use loopscope_runtime::{EventLoop, RunMode};
 const PIECE: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let below = 3_000_000;
+    let below = std::env::args().nth(1).map_or(Ok(3_000_000), |below| below.parse())?;
     for (how, piece) in [("in one piece", Duration::MAX), ("in pieces", PIECE)] {
         let event_loop = EventLoop::builder().name(how).slow_iteration(Duration::from_millis(50)).build()?;
         let beats = Rc::new(Cell::new(0));

@@ -3,8 +3,10 @@
 mod common;
 mod support;
 
+use std::cell::RefCell;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -117,6 +119,82 @@ fn an_iteration_has_nothing_of_one_before_it_that_panicked() {
     assert_eq!(iteration.ran, ["slow_iterations::compute"]);
 }
 
+/// The process's own segment, as another process would read it.
+fn own_words() -> Vec<AtomicU64> {
+    let mut bytes = Vec::new();
+    segment_of(std::process::id()).unwrap().read_to_end(&mut bytes).unwrap();
+    let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
+    words.map(AtomicU64::new).collect()
+}
+
+/// Since when each loop of the process is away from its poll, of those that are.
+fn away_since() -> Vec<Monotonic> {
+    let words = own_words();
+    let away = Reader::open(&words).unwrap().away(|| Monotonic::from_ns(u64::MAX)).unwrap();
+    away.iter().map(|away| away.since).collect()
+}
+
+#[test]
+fn an_iteration_that_has_not_ended_can_be_seen_from_outside() {
+    in_child("an_iteration_that_has_not_ended_can_be_seen_from_outside", &[], || {
+        let event_loop = setup();
+        assert_eq!(away_since(), [], "it does not run");
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        // In the first iteration, behind a poll that waited, and behind one that found nothing and did not wait.
+        let note = |seen: &Rc<RefCell<Vec<_>>>| {
+            let seen = Rc::clone(seen);
+            move |event_loop: &EventLoop| {
+                busy(5 * MS);
+                event_loop.update_time();
+                seen.borrow_mut().push((away_since(), event_loop.now()));
+            }
+        };
+        let (first, second) = (note(&seen), note(&seen));
+        event_loop.next_tick(move |event_loop| {
+            first(event_loop);
+            after(event_loop, 20 * MS, second);
+        });
+        event_loop.run(RunMode::Default);
+        assert_eq!(away_since(), [], "it has run");
+        event_loop.set_immediate(note(&seen));
+        event_loop.run(RunMode::NoWait);
+        for (since, now) in seen.borrow().iter() {
+            let [since] = since[..] else { panic!("one loop is away: {seen:?}") };
+            assert!(
+                (5 * MS..Duration::from_secs(60)).contains(&Duration::from_nanos(now.since_ns(since))),
+                "{seen:?}"
+            );
+        }
+        assert_eq!(seen.borrow().len(), 3);
+        // What is published as away is what is told when it has ended.
+        let began: Vec<_> = event_loop.slow_iterations().iter().map(|slow| slow.began).collect();
+        assert_eq!(seen.borrow().iter().map(|it| it.0[0]).collect::<Vec<_>>(), began);
+    });
+}
+
+#[test]
+fn a_loop_that_waits_is_not_away_and_neither_is_one_that_a_panic_has_ended() {
+    in_child("a_loop_that_waits_is_not_away_and_neither_is_one_that_a_panic_has_ended", &[], || {
+        let event_loop = setup();
+        let wake = Async::new(&event_loop, |_, wake| wake.close());
+        let sender = wake.sender();
+        let looking = std::thread::spawn(move || {
+            // It is away until it waits; then it does so until it is woken.
+            while !away_since().is_empty() {
+                std::thread::sleep(MS);
+            }
+            std::thread::sleep(5 * MS);
+            assert_eq!(away_since(), []);
+            sender.send();
+        });
+        event_loop.run(RunMode::Default);
+        looking.join().unwrap();
+        event_loop.set_immediate(|_| panic!("on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Default))).is_err());
+        assert_eq!(away_since(), []);
+    });
+}
+
 #[test]
 fn where_the_segment_gets_full_a_loop_has_all_metrics_before_it_has_a_ring() {
     in_child("where_the_segment_gets_full_a_loop_has_all_metrics_before_it_has_a_ring", &[], || {
@@ -128,13 +206,10 @@ fn where_the_segment_gets_full_a_loop_has_all_metrics_before_it_has_a_ring() {
         let of_loops = contents.scopes.iter().filter(|scope| scope.kind == ScopeKind::Loop);
         let metrics: Vec<_> = of_loops.map(|scope| scope.readings.len()).collect();
         let whole = metrics.iter().filter(|count| **count == metrics[0]).count();
-        let mut bytes = Vec::new();
-        segment_of(std::process::id()).unwrap().read_to_end(&mut bytes).unwrap();
-        let words = bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap()));
-        let words: Vec<_> = words.map(AtomicU64::new).collect();
+        let words = own_words();
         let read = Reader::open(&words).unwrap();
         let now = || Monotonic::from_ns(u64::MAX);
-        let with_ring = read.slow_iterations(&mut SlowCursor::default(), now).unwrap().loops;
+        let with_ring = read.slow_iterations(&mut SlowCursor::default(), now).unwrap().loops.len();
         assert!(with_ring > 0 && with_ring <= whole, "{with_ring} with a ring, of {whole}: {metrics:?}");
     });
 }

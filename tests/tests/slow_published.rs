@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use loopscope_tests::deadline::{SOON, wait_for};
+use loopscope_tests::example;
 use loopscope_tests::folder::Folder;
 use loopscope_tests::formats::folded;
 use loopscope_tests::http;
@@ -161,6 +162,43 @@ fn a_loop_that_is_quicker_than_the_threshold_is_not_listed() {
     assert_eq!(list["slow_iterations"].as_array().expect("a list").iter().find(is_own), None);
 }
 
+/// The slow iterations of a process that are counted, and those that are listed.
+fn counted_and_listed(agent: &Agent, pid: u32) -> Option<(f64, usize)> {
+    let of_process = [("pid", &*pid.to_string()), ("loop", "main")];
+    let counted = agent.scrape().value("eventloop_slow_iterations_total", &of_process)?;
+    let answer = agent.get("/slow", ("accept", "application/json"));
+    let list: Value = serde_json::from_str(answer.text()).expect("JSON");
+    let is_own = |entry: &&Value| entry["pid"].as_u64() == Some(pid.into());
+    Some((counted, list["slow_iterations"].as_array().expect("a list").iter().filter(is_own).count()))
+}
+
+#[test]
+fn slow_iterations_are_counted_from_when_the_agent_came_where_the_program_tells_all_of_them() {
+    let demo = Demo::start(&QUIET);
+    block(&demo);
+    http::get(demo.address(), "/", &[]).expect("the demo answers");
+    let agent = Agent::start_with(&["--slow", "150ms"]);
+    let before = wait_for("the demo", SOON, || counted_and_listed(&agent, demo.pid()));
+    assert!(before.0 + 1.0 <= before.1 as f64, "the block of before is not counted: {before:?}");
+    for _ in 0..3 {
+        block(&demo);
+    }
+    http::get(demo.address(), "/", &[]).expect("the demo answers");
+    wait_for("as many as are listed", SOON, || {
+        let (counted, listed) = counted_and_listed(&agent, demo.pid())?;
+        let (counted, listed) = (counted - before.0, listed - before.1);
+        (listed >= 3 && counted == listed as f64).then_some(())
+    });
+    // From 10 ms on its loop tells of them: how many there are of 5 ms, nobody knows.
+    let agent = Agent::start_with(&["--slow", "5ms"]);
+    let of_process = [("pid", &*demo.pid().to_string())];
+    let scrape = wait_for("the demo", SOON, || {
+        let scrape = agent.scrape();
+        scrape.value("eventloop_iterations_total", &of_process).map(|_| scrape)
+    });
+    assert_eq!(scrape.value("eventloop_slow_iterations_total", &of_process), None);
+}
+
 #[test]
 fn over_otlp_a_block_is_a_span_to_which_the_exemplar_of_the_lag_leads() {
     let Some(receiver) = Receiver::start(Protocol::Http) else { return };
@@ -234,4 +272,61 @@ fn a_profile_of_slow_iterations_shows_the_function_that_blocks() {
     // From 10 ms on its loop tells of them.
     let (_, told) = profile(&["--slow", "1ms"]);
     assert!(told.contains("only iterations of 10ms or longer"), "{told}");
+}
+
+/// Once the figures of a loop were gone when another one began right after its end.
+#[test]
+fn a_loop_that_ends_just_before_another_begins_has_its_slow_iteration_in_the_profile() {
+    if !requirement::root() {
+        return;
+    }
+    let folder = Folder::new("slow-primes");
+    let output = folder.file("slow.folded");
+    let mut command = loopscope::command();
+    command.args(["profile", "--slow", "50ms", "--output"]).arg(&output).arg("--");
+    let primes = example::command("loopscope-runtime", "primes");
+    let told = run(command.arg(primes.get_program()).arg("1000000"), Duration::from_secs(300)).stderr;
+    let slow: u64 = told
+        .lines()
+        .find_map(|line| {
+            line.split_once(" of ").filter(|(_, rest)| rest.contains("iterations were longer"))?;
+            line.split_whitespace().find_map(|word| word.parse().ok())
+        })
+        .unwrap_or_else(|| panic!("{told}"));
+    assert!(slow >= 1, "{told}");
+    let recording = folded::read(&fs::read_to_string(&output).expect("the profile was written"));
+    let computes = |sample: &&Sample| sample.frames.iter().any(|frame| frame.function.contains("is_prime"));
+    let total: u64 = recording.samples.iter().map(|sample| sample.weight).sum();
+    let of_function: u64 = recording.samples.iter().filter(computes).map(|sample| sample.weight).sum();
+    assert!(of_function > 0 && of_function as f64 > 0.5 * total as f64, "{of_function} of {total}: {told}");
+}
+
+#[test]
+fn an_iteration_that_does_not_end_is_in_the_profile_though_it_began_before() {
+    if !requirement::root() {
+        return;
+    }
+    let demo = Demo::start(&["--rate", "0", "--block", "40s"]);
+    let (address, pid) = (demo.address(), demo.pid());
+    // It is never answered.
+    std::thread::spawn(move || http::get(address, "/block", &[]));
+    let folder = Folder::new("slow-endless");
+    let output = folder.file("slow.folded");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // It may take a while until the request has come.
+    let (recording, told) = loop {
+        let mut command = loopscope::command();
+        command.args(["profile", "--duration", "2s", "--slow", "1s", "--pid", &pid.to_string(), "--output"]);
+        let told = run(command.arg(&output), Duration::from_secs(60)).stderr;
+        if told.contains("had not ended when the recording did") {
+            break (folded::read(&fs::read_to_string(&output).expect("the profile was written")), told);
+        }
+        assert!(Instant::now() < deadline, "{told}");
+    };
+    let blocks =
+        |sample: &&Sample| sample.frames.iter().any(|frame| frame.function.contains("block_the_loop"));
+    let total: u64 = recording.samples.iter().map(|sample| sample.weight).sum();
+    let of_function: u64 = recording.samples.iter().filter(blocks).map(|sample| sample.weight).sum();
+    assert!(total > 0 && of_function as f64 > 0.9 * total as f64, "{of_function} of {total}: {told}");
+    assert!(told.contains("1 of "), "{told}");
 }

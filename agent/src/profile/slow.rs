@@ -1,12 +1,13 @@
 //! `--slow`: only what ran in iterations that kept the loop away from its poll for long.
 //!
 //! In a libuv program a probe where an iteration comes to the poll tells when each of them began and ended, on the clock that samples carry,
-//! too; a program on our runtime tells it itself, in its telemetry. When the recording is over, samples outside of all of them are left out. An iteration of
-//! libuv that has not ended by then, perhaps never will, passes no probe: it is seen by libuv's own state, which is read from outside.
+//! too; a program on our runtime tells it itself, in its telemetry. When the recording is over, samples outside of all of them are left out. An iteration
+//! that has not ended by then, perhaps never will, passes no probe: it is seen by libuv's own state, which is read from outside, or by what the program tells of
+//! its loop.
 
 mod published;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use model::time::Monotonic;
 
 use crate::clock;
 use crate::error::Error;
-use published::Published;
+use published::{Published, Taken};
 
 /// Slow iterations that are remembered; of libuv there are not more than twenty a second and thread.
 const ITERATIONS_MAX: usize = 1_000_000;
@@ -42,6 +43,8 @@ pub(super) struct SlowWatch {
     probes: Option<Probes>,
     watched: HashMap<Pid, Watched>,
     iterations: Vec<Iteration>,
+    /// Those that had not ended when their process or the recording did.
+    unfinished: Vec<Iteration>,
     /// Iterations of processes that have ended.
     counted: u64,
     missed: u64,
@@ -89,6 +92,7 @@ impl SlowWatch {
             probes: None,
             watched: HashMap::new(),
             iterations: Vec::new(),
+            unfinished: Vec::new(),
             counted: 0,
             missed: 0,
             told_from: None,
@@ -176,7 +180,10 @@ impl SlowWatch {
         self.take();
         let readings = if ended.is_empty() { None } else { self.readings()? };
         for pid in ended {
-            if let Some(watched) = self.watched.remove(&pid) {
+            if let Some(mut watched) = self.watched.remove(&pid) {
+                if let Watched::Published(published) = &mut watched {
+                    self.take_last(published);
+                }
                 self.counted += watched.iterations(readings.as_ref());
                 if let (Watched::Outside { attachment, .. }, Some(probes)) = (watched, &mut self.probes) {
                     probes.detach(attachment);
@@ -192,44 +199,63 @@ impl SlowWatch {
 
     fn take(&mut self) {
         let iterations = &mut self.iterations;
-        let mut keep = |iteration| {
-            if iterations.len() < ITERATIONS_MAX {
-                iterations.push(iteration);
-            }
-        };
         if let Some(probes) = &mut self.probes {
             let observers: HashMap<u32, &Observer> =
                 self.watched.values().filter_map(Watched::observed).collect();
             probes.slow_iterations(|it| {
                 let tid = observers.get(&it.slot).map_or(Some(it.tid), |observer| observer.thread_of(&it));
                 if let Some(tid) = tid {
-                    keep(Iteration { tid, started: it.started, ended: it.ended });
+                    keep(iterations, Iteration { tid, started: it.started, ended: it.ended });
                 }
             });
         }
+        let mut all = Vec::new();
         for watched in self.watched.values_mut() {
             let Watched::Published(published) = watched else { continue };
-            let taken = published.take(self.threshold, &mut keep);
-            self.missed = self.missed.saturating_add(taken.missed);
-            self.told_from = self.told_from.max(Some(taken.told_from).filter(|from| *from > self.threshold));
+            all.push(published.take(self.threshold, &mut |iteration| keep(iterations, iteration)));
         }
+        all.into_iter().for_each(|taken| self.note(taken));
+    }
+
+    /// Takes what a program tells of its last iterations.
+    fn take_last(&mut self, published: &mut Published) {
+        let iterations = &mut self.iterations;
+        let (taken, unfinished) =
+            published.finish(self.threshold, &mut |iteration| keep(iterations, iteration));
+        self.unfinished.extend(unfinished);
+        self.note(taken);
+    }
+
+    fn note(&mut self, taken: Taken) {
+        self.missed = self.missed.saturating_add(taken.missed);
+        self.told_from = self.told_from.max(Some(taken.told_from).filter(|from| *from > self.threshold));
     }
 
     /// Ends watching.
     pub(super) fn finish(mut self) -> Result<Slow, Error> {
         self.poll()?;
-        let (now, finished) = (clock::monotonic(), self.iterations.len());
+        let now = clock::monotonic();
         let threshold_ns = self.threshold.as_nanos() as u64;
         let readings = self.readings()?;
-        for watched in self.watched.values() {
+        for (_, mut watched) in std::mem::take(&mut self.watched) {
+            match &mut watched {
+                Watched::Outside { observer, .. } => {
+                    let away = observer.away().filter(|away| now.since_ns(away.since) > threshold_ns);
+                    let away = away.map(|away| Iteration { tid: away.tid, started: away.since, ended: now });
+                    self.unfinished.extend(away);
+                }
+                Watched::Published(published) => {
+                    // It is seen alive until now.
+                    let _ = published.has_ended();
+                    self.take_last(published);
+                }
+            }
             self.counted += watched.iterations(readings.as_ref());
-            let Watched::Outside { observer, .. } = watched else { continue };
-            let unfinished = observer.away().filter(|away| now.since_ns(away.since) > threshold_ns);
-            let unfinished =
-                unfinished.map(|away| Iteration { tid: away.tid, started: away.since, ended: now });
-            self.iterations.extend(unfinished);
         }
-        let unfinished = self.iterations.len() - finished;
+        let ended: HashSet<_> = self.iterations.iter().map(|it| (it.tid, it.started)).collect();
+        self.unfinished.retain(|it| !ended.contains(&(it.tid, it.started)));
+        let unfinished = self.unfinished.len();
+        self.iterations.append(&mut self.unfinished);
         self.iterations.sort_by_key(|iteration| (iteration.tid, iteration.started));
         Ok(Slow {
             threshold: self.threshold,
@@ -239,6 +265,13 @@ impl SlowWatch {
             missed: self.missed,
             told_from: self.told_from,
         })
+    }
+}
+
+/// Remembers one more, if there is room.
+fn keep(iterations: &mut Vec<Iteration>, iteration: Iteration) {
+    if iterations.len() < ITERATIONS_MAX {
+        iterations.push(iteration);
     }
 }
 

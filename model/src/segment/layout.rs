@@ -7,7 +7,7 @@ use crate::instrument::{HISTOGRAM_CELLS, PEAK_CELLS};
 /// "LOOPSCOP", in the machine's byte order.
 pub(super) const MAGIC: u64 = 0x4c4f_4f50_5343_4f50;
 pub(super) const VERSION_MAJOR: u32 = 1;
-pub(super) const VERSION_MINOR: u32 = 1;
+pub(super) const VERSION_MINOR: u32 = 2;
 
 pub(super) const WORD_MAGIC: usize = 0;
 pub(super) const WORD_VERSION: usize = 1;
@@ -20,6 +20,7 @@ pub(super) const WORD_DIRECTORY: usize = 7;
 pub(super) const WORD_DIRECTORY_USED: usize = 8;
 pub(super) const WORD_FREE: usize = 9;
 pub(super) const WORD_DROPPED: usize = 10;
+pub(super) const WORD_CLOSINGS: usize = 11;
 pub(super) const WORDS_SERVICE: std::ops::Range<usize> = 16..24;
 pub(super) const WORDS_PRODUCER: std::ops::Range<usize> = 24..32;
 pub(super) const HEADER_WORDS: usize = 32;
@@ -85,6 +86,19 @@ pub(super) enum ScopeState {
 pub(super) fn scope_word(state: ScopeState, kind: ScopeKind) -> u64 {
     state as u64 | (kind as u64) << 8
 }
+
+/// That of a scope whose closing was this one of all.
+pub(super) fn closed_word(kind: ScopeKind, closing: u64) -> u64 {
+    scope_word(ScopeState::Closed, kind) | closing << CLOSING_SHIFT
+}
+
+/// Which closing of all was that of a scope of this kind; `None` where it is not closed, or of another kind.
+pub(super) fn closing_of(word: u64, kind: ScopeKind) -> Option<u64> {
+    let is_closed = word & ((1 << CLOSING_SHIFT) - 1) == scope_word(ScopeState::Closed, kind);
+    is_closed.then_some(word >> CLOSING_SHIFT)
+}
+
+const CLOSING_SHIFT: u32 = 16;
 
 /// How cells hold a metric's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, scope_word};
-use super::slow::{self, LoopRow, Row, SlowCursor, SlowIteration, SlowReading, Taken};
+use super::contents::{Contents, Reading, ScopeReading, add_reading};
+use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, closing_of, scope_word};
+use super::slow::{self, Away, LoopRow, Row, SlowCursor, SlowIteration, SlowReading, Taken};
 use crate::catalogue::{Kind, Metric};
 use crate::instrument::{read_histogram, read_peak};
-use crate::snapshot::{SharedLabels, Snapshot, Value};
+use crate::snapshot::Value;
 use crate::time::Monotonic;
 
 /// The most rows of a table that are read: four times what our own writers make room for. It bounds the work that a
@@ -57,100 +58,6 @@ impl fmt::Display for SegmentError {
 
 impl std::error::Error for SegmentError {}
 
-/// One metric of one scope, with its value at the time of reading.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// What was measured.
-    pub metric: &'static Metric,
-    /// The values of the metric's labels, in their order.
-    pub labels: Vec<&'static str>,
-    /// The value.
-    pub value: Value,
-}
-
-/// A scope that was open, and its readings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScopeReading {
-    /// What the scope is about.
-    pub kind: ScopeKind,
-    /// Tells the scopes of a kind apart.
-    pub index: u64,
-    /// The thread that the scope belongs to, in the writer's pid namespace; zero for none.
-    pub thread_id: u64,
-    /// The name that the program gave it; may be empty.
-    pub name: String,
-    /// Its readings, each metric and set of labels once.
-    pub readings: Vec<Reading>,
-}
-
-/// Everything that a segment holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// The open scopes.
-    pub scopes: Vec<ScopeReading>,
-    /// Directory entries that this reader's catalogue does not know: written by a newer version.
-    pub unknown_entries: u64,
-    /// Instruments that found no room in the segment, so that nobody can read them.
-    pub dropped_instruments: u64,
-}
-
-impl Contents {
-    /// Adds all readings to a snapshot, each series once. `target` holds the labels of the process; readings of a loop
-    /// also get `loop`: its name, or its index where it has none. Of loops with the same name all but the first also
-    /// get their index. Those of a runtime get `runtime` in the same way. What several scopes of the process measure (two pools) adds up.
-    pub fn add_to(self, snapshot: &mut Snapshot, target: &SharedLabels) {
-        let labels: Vec<_> = self.scopes.iter().map(|scope| self.labels_of(scope, target)).collect();
-        let mut of_process = Vec::new();
-        for (scope, labels) in self.scopes.into_iter().zip(labels) {
-            for reading in scope.readings {
-                match scope.kind {
-                    ScopeKind::Loop | ScopeKind::Runtime => {
-                        snapshot.push(reading.metric, &labels, &reading.labels, reading.value)
-                    }
-                    ScopeKind::Process => add_reading(&mut of_process, reading),
-                }
-            }
-        }
-        for reading in of_process {
-            snapshot.push(reading.metric, target, &reading.labels, reading.value);
-        }
-    }
-
-    /// The loops that know their threads: the thread, in the writer's pid namespace, and the value of `loop` in the loop's series.
-    pub fn loops(&self) -> Vec<(u64, String)> {
-        let loops = self.scopes.iter().filter(|it| it.kind == ScopeKind::Loop && it.thread_id != 0);
-        loops.map(|scope| (scope.thread_id, self.loop_name(scope))).collect()
-    }
-
-    /// The thread and the name of a loop.
-    fn loop_of(&self, index: u64) -> Option<(u64, String)> {
-        let mut scopes = self.scopes.iter();
-        let scope = scopes.find(|scope| scope.kind == ScopeKind::Loop && scope.index == index)?;
-        Some((scope.thread_id, self.loop_name(scope)))
-    }
-
-    fn loop_name(&self, scope: &ScopeReading) -> String {
-        let labels = self.labels_of(scope, &SharedLabels::default());
-        let name = labels.iter().find(|(name, _)| *name == "loop").map(|(_, value)| value.to_owned());
-        name.unwrap_or_default()
-    }
-
-    fn labels_of(&self, scope: &ScopeReading, target: &SharedLabels) -> SharedLabels {
-        let is_namesake = |other: &ScopeReading| other.kind == scope.kind && other.name == scope.name;
-        let is_first = || !self.scopes.iter().any(|other| is_namesake(other) && other.index < scope.index);
-        let label = match scope.kind {
-            ScopeKind::Process => return target.clone(),
-            ScopeKind::Loop => "loop",
-            ScopeKind::Runtime => "runtime",
-        };
-        match scope.name.as_str() {
-            "" => target.with(label, &scope.index.to_string()),
-            name if is_first() => target.with(label, name),
-            name => target.with(label, &format!("{name}-{}", scope.index)),
-        }
-    }
-}
-
 /// A reader of a segment that another process writes to.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
@@ -197,18 +104,24 @@ impl<'a> Reader<'a> {
     /// [`SegmentError::Malformed`] where a table or an entry lies outside the segment, or entries claim more cells than
     /// the segment has.
     pub fn read(&self, now: Monotonic) -> Result<Contents, SegmentError> {
-        self.read_scopes(now, open_scope)
+        self.read_scopes(now, open_scope, |_| true)
     }
 
-    /// Reads loops only: the open ones, and the closed ones whose place no other has taken over. Their last counts are still there.
+    /// Reads one metric of all loops: of the open ones, and of those closed ones whose place no other has taken over. Their last figures are
+    /// still there.
     ///
     /// # Errors
     /// As [`Reader::read`].
-    pub fn read_loops(&self, now: Monotonic) -> Result<Contents, SegmentError> {
-        self.read_scopes(now, loop_scope)
+    pub fn read_loops(&self, metric: &Metric, now: Monotonic) -> Result<Contents, SegmentError> {
+        self.read_scopes(now, loop_scope, |entry| entry.metric == metric.id)
     }
 
-    fn read_scopes(&self, now: Monotonic, header_of: HeaderOf) -> Result<Contents, SegmentError> {
+    fn read_scopes(
+        &self,
+        now: Monotonic,
+        header_of: HeaderOf,
+        is_wanted: impl Fn(Entry) -> bool,
+    ) -> Result<Contents, SegmentError> {
         let mut scopes = self.scopes(header_of)?;
         let mut unknown_entries = 0;
         // Cells belong to one instrument, but for a few that serve two metrics: no honest segment needs more.
@@ -220,6 +133,9 @@ impl<'a> Reader<'a> {
             else {
                 continue;
             };
+            if !is_wanted(entry) {
+                continue;
+            }
             let Some(scope) = scopes.get_mut(usize::from(entry.scope)) else {
                 // Opened, and filled, since the table of scopes was read: for the next reading.
                 if usize::from(entry.scope) < self.scope_rows()?.count() {
@@ -241,10 +157,9 @@ impl<'a> Reader<'a> {
         // A scope whose place was taken over while we read has another index now, or none.
         fence(Ordering::Acquire);
         let still_there = self.scope_rows()?.map(header_of);
-        let kept = scopes
-            .into_iter()
-            .zip(still_there)
-            .filter_map(|(scope, header)| scope.filter(|scope| header == Some((scope.kind, scope.index))));
+        let kept = scopes.into_iter().zip(still_there).filter_map(|(scope, header)| {
+            scope.filter(|scope| header.is_some_and(|header| header.is_of(scope)))
+        });
         Ok(Contents {
             scopes: kept.collect(),
             unknown_entries,
@@ -267,7 +182,7 @@ impl<'a> Reader<'a> {
             .take(slow::SCOPES_MAX)
             .enumerate()
             .filter_map(|(number, row)| {
-                let (_, index) = loop_scope(row)?;
+                let index = loop_scope(row)?.index;
                 let ring = row[layout::SCOPE_RING].load(Ordering::Acquire);
                 (ring != 0).then_some(LoopRow { number, index, ring })
             })
@@ -279,15 +194,14 @@ impl<'a> Reader<'a> {
         }
         // A place that was taken over while we read has another index now, or none.
         fence(Ordering::Acquire);
-        let contents_of = |scopes| Contents { scopes, unknown_entries: 0, dropped_instruments: 0 };
-        let open = contents_of(self.scopes(open_scope)?.into_iter().flatten().collect());
-        let with_closed = contents_of(self.scopes(loop_scope)?.into_iter().flatten().collect());
+        let scopes = self.scopes(loop_scope)?.into_iter().flatten().collect();
+        let loops = Contents { scopes, unknown_entries: 0, dropped_instruments: 0 };
         for Taken { index, rows } in taken {
-            // An open loop has the name that its series have; closed namesakes take no part in that.
-            let of_loop = open.loop_of(index).or_else(|| with_closed.loop_of(index));
+            let of_loop = loops.loop_of(index);
             let Some((thread_id, loop_name)) = of_loop else { continue };
             reading.iterations.extend(rows.into_iter().map(|Row { began, ended, phases }| SlowIteration {
                 thread_id,
+                loop_index: index,
                 loop_name: loop_name.clone(),
                 began,
                 ended,
@@ -295,6 +209,29 @@ impl<'a> Reader<'a> {
             }));
         }
         Ok(reading)
+    }
+
+    /// The open loops that are away from their poll now, of those that tell it. `now` is asked after that was read; what is later cannot be.
+    ///
+    /// # Errors
+    /// As [`Reader::slow_iterations`].
+    pub fn away(&self, now: impl FnOnce() -> Monotonic) -> Result<Vec<Away>, SegmentError> {
+        let mut away = Vec::new();
+        for row in self.scope_rows()?.take(slow::SCOPES_MAX) {
+            let Some(header) = open_scope(row).filter(|header| header.kind == ScopeKind::Loop) else {
+                continue;
+            };
+            let thread_id = row[2].load(Ordering::Relaxed);
+            let since = slow::away_since(self.words, row[layout::SCOPE_RING].load(Ordering::Acquire));
+            if let Some(since) = since
+                && open_scope(row) == Some(header)
+            {
+                away.push(Away { thread_id, loop_index: header.index, since });
+            }
+        }
+        let now = now();
+        away.retain(|away| away.since <= now);
+        Ok(away)
     }
 
     /// The rows of a table that are in use.
@@ -324,13 +261,14 @@ impl<'a> Reader<'a> {
     /// Those scopes that have such a header.
     fn scopes(&self, header_of: HeaderOf) -> Result<Vec<Option<ScopeReading>>, SegmentError> {
         let scopes = self.scope_rows()?.map(|row| {
-            let (kind, index) = header_of(row)?;
+            let Header { kind, index, closing } = header_of(row)?;
             let name = layout::load_text(&row[4..4 + layout::SCOPE_NAME_WORDS]);
             Some(ScopeReading {
                 kind,
                 index,
                 thread_id: row[2].load(Ordering::Relaxed),
                 name,
+                closing,
                 readings: Vec::new(),
             })
         });
@@ -373,21 +311,37 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The kind and the index of a scope, if it is one of those that are asked for.
-type HeaderOf = fn(&[AtomicU64]) -> Option<(ScopeKind, u64)>;
-
-/// A loop that is open, or has closed: what it measured stays until another one takes its place.
-fn loop_scope(row: &[AtomicU64]) -> Option<(ScopeKind, u64)> {
-    let state = row[0].load(Ordering::Acquire);
-    let mut states = [ScopeState::Open, ScopeState::Closed].into_iter();
-    let is_loop = states.any(|of| state == scope_word(of, ScopeKind::Loop));
-    is_loop.then(|| (ScopeKind::Loop, row[1].load(Ordering::Relaxed)))
+/// What tells a scope from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Header {
+    kind: ScopeKind,
+    index: u64,
+    closing: Option<u64>,
 }
 
-fn open_scope(row: &[AtomicU64]) -> Option<(ScopeKind, u64)> {
+impl Header {
+    /// Whether that is the scope, which may have closed meanwhile.
+    fn is_of(&self, scope: &ScopeReading) -> bool {
+        (self.kind, self.index) == (scope.kind, scope.index)
+    }
+}
+
+/// The header of a scope, if it is one of those that are asked for.
+type HeaderOf = fn(&[AtomicU64]) -> Option<Header>;
+
+/// A loop that is open, or has closed: what it measured stays until another one takes its place.
+fn loop_scope(row: &[AtomicU64]) -> Option<Header> {
+    let (state, kind) = (row[0].load(Ordering::Acquire), ScopeKind::Loop);
+    let closing = closing_of(state, kind);
+    let is_there = closing.is_some() || state == scope_word(ScopeState::Open, kind);
+    is_there.then(|| Header { kind, index: row[1].load(Ordering::Relaxed), closing })
+}
+
+fn open_scope(row: &[AtomicU64]) -> Option<Header> {
     let state = row[0].load(Ordering::Acquire);
     let kind = ScopeKind::from_code((state >> 8) as u8)?;
-    (state == scope_word(ScopeState::Open, kind)).then(|| (kind, row[1].load(Ordering::Relaxed)))
+    let is_open = state == scope_word(ScopeState::Open, kind);
+    is_open.then(|| Header { kind, index: row[1].load(Ordering::Relaxed), closing: None })
 }
 
 /// What an entry measures, if this catalogue knows it.
@@ -401,16 +355,4 @@ fn understand(entry: Entry) -> Option<(&'static Metric, Vec<&'static str>, Encod
     let labels: Option<Vec<_>> =
         positions.map(|(label, at)| label.values.get(usize::from(at)).copied()).collect();
     Some((metric, labels?, encoding))
-}
-
-/// Adds a reading to those of its scope; two of one series, which only a strange writer publishes, become their sum.
-fn add_reading(readings: &mut Vec<Reading>, new: Reading) {
-    let same = readings.iter_mut().find(|old| old.metric.id == new.metric.id && old.labels == new.labels);
-    let Some(old) = same else { return readings.push(new) };
-    match (&mut old.value, &new.value) {
-        (Value::Counter(old), Value::Counter(new)) => *old = old.wrapping_add(*new),
-        (Value::Gauge(old), Value::Gauge(new)) => *old = old.wrapping_add(*new),
-        (Value::Histogram(old), Value::Histogram(new)) => old.merge(new),
-        _ => unreachable!("a metric has one kind"),
-    }
 }

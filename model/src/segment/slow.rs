@@ -1,7 +1,8 @@
 //! Slow iterations one by one: a ring for each loop, which the loop's thread writes and any reader reads.
 //!
 //! ```text
-//! ring, 8 words     iterations written so far;  from when on one is slow, ns;  reserved (6)
+//! ring, 8 words     iterations written so far;  from when on one is slow, ns;  since when the loop is away from its poll, ns, or
+//!                   zero while it waits there or does not run;  reserved (5)
 //! row, 24 words     2 * number + 1 while it is written, + 2 when it is whole;  began, ns;  ended, ns;  reserved;
 //!                   the time in each phase, by its position, ns (16 words);  reserved (4)
 //! ```
@@ -25,6 +26,7 @@ use crate::time::Monotonic;
 const ROWS: usize = 64;
 
 const RING_WORDS: usize = 8;
+const RING_AWAY: usize = 2;
 const ROW_WORDS: usize = 24;
 const PHASES_AT: usize = 4;
 const PHASES_MAX: usize = 16;
@@ -100,6 +102,18 @@ impl LocalSlowIterations {
         Some(Self { ring, written: Cell::new(0) })
     }
 
+    /// The loop is away from its poll from now on. Whoever sees that sees what was published before.
+    #[inline]
+    pub fn away_since(&self, now: Monotonic) {
+        self.ring[RING_AWAY].store(now.as_ns(), Ordering::Release);
+    }
+
+    /// The loop waits in its poll, or does not run.
+    #[inline]
+    pub fn not_away(&self) {
+        self.ring[RING_AWAY].store(0, Ordering::Release);
+    }
+
     /// Publishes an iteration, in place of the oldest. `phase_ns` is what each phase took, by its position.
     pub fn push(&self, began: Monotonic, ended: Monotonic, phase_ns: &[u64; Phase::ALL.len()]) {
         let number = self.written.get();
@@ -127,11 +141,30 @@ fn whole(number: u64) -> u64 {
     number.wrapping_mul(2).wrapping_add(2)
 }
 
+/// Since when the loop of such a ring is away from its poll; `None` where it is not, or does not tell.
+pub(super) fn away_since(all: &[AtomicU64], ring: u64) -> Option<Monotonic> {
+    let since_ns = Place::unpack(ring)?.words(all)?[RING_AWAY].load(Ordering::Acquire);
+    (since_ns > 0).then(|| Monotonic::from_ns(since_ns))
+}
+
+/// A loop that is away from its poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// The thread of the loop, in the writer's pid namespace; zero where the loop has none.
+    pub thread_id: u64,
+    /// Tells the loop from others of its process.
+    pub loop_index: u64,
+    /// When its poll returned.
+    pub since: Monotonic,
+}
+
 /// An iteration that kept its loop away from the poll for long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlowIteration {
     /// The thread of the loop, in the writer's pid namespace; zero where the loop has none.
     pub thread_id: u64,
+    /// Tells the loop from others of its process.
+    pub loop_index: u64,
     /// The value of `loop` in the loop's series.
     pub loop_name: String,
     /// When it left the poll.
@@ -142,13 +175,20 @@ pub struct SlowIteration {
     pub phases: Vec<(Phase, u64)>,
 }
 
+/// A loop that tells of its slow iterations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TellingLoop {
+    /// Tells the loop from others of its process.
+    pub index: u64,
+    /// From when on it takes an iteration for slow, in nanoseconds.
+    pub slow_ns: u64,
+}
+
 /// What a reader takes at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlowReading {
-    /// Loops that tell of their slow iterations.
-    pub loops: usize,
-    /// From when on an iteration is slow, in nanoseconds, for the loop of them that tells the fewest.
-    pub slow_ns: u64,
+    /// The loops that tell of their slow iterations, open and closed.
+    pub loops: Vec<TellingLoop>,
     /// The iterations since the last time, in no particular order of loops.
     pub iterations: Vec<SlowIteration>,
     /// Those that were overwritten before they were read, or that are more than are taken at once.
@@ -162,6 +202,7 @@ pub struct SlowReading {
 pub struct SlowCursor {
     /// By the place of a loop in the table of scopes: its index, and the number of the next iteration.
     next: HashMap<usize, (u64, u64)>,
+    has_looked: bool,
 }
 
 /// A loop's row in the table of scopes, as far as it matters here.
@@ -197,6 +238,7 @@ impl SlowCursor {
         let mut budget = words.len();
         let mut room = TAKEN_MAX;
         let mut all = Vec::new();
+        let has_looked = std::mem::replace(&mut self.has_looked, true);
         self.next.retain(|number, (index, _)| {
             let at = loops.binary_search_by_key(number, |it| it.number);
             at.is_ok_and(|at| loops[at].index == *index)
@@ -208,8 +250,8 @@ impl SlowCursor {
                 continue;
             };
             budget -= ring.len();
-            reading.loops += 1;
-            reading.slow_ns = reading.slow_ns.max(ring[1].load(Ordering::Relaxed));
+            let slow_ns = ring[1].load(Ordering::Relaxed);
+            reading.loops.push(TellingLoop { index: of_loop.index, slow_ns });
             let written = ring[0].load(Ordering::Acquire);
             let kept = written.saturating_sub(place.rows as u64);
             let known = self.next.insert(of_loop.number, (of_loop.index, written));
@@ -222,8 +264,10 @@ impl SlowCursor {
             reading.missed = reading.missed.saturating_add(kept.saturating_sub(from));
             let first = from.max(kept);
             let fresh = (written - first) as usize;
-            // The newest, where not all can be taken.
-            reading.missed = reading.missed.saturating_add(fresh.saturating_sub(room) as u64);
+            // The newest, where not all can be taken. Of before the first look nobody missed any.
+            if has_looked {
+                reading.missed = reading.missed.saturating_add(fresh.saturating_sub(room) as u64);
+            }
             let mut rows = Vec::new();
             for number in written - fresh.min(room) as u64..written {
                 let at = RING_WORDS + (number % place.rows as u64) as usize * place.row_words;

@@ -1,19 +1,19 @@
-//! The writing side: making a segment, opening scopes, registering instruments.
+//! The writing side: making a segment, finding a place for each scope.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, scope_word};
-use super::slow::{self, LocalSlowIterations};
-use crate::catalogue::{self, Kind, Metric};
-use crate::instrument::{
-    Counter, Gauge, HISTOGRAM_CELLS, Histogram, LocalCounter, LocalGauge, LocalHistogram, PEAK_CELLS,
-    PeakGauge,
-};
+use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, closing_of, scope_word};
+use super::scope::Scope;
+use super::slow;
+
+/// Closed loops that are kept. Whoever looks twice a second then misses none that had a slow iteration of 10 ms, even where they come one right
+/// after the other. More would take memory, and time to find one's instruments again.
+const CLOSED_KEPT: usize = 64;
 
 /// The writer of a segment. Copies write to the same segment.
 #[derive(Clone, Copy)]
 pub struct Writer {
-    words: &'static [AtomicU64],
+    pub(super) words: &'static [AtomicU64],
 }
 
 impl Writer {
@@ -53,18 +53,23 @@ impl Writer {
         (self.words[layout::WORD_FREE].load(Ordering::Acquire) as usize).min(self.words.len())
     }
 
-    /// Opens a scope, taking over the cells of a closed one of the same kind where there is one.
+    /// Opens a scope. It takes over the cells of the closed one of the same kind that closed first; a loop does so only where 64 have closed, or half of
+    /// the segment is in use, because the last figures of closed loops are read.
     ///
     /// `index` tells the scopes of a kind apart for as long as the process lives: give each a new one. `name` is cut
     /// to 32 bytes. Where the table is full the scope works as any other, but nobody can read it.
     pub fn open_scope(&self, kind: ScopeKind, index: u64, thread_id: u64, name: &str) -> Scope {
+        // Before the place is taken: from here on the directory tells of what is registered in it.
+        let first_entry = self.entries_used();
         let number = self.claim_scope(kind);
+        let mut inherited = Vec::new();
         if let Some(number) = number {
             let words = self.scope_words(number);
             words[1].store(index, Ordering::Release);
             words[2].store(thread_id, Ordering::Relaxed);
             layout::store_text(&words[4..4 + layout::SCOPE_NAME_WORDS], name);
-            self.zero_cells_of(number);
+            inherited.extend(self.entries_from(0).filter(|entry| usize::from(entry.scope) == number));
+            self.zero_cells_of(&inherited);
             if let Some(ring) = slow::Place::unpack(words[layout::SCOPE_RING].load(Ordering::Relaxed)) {
                 ring.clear(self.words);
             }
@@ -72,41 +77,74 @@ impl Writer {
         } else {
             self.words[layout::WORD_DROPPED].fetch_add(1, Ordering::Relaxed);
         }
-        Scope { writer: *self, number, kind }
+        Scope { writer: *self, number, kind, inherited, first_entry }
     }
 
     fn claim_scope(&self, kind: ScopeKind) -> Option<usize> {
-        let used =
-            self.words[layout::WORD_SCOPES_USED].load(Ordering::Acquire).min(layout::SCOPES as u64) as usize;
-        let (closed, opening) = (scope_word(ScopeState::Closed, kind), scope_word(ScopeState::Opening, kind));
-        let reclaimed = (0..used).find(|&number| {
-            let state = &self.scope_words(number)[0];
-            state.compare_exchange(closed, opening, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-        });
-        if reclaimed.is_some() {
-            return reclaimed;
-        }
+        // Of others than loops nobody reads what has closed.
+        let keeps = kind == ScopeKind::Loop && self.closed(kind).count() < CLOSED_KEPT && self.has_room();
+        let fresh = if keeps { self.fresh_scope(kind) } else { None };
+        fresh.or_else(|| self.closed_scope(kind)).or_else(|| self.fresh_scope(kind))
+    }
+
+    /// Whether half of everything is free.
+    fn has_room(&self) -> bool {
+        let used = |word: usize| self.words[word].load(Ordering::Relaxed) as usize;
+        let cells_used = used(layout::WORD_FREE).saturating_sub(layout::WORDS_MIN);
+        cells_used <= (self.words.len() - layout::WORDS_MIN) / 2
+            && used(layout::WORD_SCOPES_USED) <= layout::SCOPES / 2
+            && used(layout::WORD_DIRECTORY_USED) <= layout::ENTRIES / 2
+    }
+
+    /// A place that no other scope had.
+    fn fresh_scope(&self, kind: ScopeKind) -> Option<usize> {
         let number = claim(&self.words[layout::WORD_SCOPES_USED], 1, layout::SCOPES)?;
-        self.scope_words(number)[0].store(opening, Ordering::Release);
+        self.scope_words(number)[0].store(scope_word(ScopeState::Opening, kind), Ordering::Release);
         Some(number)
     }
 
-    fn scope_words(&self, number: usize) -> &'static [AtomicU64] {
+    /// The place of the scope of this kind that closed first.
+    fn closed_scope(&self, kind: ScopeKind) -> Option<usize> {
+        let opening = scope_word(ScopeState::Opening, kind);
+        loop {
+            let (_, number, word) = self.closed(kind).min()?;
+            let state = &self.scope_words(number)[0];
+            // Another thread may have been quicker; no two closings have the same number.
+            if state.compare_exchange(word, opening, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Some(number);
+            }
+        }
+    }
+
+    pub(super) fn scope_words(&self, number: usize) -> &'static [AtomicU64] {
         let start = layout::HEADER_WORDS + number * layout::SCOPE_WORDS;
         &self.words[start..start + layout::SCOPE_WORDS]
     }
 
-    fn entries(&self) -> impl Iterator<Item = Entry> {
-        let (start, capacity) =
-            layout::unpack_table(self.words[layout::WORD_DIRECTORY].load(Ordering::Relaxed));
-        let used =
-            self.words[layout::WORD_DIRECTORY_USED].load(Ordering::Acquire).min(capacity as u64) as usize;
-        let rows = self.words[start..start + used * layout::ENTRY_WORDS].chunks_exact(layout::ENTRY_WORDS);
+    /// The closed scopes of a kind: which closing each was, its place, and its first word.
+    fn closed(&self, kind: ScopeKind) -> impl Iterator<Item = (u64, usize, u64)> {
+        let used = self.words[layout::WORD_SCOPES_USED].load(Ordering::Acquire) as usize;
+        (0..used.min(layout::SCOPES)).filter_map(move |number| {
+            let word = self.scope_words(number)[0].load(Ordering::Relaxed);
+            Some((closing_of(word, kind)?, number, word))
+        })
+    }
+
+    fn entries_used(&self) -> usize {
+        (self.words[layout::WORD_DIRECTORY_USED].load(Ordering::Acquire) as usize).min(layout::ENTRIES)
+    }
+
+    /// The entries of the directory, from one on.
+    pub(super) fn entries_from(&self, first: usize) -> impl Iterator<Item = Entry> {
+        let (start, _) = layout::unpack_table(self.words[layout::WORD_DIRECTORY].load(Ordering::Relaxed));
+        let (from, to) = (first, self.entries_used().max(first));
+        let rows = &self.words[start + from * layout::ENTRY_WORDS..start + to * layout::ENTRY_WORDS];
+        let rows = rows.chunks_exact(layout::ENTRY_WORDS);
         rows.filter_map(|row| Entry::unpack([row[0].load(Ordering::Acquire), row[1].load(Ordering::Relaxed)]))
     }
 
-    fn zero_cells_of(&self, number: usize) {
-        for entry in self.entries().filter(|entry| usize::from(entry.scope) == number) {
+    fn zero_cells_of(&self, entries: &[Entry]) {
+        for entry in entries {
             let cells = Encoding::from_code(entry.encoding).map_or(1, Encoding::cells);
             for shard in 0..usize::from(entry.shards) {
                 let start = entry.offset as usize + shard * usize::from(entry.stride);
@@ -115,11 +153,11 @@ impl Writer {
         }
     }
 
-    fn allocate(&self, count: usize) -> Option<usize> {
+    pub(super) fn allocate(&self, count: usize) -> Option<usize> {
         claim(&self.words[layout::WORD_FREE], count, self.words.len())
     }
 
-    fn append(&self, entry: Entry) -> Option<()> {
+    pub(super) fn append(&self, entry: Entry) -> Option<()> {
         let number = claim(&self.words[layout::WORD_DIRECTORY_USED], 1, layout::ENTRIES)?;
         let (start, _) = layout::unpack_table(self.words[layout::WORD_DIRECTORY].load(Ordering::Relaxed));
         let row = &self.words[start + number * layout::ENTRY_WORDS..];
@@ -134,239 +172,4 @@ impl Writer {
 fn claim(counter: &AtomicU64, count: usize, limit: usize) -> Option<usize> {
     let step = |used: u64| used.checked_add(count as u64).filter(|&next| next <= limit as u64);
     counter.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).ok().map(|first| first as usize)
-}
-
-/// A part of a segment that begins and ends as one: an event loop, or the process. Closed when dropped.
-///
-/// `labels` are the positions of the metric's label values ([`crate::label::LabelValue::position`]), in the order of
-/// [`Metric::labels`]. Register each metric and set of labels once: a second registration gives the same cells.
-///
-/// Registering an instrument always succeeds. Where the segment is full, the instrument gets cells of its own that
-/// nobody can read, and the segment's count of dropped instruments rises.
-pub struct Scope {
-    writer: Writer,
-    number: Option<usize>,
-    kind: ScopeKind,
-}
-
-impl Scope {
-    /// A counter that any thread may add to.
-    pub fn counter(&self, metric: &'static Metric, labels: &[u8]) -> Counter {
-        expect_kind(metric, Kind::Counter);
-        Counter::new(&self.register(metric, labels, Encoding::Sum)[0])
-    }
-
-    /// A counter for the calling thread.
-    pub fn local_counter(&self, metric: &'static Metric, labels: &[u8]) -> LocalCounter {
-        expect_kind(metric, Kind::Counter);
-        LocalCounter::new(&self.register(metric, labels, Encoding::Sum)[0])
-    }
-
-    /// A gauge that any thread may change.
-    pub fn gauge(&self, metric: &'static Metric, labels: &[u8]) -> Gauge {
-        expect_kind(metric, Kind::Gauge);
-        Gauge::new(&self.register(metric, labels, Encoding::Sum)[0])
-    }
-
-    /// A gauge for the calling thread.
-    pub fn local_gauge(&self, metric: &'static Metric, labels: &[u8]) -> LocalGauge {
-        expect_kind(metric, Kind::Gauge);
-        LocalGauge::new(&self.register(metric, labels, Encoding::Sum)[0])
-    }
-
-    /// A histogram that any thread may record to.
-    pub fn histogram(&self, metric: &'static Metric, labels: &[u8]) -> Histogram {
-        expect_kind(metric, Kind::Histogram);
-        Histogram::new(self.register_histogram(metric, labels))
-    }
-
-    /// A histogram for the calling thread.
-    pub fn local_histogram(&self, metric: &'static Metric, labels: &[u8]) -> LocalHistogram {
-        expect_kind(metric, Kind::Histogram);
-        LocalHistogram::new(self.register_histogram(metric, labels))
-    }
-
-    /// A gauge that is read as `current`, and its peak of the last minute as `peak`.
-    pub fn peak_gauge(&self, current: &'static Metric, peak: &'static Metric, labels: &[u8]) -> PeakGauge {
-        expect_kind(current, Kind::Gauge);
-        expect_kind(peak, Kind::Gauge);
-        let cells = self.register(peak, labels, Encoding::Peak);
-        self.publish_again(current, peak, labels, Encoding::Sum, 1);
-        PeakGauge::new(cells.first_chunk::<PEAK_CELLS>().expect("as many cells as the encoding has"))
-    }
-
-    /// Cells for an allocator that keeps one shard a thread: see [`AllocationCells`].
-    pub fn allocation_cells(&self, shards: u16) -> AllocationCells {
-        const STRIDE: usize = AllocationCells::STRIDE;
-        let words =
-            match self.number.and_then(|_| self.writer.allocate(usize::from(shards) * STRIDE + STRIDE)) {
-                // A shard never shares a cache line with another thread's.
-                Some(offset) => {
-                    let aligned = offset.next_multiple_of(STRIDE);
-                    let encodings = [
-                        (&catalogue::HEAP_ALLOCATED_BYTES, Encoding::Sum, 0),
-                        (&catalogue::HEAP_LIVE_BYTES, Encoding::Difference, 0),
-                        (&catalogue::HEAP_FREED_BYTES, Encoding::Sum, 1),
-                        (&catalogue::HEAP_ALLOCATIONS, Encoding::Sum, 2),
-                        (&catalogue::HEAP_LIVE_OBJECTS, Encoding::Difference, 2),
-                    ];
-                    for (metric, encoding, cell) in encodings {
-                        self.publish(metric, &[], encoding, aligned + cell, shards, STRIDE);
-                    }
-                    &self.writer.words[aligned..aligned + usize::from(shards) * STRIDE]
-                }
-                None => self.unpublished(usize::from(shards) * STRIDE),
-            };
-        AllocationCells { words }
-    }
-
-    /// The ring of slow iterations of a loop, for the loop's thread, which will tell all of `slow_ns` or more; `None` where the segment
-    /// has no room. Ask for it once.
-    pub fn local_slow_iterations(&self, slow_ns: u64) -> Option<LocalSlowIterations> {
-        let word = &self.writer.scope_words(self.number?)[layout::SCOPE_RING];
-        let place = slow::Place::unpack(word.load(Ordering::Relaxed)).or_else(|| {
-            let place = slow::Place::at(self.writer.allocate(slow::WORDS)?);
-            word.store(place.pack(), Ordering::Release);
-            Some(place)
-        });
-        if place.is_none() {
-            self.writer.words[layout::WORD_DROPPED].fetch_add(1, Ordering::Relaxed);
-        }
-        LocalSlowIterations::new(self.writer.words, place?, slow_ns)
-    }
-
-    fn register_histogram(
-        &self,
-        metric: &'static Metric,
-        labels: &[u8],
-    ) -> &'static [AtomicU64; HISTOGRAM_CELLS] {
-        let cells = self.register(metric, labels, Encoding::Histogram);
-        cells.first_chunk().expect("as many cells as the encoding has")
-    }
-
-    /// Cells for a metric: those that this scope's predecessor had, or new ones.
-    fn register(&self, metric: &'static Metric, labels: &[u8], encoding: Encoding) -> &'static [AtomicU64] {
-        check_labels(metric, labels);
-        let count = encoding.cells();
-        if let Some(entry) = self.inherited(metric, labels, encoding) {
-            let start = entry.offset as usize;
-            return &self.writer.words[start..start + count];
-        }
-        match self.number.and_then(|_| self.writer.allocate(count)) {
-            Some(offset) => {
-                self.publish(metric, labels, encoding, offset, 1, count);
-                &self.writer.words[offset..offset + count]
-            }
-            None => self.unpublished(count),
-        }
-    }
-
-    /// The entry for this metric that was made when the scope's place in the table had another occupant.
-    fn inherited(&self, metric: &Metric, labels: &[u8], encoding: Encoding) -> Option<Entry> {
-        let number = self.number?;
-        let padded = pad(labels);
-        self.writer.entries().find(|entry| {
-            usize::from(entry.scope) == number
-                && entry.metric == metric.id
-                && entry.encoding == encoding as u8
-                && entry.labels == padded
-        })
-    }
-
-    /// Publishes a second metric on the first cells of one that is registered.
-    fn publish_again(
-        &self,
-        metric: &'static Metric,
-        on: &'static Metric,
-        labels: &[u8],
-        encoding: Encoding,
-        cells: usize,
-    ) {
-        check_labels(metric, labels);
-        if self.inherited(metric, labels, encoding).is_some() {
-            return;
-        }
-        if let Some(entry) = self.inherited(on, labels, Encoding::Peak) {
-            self.publish(metric, labels, encoding, entry.offset as usize, 1, cells);
-        }
-    }
-
-    fn publish(
-        &self,
-        metric: &Metric,
-        labels: &[u8],
-        encoding: Encoding,
-        offset: usize,
-        shards: u16,
-        stride: usize,
-    ) {
-        let Some(number) = self.number else { return };
-        let entry = Entry {
-            metric: metric.id,
-            encoding: encoding as u8,
-            labels: pad(labels),
-            shards,
-            offset: offset as u32,
-            stride: stride as u16,
-            scope: number as u16,
-        };
-        if self.writer.append(entry).is_none() {
-            self.writer.words[layout::WORD_DROPPED].fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Cells outside the segment. They are never freed: instruments may outlive the scope.
-    fn unpublished(&self, count: usize) -> &'static [AtomicU64] {
-        self.writer.words[layout::WORD_DROPPED].fetch_add(1, Ordering::Relaxed);
-        (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>().leak()
-    }
-}
-
-impl Drop for Scope {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.writer.scope_words(number)[0]
-                .store(scope_word(ScopeState::Closed, self.kind), Ordering::Release);
-        }
-    }
-}
-
-/// The positions of up to two label values, as a directory entry holds them.
-fn pad(labels: &[u8]) -> [u8; 2] {
-    [labels.first().copied().unwrap_or(0), labels.get(1).copied().unwrap_or(0)]
-}
-
-fn expect_kind(metric: &Metric, kind: Kind) {
-    assert_eq!(metric.kind, kind, "{} is of another kind", metric.name);
-}
-
-fn check_labels(metric: &Metric, labels: &[u8]) {
-    let fits = labels.len() == metric.labels.len()
-        && metric
-            .labels
-            .iter()
-            .zip(labels)
-            .all(|(label, &position)| usize::from(position) < label.values.len());
-    assert!(fits, "{labels:?} do not fit the labels of {}", metric.name);
-}
-
-/// The cells of a counting allocator: one shard a thread, each on a cache line of its own, added up by readers.
-///
-/// The cells of a shard are: bytes allocated, bytes freed, allocations, releases. The allocator sees to it that each
-/// shard has one writer at a time.
-#[derive(Clone, Copy)]
-pub struct AllocationCells {
-    words: &'static [AtomicU64],
-}
-
-impl AllocationCells {
-    /// Words of a shard: one cache line.
-    const STRIDE: usize = 8;
-
-    /// The four cells of each shard.
-    pub fn shards(&self) -> impl ExactSizeIterator<Item = &'static [AtomicU64; 4]> {
-        self.words
-            .chunks_exact(Self::STRIDE)
-            .map(|shard| shard.first_chunk().expect("a shard has eight words"))
-    }
 }

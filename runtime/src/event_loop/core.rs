@@ -198,6 +198,7 @@ impl Core {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.set(false);
+        self.0.instruments.run_left();
         self.0.inbox.rest();
     }
 }

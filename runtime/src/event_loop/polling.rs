@@ -80,6 +80,7 @@ impl EventLoop {
                 return waiting;
             }
         }
+        self.core.instruments.poll_waits();
         let begin = self.core.now.get();
         let deadline = match wait {
             Wait::Ns(ns) => Some(begin.plus_ns(ns)),

@@ -75,6 +75,7 @@ impl LoopInstruments {
             recorder.nested_ns.set(0);
             // A panic may have ended the run before.
             recorder.slow_iterations.begin();
+            recorder.slow_iterations.away_since(now);
         }
     }
 
@@ -120,6 +121,14 @@ impl LoopInstruments {
         }
     }
 
+    /// The poll is about to wait. One that does not is away all the time.
+    #[inline]
+    pub(crate) fn poll_waits(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.slow_iterations.not_away();
+        }
+    }
+
     /// An iteration polls again, because there were more events than one poll takes.
     pub(crate) fn polls_again(&self) {
         if let Some(recorder) = &self.recorder {
@@ -133,6 +142,7 @@ impl LoopInstruments {
         if let Some(recorder) = &self.recorder {
             let poll_ns = now.since_ns(recorder.mark.replace(now));
             recorder.away_since.set(now);
+            recorder.slow_iterations.away_since(now);
             if waited {
                 recorder.phase_duration[Phase::PollWait as usize].record_ns(poll_ns);
                 recorder.idle.add(poll_ns);
@@ -148,6 +158,13 @@ impl LoopInstruments {
             && recorder.away_since.get() < recorder.mark.get()
         {
             recorder.end_away();
+        }
+    }
+
+    /// The loop no longer runs, even if a panic has ended its run.
+    pub(crate) fn run_left(&self) {
+        if let Some(recorder) = self.while_published() {
+            recorder.slow_iterations.not_away();
         }
     }
 
@@ -211,7 +228,9 @@ impl Recorder {
         let now = self.mark.get();
         let began = self.away_since.replace(now);
         let away_ns = now.since_ns(began);
+        // In this order: whoever sees that the next one has begun sees this one as well.
         self.slow_iterations.iteration_ended(began, away_ns);
+        self.slow_iterations.away_since(now);
         self.lag.record_ns(away_ns);
         self.active.add(away_ns);
     }

@@ -3,7 +3,8 @@
 //! Distributions tell how often an iteration is slow; this tells which. While an iteration runs, what each phase took and
 //! the names of what ran gather in one place; where the iteration was slow, that is copied into a ring, in memory that is
 //! there from the beginning. Names are those of the types of callbacks, which the compiler knows: noting one compares and
-//! stores an address. Times and phases, but no names, also go into a ring of the telemetry segment, where the agent finds them.
+//! stores an address. Times and phases, but no names, also go into a ring of the telemetry segment, where the agent finds them, and so does
+//! the time since when the loop is away from its poll.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -123,6 +124,22 @@ impl SlowIterations {
             self.keep(began, duration_ns);
         }
         self.begin();
+    }
+
+    /// The loop is away from its poll since then: whoever reads along sees an iteration that does not end.
+    #[inline]
+    pub(crate) fn away_since(&self, since: Monotonic) {
+        if let Some(published) = &self.published {
+            published.away_since(since);
+        }
+    }
+
+    /// The loop waits in its poll, or does not run.
+    #[inline]
+    pub(crate) fn not_away(&self) {
+        if let Some(published) = &self.published {
+            published.not_away();
+        }
     }
 
     /// Nothing has run yet.

@@ -131,7 +131,7 @@ fn blocks() -> Vec<Panel> {
             q(format!("60 * {}", asker.sum_of_rates(LOOP, &EVENTLOOP_SLOW_ITERATIONS, &[])), "slow {{pid}} {{loop}}"),
         ])
         .width(8)
-        .says("Iterations a minute that are longer than 125 ms, which the alert EventLoopBlocked counts, and those longer than the agent's own threshold (`--slow`, 50 ms unless told otherwise; tier `loop`), which the agent lists one by one at /slow. With the tier `observe` alone, stalls that readings caught."),
+        .says("Iterations a minute that are longer than 125 ms, which the alert EventLoopBlocked counts, and those longer than the agent's own threshold (`--slow`, 50 ms unless told otherwise; tier `loop`, and programs on our runtime), which the agent lists one by one at /slow. With the tier `observe` alone, stalls that readings caught."),
         Panel::lines("Timer lateness, p99", Unit::Seconds, vec![q(lateness.quantile("0.99"), OF_LOOP)])
             .width(8)
             .says("How late timers fire. It follows from the lag: a timer that is due within a block fires after it.")

@@ -200,8 +200,12 @@ impl Batcher {
         let Some(started) = told.started_unix_ns else { return began };
         let accounting = catalogue::PROCESS_CPU.id..=catalogue::PROCESS_START_TIME.id;
         let of_the_agent = catalogue::LOOPSCOPE_BUILD_INFO.id..;
+        // Slow is what the agent's threshold says.
+        let is_counted_here = |metric: &Metric| {
+            of_the_agent.contains(&metric.id) || metric.id == catalogue::EVENTLOOP_SLOW_ITERATIONS.id
+        };
         let is_counted_there = accounting.contains(&metric.id)
-            || (!of_the_agent.contains(&metric.id) && told.note.is_some_and(|note| !note.is_outside));
+            || (!is_counted_here(metric) && told.note.is_some_and(|note| !note.is_outside));
         if is_counted_there { started } else { started.max(began) }
     }
 

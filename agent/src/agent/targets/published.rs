@@ -1,5 +1,7 @@
 //! A process that publishes telemetry.
 
+mod slow_counts;
+
 use std::collections::HashMap;
 
 use attach::target::{Facts, Figures, Host, Process};
@@ -15,6 +17,7 @@ use crate::agent::slow_log;
 use crate::clock;
 use crate::config::Rules;
 use crate::console;
+use slow_counts::SlowCounts;
 
 /// How often slow iterations are looked for: a loop's ring holds as many of 10 ms as there can be in so much time.
 pub(super) const LOOK_EVERY_NS: u64 = 500_000_000;
@@ -24,6 +27,7 @@ pub(super) struct Published {
     telemetry: Telemetry,
     /// The slow iterations that were taken.
     taken: SlowCursor,
+    slow_counts: SlowCounts,
     /// Whether its numbers of threads are ours: in another pid namespace they are not.
     shares_numbers: bool,
     is_profiled: bool,
@@ -49,7 +53,8 @@ impl Published {
         let is_profiled = is_profiled(process, rules);
         let (taken, told_of_refused) = (SlowCursor::default(), false);
         let name = process.stat().ok().map(|stat| stat.name);
-        Self { telemetry, taken, shares_numbers, is_profiled, told_of_refused, name }
+        let slow_counts = SlowCounts::default();
+        Self { telemetry, taken, slow_counts, shares_numbers, is_profiled, told_of_refused, name }
     }
 
     /// Goes on by other rules.
@@ -77,6 +82,7 @@ impl Published {
         let figures = Figures::read(self.process(), host)?;
         let (identity, mut contents) = self.telemetry.read(now)?;
         drop_foreign_metrics(&mut contents);
+        self.slow_counts.add_to(&mut contents);
         let service = if identity.service.is_empty() { &figures.name } else { &identity.service };
         let pid = self.process().pid().to_string();
         let labels = SharedLabels::new([("service", service.as_str()), ("pid", &pid)]);
@@ -92,11 +98,12 @@ impl Published {
     }
 
     /// Takes the slow iterations since the last time that were longer than `slow_ns`. At the first time they may be of before
-    /// the agent came.
+    /// the agent came, which are not counted.
     pub(super) fn take_slow(
         &mut self,
         host: &Host,
         slow_ns: u64,
+        began: Monotonic,
         entries: &mut Vec<slow_log::Entry>,
     ) -> SlowLosses {
         // That a segment cannot be read, the next reading tells.
@@ -111,9 +118,10 @@ impl Published {
                 "process {pid}: publishes slow iterations that contradict themselves or lie outside its memory: these are left out"
             ));
         }
-        let slow = reading.iterations.into_iter().filter(|it| it.ended.since_ns(it.began) > slow_ns);
-        let mut slow = slow.peekable();
-        if slow.peek().is_none() {
+        let mut slow = reading.iterations;
+        slow.retain(|it| it.ended.since_ns(it.began) > slow_ns);
+        self.slow_counts.count(&reading.loops, slow.iter().filter(|it| it.ended > began), slow_ns);
+        if slow.is_empty() {
             return losses;
         }
         let Some(service) = self.telemetry.identity().ok().and_then(|identity| self.service(identity)) else {
@@ -124,7 +132,7 @@ impl Published {
         }
         let process_started_unix_ns = self.process().started_unix_ns(host);
         let mut threads = Threads::of(&self.telemetry, self.shares_numbers);
-        entries.extend(slow.map(|it| slow_log::Entry {
+        entries.extend(slow.into_iter().map(|it| slow_log::Entry {
             service: service.clone(),
             pid,
             process_started_unix_ns,
@@ -197,13 +205,14 @@ pub(super) fn is_profiled(process: &Process, rules: &Rules) -> bool {
     rules.profile_all().unwrap_or_else(|| Facts::read(process).is_ok_and(|facts| rules.profiles(&facts)))
 }
 
-/// A target speaks for its loops, pool and heap. What the kernel tells of it, and what the agent tells of itself and of
-/// its measuring, is not the target's to say.
+/// A target speaks for its loops, pool and heap. What the kernel tells of it, what the agent tells of itself and of
+/// its measuring, and what the agent counts by a threshold of its own, is not the target's to say.
 fn drop_foreign_metrics(contents: &mut Contents) {
     let accounting = catalogue::PROCESS_CPU.id..=catalogue::PROCESS_START_TIME.id;
     let of_the_agent = catalogue::LOOPSCOPE_BUILD_INFO.id..catalogue::TOKIO_WORKERS.id;
     let is_own = |metric: &Metric| {
         !matches!(metric.scope, Scope::Agent | Scope::Collector)
+            && metric.id != catalogue::EVENTLOOP_SLOW_ITERATIONS.id
             && !accounting.contains(&metric.id)
             && !of_the_agent.contains(&metric.id)
     };

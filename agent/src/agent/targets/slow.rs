@@ -22,7 +22,7 @@ impl Targets {
             let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
             for (_, target) in self.discovery.targets_mut() {
                 let Target::Published(published) = target else { continue };
-                let losses = published.take_slow(&self.host, slow_ns, &mut entries);
+                let losses = published.take_slow(&self.host, slow_ns, self.began, &mut entries);
                 let missed = self.missed.get_or_insert(0);
                 *missed = missed.saturating_add(losses.missed);
                 if losses.refused > 0 {
@@ -39,7 +39,7 @@ impl Targets {
     pub(super) fn take_last(&mut self, mut published: Published) {
         let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
         let mut entries = Vec::new();
-        let losses = published.take_slow(&self.host, slow_ns, &mut entries);
+        let losses = published.take_slow(&self.host, slow_ns, self.began, &mut entries);
         self.missed = Some(self.missed.unwrap_or(0).saturating_add(losses.missed));
         self.keep_slow(entries);
     }

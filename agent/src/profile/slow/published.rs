@@ -1,6 +1,7 @@
 //! A program on our runtime, which tells its slow iterations itself.
 //!
-//! It tells an iteration when that has ended: one that goes on when the recording ends is not known.
+//! It tells an iteration when that has ended, and all the time since when its loop is away from the poll: so an iteration that goes on when the
+//! recording ends is known as well.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use attach::target::Pid;
 use attach::telemetry::Telemetry;
 use model::catalogue::EVENTLOOP_ITERATIONS;
-use model::segment::SlowCursor;
+use model::segment::{Away, SlowCursor};
 use model::snapshot::Value;
 use model::time::Monotonic;
 
@@ -26,8 +27,10 @@ pub(super) struct Published {
     since: Monotonic,
     /// Iterations of its loops before it was watched.
     before: u64,
-    /// The most that was counted for each loop, by its index: one that has closed is gone when another takes its place.
+    /// The most that was counted for each loop, by its index: one that has closed is gone when another has taken its place.
     counted: HashMap<u64, u64>,
+    /// When it was seen alive last: that it has ended is noticed later.
+    alive: Monotonic,
     /// Whether its numbers of threads are ours.
     shares_numbers: bool,
     /// Our numbers of its threads, by its own.
@@ -47,12 +50,13 @@ impl Published {
         let telemetry = Telemetry::open(pid).ok()?;
         let identity = telemetry.identity().ok()?;
         let has_loops =
-            telemetry.slow_iterations(&mut SlowCursor::default(), clock::monotonic).ok()?.loops > 0;
+            !telemetry.slow_iterations(&mut SlowCursor::default(), clock::monotonic).ok()?.loops.is_empty();
         let shares_numbers = telemetry.process().own_pid().is_ok_and(|own| own == pid.get());
         let (cursor, threads) = (SlowCursor::default(), HashMap::new());
         let counted = HashMap::new();
+        let alive = clock::monotonic();
         let mut published =
-            Self { telemetry, cursor, since: began, before: 0, counted, shares_numbers, threads };
+            Self { telemetry, cursor, since: began, before: 0, counted, alive, shares_numbers, threads };
         published.count();
         if identity.created_ns < began.as_ns() {
             published.before = published.iterations();
@@ -61,8 +65,15 @@ impl Published {
     }
 
     /// Whether the process has ended. What it published can still be read.
-    pub(super) fn has_ended(&self) -> bool {
-        self.telemetry.process().stat().is_err()
+    pub(super) fn has_ended(&mut self) -> bool {
+        let now = clock::monotonic();
+        // A command that nobody has waited for is still there, and so is one of which only the first thread has ended.
+        let stat = self.telemetry.process().stat();
+        let is_alive = stat.is_ok_and(|stat| !stat.has_ended() || stat.threads > 1);
+        if is_alive {
+            self.alive = now;
+        }
+        !is_alive
     }
 
     /// Iterations of its loops since it was watched, as they were counted last.
@@ -75,11 +86,12 @@ impl Published {
 
     /// Reads how many there were.
     fn count(&mut self) {
-        let Ok(contents) = self.telemetry.read_loops(Monotonic::default()) else { return };
+        let contents = self.telemetry.read_loops(&EVENTLOOP_ITERATIONS, Monotonic::default());
+        let Ok(contents) = contents else { return };
         for scope in &contents.scopes {
-            let mut readings = scope.readings.iter();
-            let iterations = readings.find(|reading| reading.metric.id == EVENTLOOP_ITERATIONS.id);
-            let Some(Value::Counter(count)) = iterations.map(|reading| &reading.value) else { continue };
+            let Some(Value::Counter(count)) = scope.readings.first().map(|reading| &reading.value) else {
+                continue;
+            };
             if self.counted.len() < LOOPS_MAX || self.counted.contains_key(&scope.index) {
                 let known = self.counted.entry(scope.index).or_default();
                 *known = (*known).max(*count);
@@ -89,12 +101,34 @@ impl Published {
 
     /// Takes the iterations since the last time that were longer than the threshold.
     pub(super) fn take(&mut self, threshold: Duration, keep: &mut impl FnMut(Iteration)) -> Taken {
+        self.take_beside(&[], threshold, keep)
+    }
+
+    /// Takes the last iterations, and gives those that were longer than the threshold and had not ended when the process was seen alive last.
+    /// One that ended just then may be among both.
+    pub(super) fn finish(
+        &mut self,
+        threshold: Duration,
+        keep: &mut impl FnMut(Iteration),
+    ) -> (Taken, Vec<Iteration>) {
+        // Before the others: what ends meanwhile is among them.
+        let away = self.telemetry.away(clock::monotonic).unwrap_or_default();
+        let taken = self.take_beside(&away, threshold, keep);
+        let unfinished = away.iter().filter_map(|away| {
+            let tid = (*self.threads.get(&away.thread_id)?)?;
+            let is_slow = u128::from(self.alive.since_ns(away.since)) > threshold.as_nanos();
+            is_slow.then_some(Iteration { tid, started: away.since, ended: self.alive })
+        });
+        (taken, unfinished.collect())
+    }
+
+    /// Takes the iterations that have ended, and looks up their threads and those of loops that are away.
+    fn take_beside(&mut self, away: &[Away], threshold: Duration, keep: &mut impl FnMut(Iteration)) -> Taken {
         let reading = self.telemetry.slow_iterations(&mut self.cursor, clock::monotonic).unwrap_or_default();
         let mut ours = None;
-        for it in reading.iterations {
-            let is_slow = u128::from(it.ended.since_ns(it.began)) > threshold.as_nanos();
-            let process = self.telemetry.process();
-            let own = u32::try_from(it.thread_id).ok();
+        let process = self.telemetry.process();
+        let mut find = |own_id: u64| {
+            let own = u32::try_from(own_id).ok();
             // It may have ended since.
             let look_up = || {
                 own.and_then(|own| {
@@ -105,13 +139,20 @@ impl Published {
                     }
                 })
             };
-            let tid = self.threads.entry(it.thread_id).or_insert_with(look_up);
-            if let (true, true, Some(tid)) = (is_slow, it.ended > self.since, *tid) {
+            *self.threads.entry(own_id).or_insert_with(look_up)
+        };
+        for away in away {
+            find(away.thread_id);
+        }
+        for it in reading.iterations {
+            let is_slow = u128::from(it.ended.since_ns(it.began)) > threshold.as_nanos();
+            if let (true, true, Some(tid)) = (is_slow, it.ended > self.since, find(it.thread_id)) {
                 keep(Iteration { tid, started: it.began, ended: it.ended });
             }
         }
         // Behind them: none is told of that is not counted.
         self.count();
-        Taken { missed: reading.missed, told_from: Duration::from_nanos(reading.slow_ns) }
+        let told_from = reading.loops.iter().map(|of_loop| of_loop.slow_ns).max().unwrap_or_default();
+        Taken { missed: reading.missed, told_from: Duration::from_nanos(told_from) }
     }
 }
