@@ -63,7 +63,7 @@ pub(crate) fn many_targets(programs: &Programs) {
     let pids: Vec<u32> = servers.iter().map(Server::pid).collect();
     std::thread::sleep(WINDOW);
     for tiers in ["observe", "observe,loop", "all"] {
-        let agent = observer::agent(programs, tiers, &pids);
+        let agent = observer::agent(programs, tiers, observer::UNBOUNDED, &pids);
         let pid = agent.pid().expect("an agent is a process");
         // Reading the binaries, once, is not part of it.
         std::thread::sleep(Duration::from_secs(2));

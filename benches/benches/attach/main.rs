@@ -12,6 +12,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 #![expect(clippy::print_stderr, reason = "and says what it leaves out on standard error")]
 
+mod budget;
 mod idle;
 mod observer;
 mod server;
@@ -26,6 +27,9 @@ use server::{Load, Server};
 use summary::Summary;
 
 const ROUNDS: usize = 8;
+
+/// Their windows are long.
+const BUDGET_ROUNDS: usize = 3;
 
 /// A load, and what is compared under it.
 struct Workload {
@@ -90,6 +94,9 @@ fn main() {
     observer::prepare();
     for workload in WORKLOADS.iter().filter(|workload| is_asked(workload.name)) {
         compare(workload, &programs, rounds);
+    }
+    if is_asked("budget") {
+        budget::keeping_to_it(&programs, rounds.min(BUDGET_ROUNDS));
     }
     if is_asked("idle") {
         idle::wakeups(&programs);

@@ -16,6 +16,9 @@ use rustix::process::{Signal, kill_process};
 use crate::Programs;
 use crate::server::Server;
 
+/// A budget that ends nothing of what is to be measured.
+pub(crate) const UNBOUNDED: &str = "100%";
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// perf and bpftrace do not tell when their probes are placed; this is longer than they take.
@@ -75,7 +78,7 @@ impl<'a> Observer<'a> {
     /// Attaches, and waits until it measures; `None` where the program is not there.
     pub(crate) fn attach(way: Way, programs: &Programs, server: &'a Server) -> Option<Self> {
         Some(match way {
-            Way::Agent(tiers) => agent(programs, tiers, &[server.pid()]),
+            Way::Agent(tiers) => agent(programs, tiers, UNBOUNDED, &[server.pid()]),
             Way::Bpftrace(tier) => bpftrace(tier, server.pid())?,
             Way::Perf(tier) => perf(tier, server.pid())?,
             Way::Profiler => {
@@ -123,9 +126,8 @@ impl<'a> Observer<'a> {
 }
 
 /// Starts an agent and waits until it measures these processes by the last of the tiers.
-pub(crate) fn agent(programs: &Programs, tiers: &str, pids: &[u32]) -> Observer<'static> {
-    // A budget would end what is to be measured.
-    let (process, address) = start_agent(&programs.loopscope, &["--budget", "100%", "--tier", tiers]);
+pub(crate) fn agent(programs: &Programs, tiers: &str, budget: &str, pids: &[u32]) -> Observer<'static> {
+    let (process, address) = start_agent(&programs.loopscope, &["--budget", budget, "--tier", tiers]);
     let process = Started(process);
     let last = tiers.rsplit(',').next().filter(|&tier| tier != "all").unwrap_or("pool");
     let began = Instant::now();

@@ -93,17 +93,22 @@ impl Server {
 
     /// One window of load.
     pub(crate) fn window(&self, load: Load) -> Window {
+        self.window_of(load, WINDOW_S)
+    }
+
+    /// One window of load, of so many seconds.
+    pub(crate) fn window_of(&self, load: Load, seconds: u32) -> Window {
         match load {
-            Load::Requests { path, connections } => self.answer(path, connections),
-            Load::Alone { begin } => self.do_alone(begin),
+            Load::Requests { path, connections } => self.answer(path, connections, seconds),
+            Load::Alone { begin } => self.do_alone(begin, seconds),
         }
     }
 
-    fn do_alone(&self, begin: &str) -> Window {
+    fn do_alone(&self, begin: &str, seconds: u32) -> Window {
         let count = || self.ask("/count").parse::<u64>().expect("a number");
         self.ask(begin);
         let (began, operations, cpu_ns) = (Instant::now(), count(), self.cpu_ns());
-        std::thread::sleep(Duration::from_secs(WINDOW_S.into()));
+        std::thread::sleep(Duration::from_secs(seconds.into()));
         let cpu_ns = self.cpu_ns() - cpu_ns;
         let elapsed_s = began.elapsed().as_secs_f64();
         let requests = count() - operations;
@@ -111,13 +116,13 @@ impl Server {
         Window { requests, cpu_ns, elapsed_s }
     }
 
-    fn answer(&self, path: &str, connections: u32) -> Window {
+    fn answer(&self, path: &str, connections: u32, seconds: u32) -> Window {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let before = self.cpu_ns();
         let mut wrk = Command::new("wrk");
         wrk.args(["--threads", "1", "--connections", &connections.to_string()]);
         let output =
-            wrk.args(["--duration", &format!("{WINDOW_S}s"), &url]).output().expect("wrk is installed");
+            wrk.args(["--duration", &format!("{seconds}s"), &url]).output().expect("wrk is installed");
         let cpu_ns = self.cpu_ns() - before;
         let report = String::from_utf8_lossy(&output.stdout);
         let (requests, elapsed_s) = totals(&report).unwrap_or_else(|| panic!("wrk told no totals: {report}"));

@@ -67,14 +67,16 @@ pub(crate) fn table(summaries: &[Summary]) -> String {
     text
 }
 
-struct Quartiles {
-    lower: f64,
-    middle: f64,
-    upper: f64,
+/// The middle of some figures, and what a quarter of them is below and above.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quartiles {
+    pub(crate) lower: f64,
+    pub(crate) middle: f64,
+    pub(crate) upper: f64,
 }
 
 impl Quartiles {
-    fn of(values: &[f64]) -> Self {
+    pub(crate) fn of(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |share: f64| {
