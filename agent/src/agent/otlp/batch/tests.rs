@@ -70,6 +70,7 @@ fn whose_count_it_is_decides_when_it_was_zero() {
     assert_eq!(zero(&outside, &catalogue::EVENTLOOP_LAG, Some(process)), agent);
     assert_eq!(zero(&outside, &catalogue::PROCESS_CPU, Some(process)), process);
     assert_eq!(zero(&published, &catalogue::LOOPSCOPE_PROBE_HITS, Some(process)), agent);
+    assert_eq!(zero(&published, &catalogue::EVENTLOOP_SLOW_ITERATIONS, Some(process)), agent);
     assert_eq!(zero(&outside, &catalogue::EVENTLOOP_LAG, Some(agent + 5)), agent + 5);
     assert_eq!(zero(&outside, &catalogue::PROCESS_CPU, None), agent);
 }
