@@ -14,6 +14,7 @@ use std::sync::Arc;
 use model::label::TargetError;
 
 use super::image::{Image, Machine};
+use crate::allocator;
 use crate::target::{Pid, Process, ProcessError};
 
 /// Files that are remembered; beyond that the memory begins anew.
@@ -156,11 +157,14 @@ impl Images {
     /// # Errors
     /// [`LocateError`] where the process may not be read, has ended, or its files cannot be opened.
     pub fn locate(&mut self, process: &Process) -> Result<Option<Located>, LocateError> {
-        let (mut libuv, mut engine) = (None, None);
+        let (mut libuv, mut engine, known) = (None, None, self.known.len());
         for mapped in executables(process)? {
             let Some(part) = self.part(process, &mapped)? else { continue };
             let slot = if part.image.has_libuv { &mut libuv } else { &mut engine };
             slot.get_or_insert(part);
+        }
+        if self.known.len() != known {
+            allocator::give_back();
         }
         Ok(libuv.map(|libuv| Located { libuv, engine }))
     }
