@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -138,7 +139,7 @@ pub struct Images {
     known: HashMap<FileId, Option<Arc<Image>>>,
 }
 
-type FileId = (u64, u64, i64, i64, u64);
+type FileId = (u64, u64, u64, i64, i64);
 
 /// A file that a process has mapped executable.
 #[derive(Debug)]
@@ -260,8 +261,8 @@ fn without_mark(path: &str) -> (&str, bool) {
 }
 
 fn file_id(file: &File) -> std::io::Result<FileId> {
-    let it = rustix::fs::fstat(file)?;
-    Ok((it.st_dev, it.st_ino, it.st_size, it.st_ctime, it.st_ctime_nsec))
+    let it = file.metadata()?;
+    Ok((it.dev(), it.ino(), it.size(), it.ctime(), it.ctime_nsec()))
 }
 
 fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
@@ -321,7 +322,7 @@ mod tests {
         std::fs::copy("/bin/sleep", &path).unwrap();
         let mut child = std::process::Command::new(&path).arg("600").spawn().unwrap();
         let process = Process::open(Pid::new(child.id())).unwrap();
-        let inode = |file: &File| rustix::fs::fstat(file).unwrap().st_ino;
+        let inode = |file: &File| file.metadata().unwrap().ino();
         let original = inode(&open_by_name(&process, &program_of(&process)).unwrap().unwrap().0);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "another").unwrap();
