@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::label::TargetError;
 
 use super::image::{Image, Machine, TaskSite};
+use crate::allocator;
 use crate::target::{Pid, Process, ProcessError};
 
 /// Files that are remembered; beyond that the memory begins anew.
@@ -149,7 +151,7 @@ pub struct Images {
     known: HashMap<FileId, Option<Arc<Image>>>,
 }
 
-type FileId = (u64, u64, i64, i64, u64);
+type FileId = (u64, u64, u64, i64, i64);
 
 /// A file that a process has mapped executable.
 #[derive(Debug)]
@@ -168,11 +170,14 @@ impl Images {
     /// # Errors
     /// [`LocateError`] where the process may not be read, has ended, or its files cannot be opened.
     pub fn locate(&mut self, process: &Process) -> Result<Option<Located>, LocateError> {
-        let (mut libuv, mut engine) = (None, None);
+        let (mut libuv, mut engine, known) = (None, None, self.known.len());
         for mapped in executables(process)? {
             let Some(part) = self.part(process, &mapped)? else { continue };
             let slot = if part.image.has_libuv { &mut libuv } else { &mut engine };
             slot.get_or_insert(part);
+        }
+        if self.known.len() != known {
+            allocator::give_back();
         }
         Ok(libuv.map(|libuv| Located { libuv, engine }))
     }
@@ -268,8 +273,8 @@ fn without_mark(path: &str) -> (&str, bool) {
 }
 
 fn file_id(file: &File) -> std::io::Result<FileId> {
-    let it = rustix::fs::fstat(file)?;
-    Ok((it.st_dev, it.st_ino, it.st_size, it.st_ctime, it.st_ctime_nsec))
+    let it = file.metadata()?;
+    Ok((it.dev(), it.ino(), it.size(), it.ctime(), it.ctime_nsec()))
 }
 
 fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
@@ -329,7 +334,7 @@ mod tests {
         std::fs::copy("/bin/sleep", &path).unwrap();
         let mut child = std::process::Command::new(&path).arg("600").spawn().unwrap();
         let process = Process::open(Pid::new(child.id())).unwrap();
-        let inode = |file: &File| rustix::fs::fstat(file).unwrap().st_ino;
+        let inode = |file: &File| file.metadata().unwrap().ino();
         let original = inode(&open_by_name(&process, &program_of(&process)).unwrap().unwrap().0);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "another").unwrap();

@@ -60,7 +60,7 @@ const CLASS_BYTES_MAX: u64 = 4096;
 /// More classes than Node.js has; the bound is for files that lie.
 const CLASSES_MAX: usize = 4096;
 
-/// Symbols that are looked at together: 2 MB of them.
+/// Symbols that are looked at together: 2 MB of them, and as much again to put them into order.
 const BATCH: usize = 64 << 10;
 
 /// More public functions than libuv has, in two tables.
