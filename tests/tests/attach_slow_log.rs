@@ -57,3 +57,33 @@ fn slow_iterations_are_told_one_by_one_with_the_phase_that_took_the_time() {
         assert!((now - 60.0..now).contains(&started), "{started}, now {now}");
     }
 }
+
+#[test]
+fn the_slow_iteration_that_a_process_ends_with_is_told() {
+    if !requirement::root() {
+        return;
+    }
+    let agent = Agent::start_with(&["--tier", "loop", "--budget", "50%", "--slow", "200ms"]);
+    // Blocks when it is told to, and is killed as soon as it has polled once more.
+    let script = "console.log('ready'); setInterval(() => {}, 20); process.stdin.on('data', () => { \
+                  const end = Date.now() + 400; while (Date.now() < end); \
+                  setTimeout(() => setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1), 1); })";
+    for node in node::all() {
+        let mut program = Truthful::start(Command::new(&node.program).args(["-e", script]));
+        wait_for("iterations to be measured", SOON, || {
+            let measured = agent.scrape().value("eventloop_lag_seconds_count", &program.main(&[]));
+            measured.filter(|&count| count > 5.0)
+        });
+        program.begin();
+        let pid: Option<u64> = program.pid().parse().ok();
+        wait_for("the block to be listed", SOON, || {
+            let answer = agent.get("/slow", ("accept", "application/json"));
+            let list: Value = serde_json::from_str(answer.text()).expect("JSON");
+            let entries = list["slow_iterations"].as_array().expect("a list");
+            let is_it = |entry: &&Value| {
+                entry["pid"].as_u64() == pid && entry["duration_seconds"].as_f64() >= Some(0.39)
+            };
+            entries.iter().find(is_it).cloned()
+        });
+    }
+}

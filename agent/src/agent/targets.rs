@@ -32,6 +32,7 @@ use crate::clock::{self, StepWatch};
 use crate::config::Settings;
 use crate::console;
 use finder::{Failure, Finder, Target};
+use outside::Outside;
 use prober::Prober;
 use recent::KEEP_EVERY_NS;
 
@@ -117,6 +118,7 @@ impl Targets {
         }
         for pid in left_out {
             if let Some(Target::Outside(mut outside)) = self.discovery.forget(pid) {
+                self.take_last_probed(&[&outside]);
                 outside.detach(&mut self.prober);
                 console::line(format_args!(
                     "process {pid}: no longer measured from outside: a rule leaves it out"
@@ -241,6 +243,10 @@ impl Targets {
     }
 
     fn welcome(&mut self, scan: Scan<Finder>) {
+        let parting: Vec<&Outside> = scan.disappeared.iter().filter_map(|(_, it)| it.outside()).collect();
+        if !parting.is_empty() {
+            self.take_last_probed(&parting);
+        }
         for (pid, target) in scan.disappeared {
             self.part_from(pid, target);
         }
@@ -355,6 +361,7 @@ impl Targets {
                 console::line(format_args!("process {pid}: no longer publishes telemetry"))
             }
             Target::Outside(mut outside) => {
+                self.take_last_probed(&[&outside]);
                 outside.detach(&mut self.prober);
                 console::line(format_args!(
                     "process {pid}: no longer measured from outside: it has ended, or runs another program"

@@ -5,6 +5,7 @@ use model::time::Monotonic;
 
 use super::Targets;
 use super::finder::Target;
+use super::outside::Outside;
 use super::published::{self, Published};
 use crate::agent::slow_log::Entry;
 use crate::clock;
@@ -12,11 +13,7 @@ use crate::clock;
 impl Targets {
     /// Takes the slow iterations that probes have told and, if it is time, those that are published; tells when to do it next.
     pub(super) fn take_slow(&mut self, now: Monotonic) -> Monotonic {
-        let mut entries = Vec::new();
-        for iteration in self.prober.slow_iterations() {
-            let mut outside = self.discovery.targets().filter_map(Target::outside);
-            entries.extend(outside.find_map(|outside| outside.slow_entry(&iteration, &self.host)));
-        }
+        let mut entries = self.probed(&[]);
         if now >= self.next_look {
             self.next_look = now.plus_ns(published::LOOK_EVERY_NS);
             let slow_ns = self.discovery.find().settings().slow.as_nanos() as u64;
@@ -33,6 +30,23 @@ impl Targets {
         self.keep_slow(entries);
         let is_published = self.discovery.targets().any(|target| matches!(target, Target::Published(_)));
         if is_published { self.next_look } else { self.next_scan }
+    }
+
+    /// Takes what probes have told, while these, too, still have their places among the probes' figures: soon they are others'.
+    pub(super) fn take_last_probed(&mut self, parting: &[&Outside]) {
+        let entries = self.probed(parting);
+        self.keep_slow(entries);
+    }
+
+    /// What probes have told of the targets, and of those that are being parted from.
+    fn probed(&mut self, parting: &[&Outside]) -> Vec<Entry> {
+        let slow = self.prober.slow_iterations().into_iter();
+        let entries = slow.filter_map(|iteration| {
+            let targets = self.discovery.targets().filter_map(Target::outside);
+            let mut all = targets.chain(parting.iter().copied());
+            all.find_map(|outside| outside.slow_entry(&iteration, &self.host))
+        });
+        entries.collect()
     }
 
     /// Takes what a process published between the last look and its end, which its memory still holds.
