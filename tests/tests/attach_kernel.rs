@@ -86,38 +86,36 @@ fn what_a_kernel_lacks_is_named_and_all_else_is_possible() {
 #[test]
 fn an_agent_says_once_what_the_kernel_lacks_and_measures_what_is_left() {
     let (true, Some(node)) = (requirement::root(), node::all().into_iter().next()) else { return };
-    let program = Truthful::start(Command::new(node.program).arg(fixture::path("node/blocks.js")));
+    let mut program = Truthful::start(Command::new(node.program).arg(fixture::path("node/blocks.js")));
     for kernel in KERNELS.iter().filter(|kernel| kernel.refuses != ["perf_event_open:error=ENOENT"]) {
         let Some(mut command) = kernel.command() else { return };
         let what = kernel.refuses;
         let agent = Agent::start_by(&mut command, &["--tier", "all", "--budget", "90%"]);
         program.wait_until_measured(&agent, "observe");
-        let time = || agent.scrape().value("eventloop_time_seconds_total", &program.main(&[]));
+        let pid = program.pid().to_owned();
+        let main = [("pid", pid.as_str()), ("loop", "main")];
+        let time = || agent.scrape().value("eventloop_time_seconds_total", &main);
         let before = wait_for("readings", SOON, time);
         wait_for("later readings", SOON, || time().filter(|&later| later > before));
         let has_probes = kernel.without.is_empty();
-        let lag = || agent.scrape().value("eventloop_lag_seconds_count", &program.main(&[]));
+        program.go();
         if has_probes {
-            program.wait_until_measured(&agent, "loop");
-            wait_for("iterations", SOON, || lag().filter(|&count| count > 0.0));
+            wait_for("iterations", SOON, || {
+                agent.scrape().value("eventloop_lag_seconds_count", &main).filter(|&count| count > 0.0)
+            });
         }
         let scraped = agent.scrape();
         for tier in PROBES {
-            let active = scraped.value("loopscope_tier_active", &program.process(&[("tier", tier)]));
+            let active = scraped.value("loopscope_tier_active", &[("pid", &pid), ("tier", tier)]);
             assert_eq!(active, Some(f64::from(u8::from(has_probes))), "{what:?}: {tier}");
         }
         if !has_probes {
             // What nobody measures is absent, and not zero.
             for name in
-                ["eventloop_lag_seconds_count", "threadpool_tasks_total", "loopscope_probe_losses_total"]
+                ["eventloop_lag_seconds_count", "threadpool_tasks_total", "loopscope_probe_hits_total"]
             {
-                assert_eq!(
-                    scraped.value(name, &[]).filter(|_| name != "eventloop_lag_seconds_count"),
-                    None,
-                    "{what:?}"
-                );
+                assert_eq!(scraped.value(name, &[("pid", &pid)]), None, "{what:?}: {name}");
             }
-            assert_eq!(lag(), None, "{what:?}");
             assert_eq!(agent.told().matches(kernel.message).count(), 1, "{what:?}: {}", agent.told());
         }
         agent.stop(SOON);

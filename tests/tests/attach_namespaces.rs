@@ -41,6 +41,7 @@ fn an_agent_in_the_pid_namespace_of_its_target_measures_it_on_and_on() {
     let of_nested: Vec<_> = slow.iter().filter(|entry| entry["service"] == "nested").collect();
     assert!(!of_nested.is_empty());
     for entry in of_nested {
+        assert_eq!(entry["loop"], "main", "Node.js has loops of its own, which are left out: {entry}");
         assert_eq!(
             entry["thread"], entry["pid"],
             "the main thread, by the number that it has there: {entry}"

@@ -203,8 +203,8 @@ impl SlowWatch {
             let observers: HashMap<u32, &Observer> =
                 self.watched.values().filter_map(Watched::observed).collect();
             probes.slow_iterations(|it| {
-                let tid = observers.get(&it.slot).map_or(Some(it.tid), |observer| observer.thread_of(&it));
-                if let Some(tid) = tid {
+                let observer = observers.get(&it.slot).filter(|observer| observer.tells_of(&it));
+                if let Some(tid) = observer.and_then(|observer| observer.thread_of(&it)) {
                     keep(iterations, Iteration { tid, started: it.started, ended: it.ended });
                 }
             });

@@ -178,6 +178,17 @@ impl Observer {
         Some(observed.tid.unwrap_or(self.threads.main()))
     }
 
+    /// Whether an iteration that probes of this process have seen is one to tell of. Node.js's own loops are left out: they do not keep their idle
+    /// time, so that their waiting looks like work.
+    pub fn tells_of(&self, iteration: &SlowIteration) -> bool {
+        // Where threads have other ids, a loop that is not known may be one of those.
+        let may_be_nodes_own = match self.pids_are_the_kernels {
+            true => self.threads.is_nodes_own(iteration.tid),
+            false => self.located.is_node(),
+        };
+        !may_be_nodes_own || self.name_of(iteration.loop_address).is_some()
+    }
+
     /// The loops that were away from their polls at the last reading.
     pub fn away(&self) -> impl Iterator<Item = Away> {
         self.loops.iter().filter_map(|observed| {

@@ -69,7 +69,7 @@ impl Rights {
                 "CAP_SYS_PTRACE counts within this user namespace only: run outside of it, in the host's"
             }
             Self { may_trace: true, .. } => {
-                "CAP_SYS_PTRACE is there, so a security module such as AppArmor or SELinux forbids it, or a seccomp profile: allow it there"
+                "CAP_SYS_PTRACE is there, so something else forbids it: a security module such as AppArmor or SELinux, or a seccomp profile"
             }
             Self { is_root: true, .. } => {
                 "root is not enough without CAP_SYS_PTRACE, which containers get only if it is asked for (--cap-add SYS_PTRACE)"

@@ -195,6 +195,9 @@ impl Outside {
     /// What to keep of a slow iteration, if it is one of this process.
     pub(super) fn slow_entry(&self, iteration: &SlowIteration, host: &Host) -> Option<slow_log::Entry> {
         let attachment = self.attachment.as_ref().filter(|it| it.slot() == iteration.slot)?;
+        if !self.observer.tells_of(iteration) {
+            return None;
+        }
         Some(slow_log::Entry {
             service: self.service.clone(),
             pid: attachment.pid(),

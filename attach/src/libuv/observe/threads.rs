@@ -120,6 +120,11 @@ impl Threads {
         self.known.contains_key(&tid)
     }
 
+    /// Whether a thread runs a loop of Node.js's own.
+    pub(super) fn is_nodes_own(&self, tid: u32) -> bool {
+        self.own.iter().any(|&(own, _)| own == tid)
+    }
+
     /// Whether a thread is there now.
     pub(super) fn lives(&self, tid: u32) -> bool {
         Path::new(&format!("/proc/{}/task/{tid}", self.pid)).exists()
