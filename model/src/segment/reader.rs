@@ -1,9 +1,9 @@
 //! The reading side: what a segment holds, read without trust in who wrote it.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::contents::{Contents, Reading, ScopeReading, add_reading};
+use super::error::SegmentError;
 use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, closing_of, scope_word};
 use super::slow::{self, Away, LoopRow, Row, SlowCursor, SlowIteration, SlowReading, Taken};
 use crate::catalogue::{EVENTLOOP_AWAY, Kind, Metric};
@@ -14,49 +14,6 @@ use crate::time::Monotonic;
 /// The most rows of a table that are read: four times what our own writers make room for. It bounds the work that a
 /// hostile segment can cause.
 const TABLE_ROWS_MAX: usize = 4 * layout::ENTRIES;
-
-/// Why memory is not a segment that can be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SegmentError {
-    /// Shorter than a header.
-    TooShort {
-        /// Words found.
-        words: usize,
-    },
-    /// The magic number is not there: not a segment, or one that is still being made.
-    NotASegment,
-    /// Written by a version that this reader does not know.
-    Version {
-        /// The major version found.
-        found: u32,
-        /// The major version that can be read.
-        expected: u32,
-    },
-    /// Something lies outside the segment, or overlaps what it should not.
-    Malformed {
-        /// What is wrong.
-        what: &'static str,
-        /// The value found.
-        found: u64,
-    },
-}
-
-impl fmt::Display for SegmentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooShort { words } => {
-                write!(f, "a telemetry segment of {words} words is shorter than its header")
-            }
-            Self::NotASegment => f.write_str("not a telemetry segment: its magic number is missing"),
-            Self::Version { found, expected } => {
-                write!(f, "telemetry segment of version {found}; this program reads version {expected}")
-            }
-            Self::Malformed { what, found } => write!(f, "malformed telemetry segment: {what} ({found})"),
-        }
-    }
-}
-
-impl std::error::Error for SegmentError {}
 
 /// A reader of a segment that another process writes to.
 #[derive(Clone, Copy)]
