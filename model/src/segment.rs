@@ -40,6 +40,7 @@
 //! its closing, which older readers take for a scope that is gone.
 
 mod contents;
+mod error;
 mod layout;
 mod reader;
 mod scope;
@@ -47,8 +48,9 @@ mod slow;
 mod writer;
 
 pub use contents::{Contents, Reading, ScopeReading};
+pub use error::SegmentError;
 pub use layout::{Identity, ScopeKind, WORDS_DEFAULT, WORDS_MIN};
-pub use reader::{Reader, SegmentError};
+pub use reader::Reader;
 pub use scope::{AllocationCells, Scope};
 pub use slow::{Away, LocalSlowIterations, SlowCursor, SlowIteration, SlowReading, TellingLoop};
 pub use writer::Writer;

@@ -13,8 +13,10 @@ use std::time::Duration;
 use common::{MS, after, busy};
 use loopscope_runtime::observe::publish::contents;
 use loopscope_runtime::{Async, Check, EventLoop, RunMode, TaskKind};
+use model::catalogue::EVENTLOOP_AWAY;
 use model::label::Phase;
 use model::segment::{Reader, ScopeKind, SlowCursor};
+use model::snapshot::Value;
 use model::time::Monotonic;
 use support::{in_child, segment_of};
 
@@ -192,6 +194,51 @@ fn a_loop_that_waits_is_not_away_and_neither_is_one_that_a_panic_has_ended() {
         event_loop.set_immediate(|_| panic!("on purpose"));
         assert!(catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Default))).is_err());
         assert_eq!(away_since(), []);
+    });
+}
+
+/// An iteration whose loop had ended was once written into a place that another loop might have.
+#[test]
+fn a_loop_that_ends_within_a_callback_of_its_own_keeps_its_place_until_the_run_is_over() {
+    let name = "a_loop_that_ends_within_a_callback_of_its_own_keeps_its_place_until_the_run_is_over";
+    in_child(name, &[], || {
+        let owner = Rc::new(RefCell::new(Some(setup())));
+        let running = owner.borrow().as_ref().unwrap().handle();
+        let next = Rc::new(RefCell::new(None));
+        let loops = || {
+            let scopes = contents().scopes.into_iter().filter(|scope| scope.kind == ScopeKind::Loop);
+            scopes.collect::<Vec<_>>()
+        };
+        let own = loops()[0].index;
+        running.set_immediate({
+            let (owner, next) = (Rc::clone(&owner), Rc::clone(&next));
+            move |_| {
+                drop(owner.take());
+                // More than are kept of those that have closed: one that begins now has the place of the first.
+                drop((0..100).map(|_| setup()).collect::<Vec<_>>());
+                *next.borrow_mut() = Some(setup());
+                busy(5 * MS);
+                assert_eq!(loops().len(), 2, "the one that runs and the next");
+            }
+        });
+        running.run(RunMode::Default);
+
+        let open = loops();
+        let [of_next] = &open[..] else { panic!("one has not ended: {open:?}") };
+        assert_ne!(of_next.index, own);
+        for reading in &of_next.readings {
+            let is_nothing = match &reading.value {
+                Value::Counter(count) => *count == 0,
+                Value::Histogram(histogram) => histogram.count() == 0,
+                Value::Gauge(value) => reading.metric.id != EVENTLOOP_AWAY.id || *value == 0,
+            };
+            assert!(is_nothing, "it has not run: {reading:?}");
+        }
+        let words = own_words();
+        let now = || Monotonic::from_ns(u64::MAX);
+        let slow = Reader::open(&words).unwrap().slow_iterations(&mut SlowCursor::default(), now).unwrap();
+        let of_loops: Vec<_> = slow.iterations.iter().map(|it| it.loop_index).collect();
+        assert_eq!(of_loops, [own], "its last iteration is its own");
     });
 }
 

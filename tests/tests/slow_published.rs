@@ -2,6 +2,8 @@
 //! --slow` shows their code.
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -32,6 +34,8 @@ fn block(demo: &Demo) -> (f64, f64) {
     let began = unix_seconds();
     let answer = http::get(demo.address(), "/block", &[]).expect("the demo answers");
     assert_eq!(answer.status, 200);
+    // A later iteration answers: that of the block is over.
+    http::get(demo.address(), "/", &[]).expect("the demo answers");
     (began, unix_seconds())
 }
 
@@ -102,8 +106,6 @@ fn a_block_is_the_exemplar_of_the_export_that_comes_right_after_it() {
     for _ in 0..5 {
         agent.get("/metrics", ("accept", "application/openmetrics-text"));
         block(&demo);
-        // A later iteration answers: that of the block is over.
-        http::get(demo.address(), "/", &[]).expect("the demo answers");
         let answer = agent.get("/metrics", ("accept", "application/openmetrics-text"));
         let mut lines = answer.text().lines();
         let is_it = |line: &str| line.contains(&pid) && line.contains(" # {") && line.contains("thread_id=");
@@ -120,7 +122,6 @@ fn the_last_block_of_a_process_that_ends_is_listed() {
     let known = blocks(&agent, pid).len();
     assert_eq!(known, 0);
     block(&demo);
-    http::get(demo.address(), "/", &[]).expect("the demo answers");
     drop(demo);
     wait_for("the block", SOON, || blocks(&agent, pid).into_iter().next());
 }
@@ -162,6 +163,41 @@ fn a_loop_that_is_quicker_than_the_threshold_is_not_listed() {
     assert_eq!(list["slow_iterations"].as_array().expect("a list").iter().find(is_own), None);
 }
 
+#[test]
+fn a_loop_that_does_not_come_back_is_told_to_be_away_until_its_process_is_gone() {
+    let demo = Demo::start(&["--rate", "0", "--block", "10m"]);
+    let agent = Agent::start();
+    let pid = demo.pid().to_string();
+    let away = || agent.scrape().value("eventloop_away_seconds", &[("pid", &pid), ("loop", "main")]);
+    wait_for("the loop to wait in its poll", SOON, || away().filter(|seconds| *seconds == 0.0));
+
+    let began = Instant::now();
+    let mut stuck = TcpStream::connect(demo.address()).expect("the demo listens");
+    stuck.write_all(b"GET /block HTTP/1.1\r\nHost: demo\r\n\r\n").expect("the demo listens");
+    let timed = || {
+        let began = Instant::now();
+        Some((began, away().filter(|seconds| *seconds > 1.0)?, Instant::now()))
+    };
+    let first = wait_for("the loop to be stuck", SOON, timed);
+    let (second, seconds, _) = (Instant::now(), away().expect("it is still there"), Instant::now());
+    // As long as it has been, and not as long as a reading of some time before.
+    assert!(seconds <= began.elapsed().as_secs_f64(), "{seconds}");
+    assert!(seconds - first.1 >= (second - first.2).as_secs_f64(), "{first:?}, then {seconds}");
+
+    let top = ["top", "--once", "--json", "--interval", "500ms", "--pid", &pid];
+    let shown = run(loopscope::command().args(top), SOON).stdout;
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    let shown = &shown["loops"][0];
+    assert!(shown["away_seconds"].as_f64() > Some(seconds), "{shown}");
+    assert!(shown["lag_max_seconds"].as_f64() > Some(seconds), "{shown}");
+    assert!(shown["utilization_ratio"].as_f64() > Some(0.99), "{shown}");
+
+    // Nobody has asked for its status yet: its number is still there, and so is its memory, for the agent holds it.
+    run(Command::new("kill").args(["-KILL", &pid]), SOON);
+    wait_for("its series to end", SOON, || away().is_none().then_some(()));
+    assert!(fs::exists(format!("/proc/{pid}")).unwrap());
+}
+
 /// The slow iterations of a process that are counted, and those that are listed.
 fn counted_and_listed(agent: &Agent, pid: u32) -> Option<(f64, usize)> {
     let of_process = [("pid", &*pid.to_string()), ("loop", "main")];
@@ -176,14 +212,12 @@ fn counted_and_listed(agent: &Agent, pid: u32) -> Option<(f64, usize)> {
 fn slow_iterations_are_counted_from_when_the_agent_came_where_the_program_tells_all_of_them() {
     let demo = Demo::start(&QUIET);
     block(&demo);
-    http::get(demo.address(), "/", &[]).expect("the demo answers");
     let agent = Agent::start_with(&["--slow", "150ms"]);
     let before = wait_for("the demo", SOON, || counted_and_listed(&agent, demo.pid()));
     assert!(before.0 + 1.0 <= before.1 as f64, "the block of before is not counted: {before:?}");
     for _ in 0..3 {
         block(&demo);
     }
-    http::get(demo.address(), "/", &[]).expect("the demo answers");
     wait_for("as many as are listed", SOON, || {
         let (counted, listed) = counted_and_listed(&agent, demo.pid())?;
         let (counted, listed) = (counted - before.0, listed - before.1);

@@ -8,6 +8,8 @@ use crate::instrument::{HISTOGRAM_CELLS, PEAK_CELLS};
 pub(super) const MAGIC: u64 = 0x4c4f_4f50_5343_4f50;
 pub(super) const VERSION_MAJOR: u32 = 1;
 pub(super) const VERSION_MINOR: u32 = 2;
+/// Since when a loop's ring tells whether the loop is away from its poll.
+pub(super) const MINOR_OF_AWAY: u32 = 2;
 
 pub(super) const WORD_MAGIC: usize = 0;
 pub(super) const WORD_VERSION: usize = 1;

@@ -1,12 +1,12 @@
 //! The reading side: what a segment holds, read without trust in who wrote it.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::contents::{Contents, Reading, ScopeReading, add_reading};
+use super::error::SegmentError;
 use super::layout::{self, Encoding, Entry, Identity, ScopeKind, ScopeState, closing_of, scope_word};
 use super::slow::{self, Away, LoopRow, Row, SlowCursor, SlowIteration, SlowReading, Taken};
-use crate::catalogue::{Kind, Metric};
+use crate::catalogue::{EVENTLOOP_AWAY, Kind, Metric};
 use crate::instrument::{read_histogram, read_peak};
 use crate::snapshot::Value;
 use crate::time::Monotonic;
@@ -15,53 +15,11 @@ use crate::time::Monotonic;
 /// hostile segment can cause.
 const TABLE_ROWS_MAX: usize = 4 * layout::ENTRIES;
 
-/// Why memory is not a segment that can be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SegmentError {
-    /// Shorter than a header.
-    TooShort {
-        /// Words found.
-        words: usize,
-    },
-    /// The magic number is not there: not a segment, or one that is still being made.
-    NotASegment,
-    /// Written by a version that this reader does not know.
-    Version {
-        /// The major version found.
-        found: u32,
-        /// The major version that can be read.
-        expected: u32,
-    },
-    /// Something lies outside the segment, or overlaps what it should not.
-    Malformed {
-        /// What is wrong.
-        what: &'static str,
-        /// The value found.
-        found: u64,
-    },
-}
-
-impl fmt::Display for SegmentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooShort { words } => {
-                write!(f, "a telemetry segment of {words} words is shorter than its header")
-            }
-            Self::NotASegment => f.write_str("not a telemetry segment: its magic number is missing"),
-            Self::Version { found, expected } => {
-                write!(f, "telemetry segment of version {found}; this program reads version {expected}")
-            }
-            Self::Malformed { what, found } => write!(f, "malformed telemetry segment: {what} ({found})"),
-        }
-    }
-}
-
-impl std::error::Error for SegmentError {}
-
 /// A reader of a segment that another process writes to.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     words: &'a [AtomicU64],
+    minor: u32,
 }
 
 impl<'a> Reader<'a> {
@@ -76,7 +34,8 @@ impl<'a> Reader<'a> {
         if words[layout::WORD_MAGIC].load(Ordering::Acquire) != layout::MAGIC {
             return Err(SegmentError::NotASegment);
         }
-        let found = (words[layout::WORD_VERSION].load(Ordering::Relaxed) >> 32) as u32;
+        let version = words[layout::WORD_VERSION].load(Ordering::Relaxed);
+        let (found, minor) = ((version >> 32) as u32, version as u32);
         if found != layout::VERSION_MAJOR {
             return Err(SegmentError::Version { found, expected: layout::VERSION_MAJOR });
         }
@@ -84,7 +43,7 @@ impl<'a> Reader<'a> {
         if length > words.len() as u64 {
             return Err(SegmentError::Malformed { what: "its length is more than there is", found: length });
         }
-        Ok(Self { words })
+        Ok(Self { words, minor })
     }
 
     /// What the segment says of its writer.
@@ -98,7 +57,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads every open scope. `now` decides which peaks are still within the last minute.
+    /// Reads every open scope. `now` decides which peaks are still within the last minute, and how long a loop has been away from its poll: that is
+    /// told of each loop with a ring, from segments of 1.2 on.
     ///
     /// # Errors
     /// [`SegmentError::Malformed`] where a table or an entry lies outside the segment, or entries claim more cells than
@@ -113,14 +73,14 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// As [`Reader::read`].
     pub fn read_loops(&self, metric: &Metric, now: Monotonic) -> Result<Contents, SegmentError> {
-        self.read_scopes(now, loop_scope, |entry| entry.metric == metric.id)
+        self.read_scopes(now, loop_scope, |id| id == metric.id)
     }
 
     fn read_scopes(
         &self,
         now: Monotonic,
         header_of: HeaderOf,
-        is_wanted: impl Fn(Entry) -> bool,
+        is_wanted: impl Fn(u16) -> bool,
     ) -> Result<Contents, SegmentError> {
         let mut scopes = self.scopes(header_of)?;
         let mut unknown_entries = 0;
@@ -133,7 +93,7 @@ impl<'a> Reader<'a> {
             else {
                 continue;
             };
-            if !is_wanted(entry) {
+            if !is_wanted(entry.metric) {
                 continue;
             }
             let Some(scope) = scopes.get_mut(usize::from(entry.scope)) else {
@@ -153,6 +113,9 @@ impl<'a> Reader<'a> {
             };
             let value = self.value(entry, metric, encoding, now, &mut budget)?;
             add_reading(&mut scope.readings, Reading { metric, labels, value });
+        }
+        if is_wanted(EVENTLOOP_AWAY.id) {
+            self.add_away(&mut scopes, now)?;
         }
         // A scope whose place was taken over while we read has another index now, or none.
         fence(Ordering::Acquire);
@@ -222,8 +185,7 @@ impl<'a> Reader<'a> {
                 continue;
             };
             let thread_id = row[2].load(Ordering::Relaxed);
-            let since = slow::away_since(self.words, row[layout::SCOPE_RING].load(Ordering::Acquire));
-            if let Some(since) = since
+            if let Some(Some(since)) = self.away_since(row)
                 && open_scope(row) == Some(header)
             {
                 away.push(Away { thread_id, loop_index: header.index, since });
@@ -232,6 +194,27 @@ impl<'a> Reader<'a> {
         let now = now();
         away.retain(|away| away.since <= now);
         Ok(away)
+    }
+
+    /// Since when a loop is away from its poll, if it is; `None` where that is not told.
+    fn away_since(&self, row: &[AtomicU64]) -> Option<Option<Monotonic>> {
+        let ring = row[layout::SCOPE_RING].load(Ordering::Acquire);
+        if self.minor >= layout::MINOR_OF_AWAY { slow::away_since(self.words, ring) } else { None }
+    }
+
+    /// Adds to each open loop that tells it how long it has been away from its poll.
+    fn add_away(&self, scopes: &mut [Option<ScopeReading>], now: Monotonic) -> Result<(), SegmentError> {
+        for (scope, row) in scopes.iter_mut().zip(self.scope_rows()?) {
+            let is_open =
+                |scope: &&mut ScopeReading| scope.kind == ScopeKind::Loop && scope.closing.is_none();
+            let Some(scope) = scope.as_mut().filter(is_open) else { continue };
+            let Some(since) = self.away_since(row) else { continue };
+            // It may be away since later than now, if it has come back since.
+            let away_ns = since.map_or(0, |since| now.since_ns(since));
+            let value = Value::Gauge(i64::try_from(away_ns).unwrap_or(i64::MAX));
+            add_reading(&mut scope.readings, Reading { metric: &EVENTLOOP_AWAY, labels: Vec::new(), value });
+        }
+        Ok(())
     }
 
     /// The rows of a table that are in use.

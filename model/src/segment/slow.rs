@@ -141,10 +141,10 @@ fn whole(number: u64) -> u64 {
     number.wrapping_mul(2).wrapping_add(2)
 }
 
-/// Since when the loop of such a ring is away from its poll; `None` where it is not, or does not tell.
-pub(super) fn away_since(all: &[AtomicU64], ring: u64) -> Option<Monotonic> {
+/// Since when the loop of such a ring is away from its poll, if it is; `None` where there is no such ring. Before 1.2 nobody wrote that word.
+pub(super) fn away_since(all: &[AtomicU64], ring: u64) -> Option<Option<Monotonic>> {
     let since_ns = Place::unpack(ring)?.words(all)?[RING_AWAY].load(Ordering::Acquire);
-    (since_ns > 0).then(|| Monotonic::from_ns(since_ns))
+    Some((since_ns > 0).then(|| Monotonic::from_ns(since_ns)))
 }
 
 /// A loop that is away from its poll.

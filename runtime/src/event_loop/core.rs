@@ -171,7 +171,10 @@ impl Core {
     /// but run it, so each is taken out before it is dropped.
     pub(super) fn tear_down(&self) {
         self.ended.set(true);
-        self.instruments.loop_ended();
+        // One that a callback of its own ends still records until the run is over, and until then nobody else may have its place.
+        if !self.running.get() {
+            self.instruments.loop_ended();
+        }
         let timeouts = self.timeouts.take();
         if let Some(timeouts) = timeouts {
             timeouts.clear();
@@ -199,6 +202,9 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.set(false);
         self.0.instruments.run_left();
+        if self.0.has_ended() {
+            self.0.instruments.loop_ended();
+        }
         self.0.inbox.rest();
     }
 }
