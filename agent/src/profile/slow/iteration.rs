@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn iteration(tid: u32, phase: Option<(Phase, u64)>) -> Iteration {
-        let at = |ms| Monotonic::from_ns(ms * 1_000_000);
+        let at = |ms: u64| Monotonic::from_ns(ms * 1_000_000);
         Iteration { tid, loop_name: Some("worker-1".into()), started: at(1000), ended: at(1250), phase }
     }
 
