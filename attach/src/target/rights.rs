@@ -114,8 +114,8 @@ impl Rights {
     fn probe_remedy(self, step: ProbeStep, multi: bool) -> String {
         let of_probes: &[Capability] = if multi { &[BPF, PERFMON] } else { &[SYS_ADMIN] };
         let needed = match step {
-            ProbeStep::Load => of_probes.to_vec(),
-            ProbeStep::Place => [of_probes, &[SYS_PTRACE]].concat(),
+            ProbeStep::Place if multi => [of_probes, &[SYS_PTRACE]].concat(),
+            ProbeStep::Load | ProbeStep::Place => of_probes.to_vec(),
         };
         // It stands for what was once a part of it.
         let stands_in = |needed| [BPF, PERFMON].contains(&needed) && self.has(SYS_ADMIN);
@@ -127,6 +127,11 @@ impl Rights {
         }
         let names = names(&missing);
         let calls = if multi { "bpf" } else { "bpf and perf_event_open" };
+        let others = if missing.contains(&SYS_PTRACE) {
+            "; CAP_SYS_PTRACE is for processes of other users only"
+        } else {
+            ""
+        };
         match (missing.as_slice(), self.is_root) {
             ([], _) => format!(
                 "{} there, so something else forbids it: in a container the seccomp profile must allow {calls}; a security module such as SELinux, or the kernel's lockdown, may refuse it as well",
@@ -135,13 +140,13 @@ impl Rights {
             (missing, true) => {
                 let options: Vec<_> = missing.iter().map(|it| format!("--cap-add {}", it.0)).collect();
                 format!(
-                    "{names} missing, which root has not in a container unless asked for ({}), nor in a service that bounds it; the seccomp profile must allow {calls}, too",
+                    "{names} missing, which root has not in a container unless asked for ({}), nor in a service that bounds it; the seccomp profile must allow {calls}, too{others}",
                     options.join(" ")
                 )
             }
             (missing, false) => {
                 let them = if missing.len() == 1 { "it" } else { "them" };
-                format!("{names} missing: run with {them}, or as root")
+                format!("{names} missing: run with {them}, or as root{others}")
             }
         }
     }
@@ -179,7 +184,13 @@ mod tests {
             (has(&[SYS_ADMIN]), Load, true, "are there, so something else", "missing"),
             (has(&[BPF, PERFMON]), Load, false, "CAP_SYS_ADMIN is missing", "BPF"),
             (has(&[BPF, PERFMON]), Place, true, "CAP_SYS_PTRACE is missing", "BPF"),
-            (has(&[BPF, PERFMON]), Place, false, "CAP_SYS_ADMIN and CAP_SYS_PTRACE are missing", "BPF"),
+            (
+                has(&[BPF, PERFMON]),
+                Place,
+                false,
+                "CAP_SYS_ADMIN is missing: run with it, or as root",
+                "PTRACE",
+            ),
             (
                 has(&[BPF, PERFMON, SYS_PTRACE]),
                 Place,
