@@ -270,7 +270,7 @@ fn each_tier_works_with_the_rights_that_it_needs_and_names_the_one_that_is_missi
     for (capabilities, missing, present) in [
         ("+perfmon,+sys_ptrace", "CAP_BPF is missing: run with it, or as root", "CAP_PERFMON"),
         ("+bpf,+sys_ptrace", "CAP_PERFMON is missing: run with it, or as root", "CAP_BPF"),
-        ("+sys_ptrace", "CAP_BPF and CAP_PERFMON are missing: run with them, or as root", "seccomp"),
+        ("+sys_ptrace", "CAP_BPF and CAP_PERFMON are missing: run with them, or as root", "is missing: run"),
     ] {
         let Some(mut command) = as_nobody(capabilities) else { return };
         let agent = Agent::start_by(&mut command, ALL);
