@@ -5,6 +5,7 @@ mod profiling;
 pub(crate) mod reference;
 mod rules;
 mod understood;
+mod user;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -31,6 +32,9 @@ pub(crate) use rules::{Decision, Rules};
 
 /// Probes may cost a process one hundredth of a core unless told otherwise.
 const BUDGET: f64 = 0.01;
+
+/// A single hit a second costs more.
+const BUDGET_MIN_PERCENT: f64 = 0.0001;
 
 /// What Node.js's users call a blocked loop.
 const SLOW: Duration = Duration::from_millis(50);
@@ -230,6 +234,11 @@ fn parse(path: &Path, text: &str) -> Result<File, Error> {
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     let (number, unit) = text.trim().strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
     match number.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 && number / unit < BUDGET_MIN_PERCENT / 100.0 => {
+            Err(format!(
+                "{text:?} is too little for any probe, one hit of which costs more than a microsecond; give at least {BUDGET_MIN_PERCENT}%, or leave out the tiers that place probes"
+            ))
+        }
         Ok(number) if number.is_finite() && number > 0.0 => Ok(number / unit),
         _ => Err(format!("{text:?} is no share of a core; give one such as 1% or 0.01")),
     }

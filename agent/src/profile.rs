@@ -62,7 +62,8 @@ pub(crate) fn run(options: &ProfileOptions) -> Result<ExitCode, Error> {
     }
     let mut progress = Progress::new(of_command);
 
-    let Recorded { profile, notes, end, command } = record(options, &record_options, &stop, &mut progress)?;
+    let Recorded { profile, notes, end, command, taken } =
+        record(options, &record_options, &stop, &mut progress)?;
     if let (End::Duration, Some(command)) = (end, &command) {
         command::tell_to_end(command);
     }
@@ -75,7 +76,7 @@ pub(crate) fn run(options: &ProfileOptions) -> Result<ExitCode, Error> {
     progress.clear();
     written?;
     notes.iter().for_each(|note| console::line(format_args!("note: {note}")));
-    summarize(&profile, &output);
+    summarize(&profile, &output, options.slow.filter(|_| taken > 0));
     exit_status(end, command)
 }
 
@@ -87,6 +88,8 @@ struct Recorded {
     end: End,
     /// The command, if one was launched. It may still run.
     command: Option<Launched>,
+    /// How many samples were taken, those included that were left out.
+    taken: u64,
 }
 
 /// Records until the target ends, the time is over, or the user asks to stop.
@@ -120,15 +123,17 @@ fn record(
 
     let end = take_until_end(&mut recorder, &mut intake, watch.as_mut(), options.duration, stop, progress)?;
     let finished = recorder.finish(&mut |event| intake.take(&event)).map_err(Error::Record)?;
-    if let Some(slow) = watch.map(SlowWatch::finish).transpose()? {
+    let slow = watch.map(SlowWatch::finish).transpose()?;
+    if let Some(slow) = &slow {
         intake.converter.keep(|tid, time| slow.holds(tid, time));
         intake.converter.set_title(slow.title(&options.title()));
-        notes.extend(slow.notes(finished.started));
     }
+    let taken = intake.samples;
     let Conversion { mut profile, notes: missing } = intake.converter.finish();
     profile.recording.duration_ns = finished.ended.since_ns(finished.started);
+    notes.extend(slow.iter().flat_map(|slow| slow.notes(&profile)));
     notes.extend(missing.iter().map(ToString::to_string));
-    Ok(Recorded { profile, notes, end, command: finished.launched })
+    Ok(Recorded { profile, notes, end, command: finished.launched, taken })
 }
 
 fn start(options: &ProfileOptions, record: &RecordOptions) -> Result<Recorder, Error> {
@@ -191,7 +196,8 @@ impl Intake {
     }
 }
 
-fn summarize(profile: &Profile, output: &Output) {
+/// Tells what was written. `only_slow` is the threshold of `--slow`, where it left samples out.
+fn summarize(profile: &Profile, output: &Output, only_slow: Option<Duration>) {
     let (samples, lost) = (profile.samples.len(), profile.losses.total());
     let seconds = profile.recording.duration_ns as f64 / 1e9;
     let causes: Vec<_> =
@@ -199,8 +205,12 @@ fn summarize(profile: &Profile, output: &Output) {
     let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
     console::line(format_args!("{samples} samples, {lost} lost{causes}, {seconds:.2} s, {output}"));
     if samples == 0 {
-        let why = match profile.recording.weight {
-            Weight::OffCpuNs => "no thread of the target waited and ran again while it was recorded",
+        let why = match (only_slow, profile.recording.weight) {
+            (Some(threshold), _) => &format!(
+                "none was taken in an iteration longer than {}; a shorter --slow shows more",
+                humantime::format_duration(threshold)
+            ),
+            (None, Weight::OffCpuNs) => "no thread of the target waited and ran again while it was recorded",
             _ => "the target used no CPU time while it was recorded; --mode off-cpu shows where it waits",
         };
         console::line(format_args!("no samples: {why}"));

@@ -21,6 +21,7 @@ pub use error::ProcessError;
 pub use facts::Facts;
 pub use figures::{Figures, data_bytes};
 pub use host::{Host, pids};
+pub(crate) use rights::{ProbeStep, probe_remedy};
 pub use rights::{pids_are_the_kernels, remedy};
 pub use stat::Stat;
 

@@ -235,6 +235,15 @@ pub fn as_nobody(capabilities: &str) -> Option<Command> {
     Some(command)
 }
 
+/// A command line that begins with our program, run as root without these capabilities, such as `-bpf,-sys_admin`, as containers run it;
+/// `None` after saying that the story is skipped.
+pub fn as_root_without(capabilities: &str) -> Option<Command> {
+    let mut command = Command::new(requirement::program("setpriv")?);
+    command.arg(format!("--inh-caps={capabilities}")).arg(format!("--bounding-set={capabilities}"));
+    command.arg(program());
+    Some(command)
+}
+
 /// Where the collector lies: beside our program.
 ///
 /// # Panics

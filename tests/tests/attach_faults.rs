@@ -267,8 +267,11 @@ fn each_tier_works_with_the_rights_that_it_needs_and_names_the_one_that_is_missi
         assert_eq!(active, Some(1.0), "{tier}: {}", agent.told());
     }
 
-    for (capabilities, missing) in [("+perfmon,+sys_ptrace", "CAP_BPF"), ("+bpf,+sys_ptrace", "CAP_PERFMON")]
-    {
+    for (capabilities, missing, present) in [
+        ("+perfmon,+sys_ptrace", "CAP_BPF is missing: run with it, or as root", "CAP_PERFMON"),
+        ("+bpf,+sys_ptrace", "CAP_PERFMON is missing: run with it, or as root", "CAP_BPF"),
+        ("+sys_ptrace", "CAP_BPF and CAP_PERFMON are missing: run with them, or as root", "is missing: run"),
+    ] {
         let Some(mut command) = as_nobody(capabilities) else { return };
         let agent = Agent::start_by(&mut command, ALL);
         wait_for("the process to be observed", SOON, || {
@@ -276,7 +279,8 @@ fn each_tier_works_with_the_rights_that_it_needs_and_names_the_one_that_is_missi
         });
         let active = |tier| agent.scrape().value("loopscope_tier_active", &[("pid", &pid), ("tier", tier)]);
         assert_eq!((active("observe"), active("loop")), (Some(1.0), Some(0.0)), "{capabilities}");
-        assert!(agent.told().contains(missing), "{capabilities}: {}", agent.told());
+        let told = agent.told();
+        assert!(told.contains(missing) && !told.contains(present), "{capabilities}: {told}");
     }
 
     let Some(mut command) = as_nobody("+bpf,+perfmon") else { return };

@@ -35,7 +35,7 @@ const KERNELS: [Kernel; 6] = [
     Kernel {
         refuses: &["bpf:error=EPERM"],
         without: PROBES,
-        message: "run as root, or with CAP_BPF and CAP_PERFMON",
+        message: "CAP_BPF and CAP_PERFMON are there, so something else forbids it",
     },
     Kernel {
         refuses: &["perf_event_open:error=ENOENT"],

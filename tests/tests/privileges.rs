@@ -8,7 +8,7 @@ use std::process::Command;
 
 use loopscope_tests::deadline::{SOON, wait_for};
 use loopscope_tests::folder::Folder;
-use loopscope_tests::loopscope::Agent;
+use loopscope_tests::loopscope::{Agent, as_root_without};
 use loopscope_tests::process::Guarded;
 use loopscope_tests::{node, requirement};
 
@@ -112,4 +112,29 @@ fn an_agent_that_places_no_probes_keeps_no_right_to_place_them() {
     }
     let agent = Agent::start();
     expect_rights(agent.pid(), OBSERVING);
+}
+
+#[test]
+fn root_that_lacks_one_right_is_told_which_and_how_a_container_gets_it() {
+    let (true, Some(node)) = (requirement::root(), node::all().pop()) else { return };
+    let folder = Folder::public("one-right-fewer");
+    let target = of_nobody(&node.program, &folder);
+    let pid = target.pid().to_string();
+    for (without, told, untold) in [
+        ("-bpf,-sys_admin", "CAP_BPF is missing, which root has not in a container", "--cap-add PERFMON"),
+        ("-perfmon,-sys_admin", "CAP_PERFMON is missing, which root has not in a container", "--cap-add BPF"),
+        ("-bpf,-perfmon,-sys_admin", "(--cap-add BPF --cap-add PERFMON)", "run with"),
+    ] {
+        let Some(mut command) = as_root_without(without) else { return };
+        let agent = Agent::start_by(&mut command, &["--tier", "all", "--budget", "90%"]);
+        wait_for("the process to be observed", SOON, || {
+            agent.scrape().value("eventloop_away_seconds", &[("pid", &pid)])
+        });
+        let said = wait_for("the right to be named", SOON, || {
+            Some(agent.told()).filter(|said| said.contains("the kernel refuses BPF programs"))
+        });
+        let told = if is_before_6_6() { "CAP_SYS_ADMIN is missing, which root has not" } else { told };
+        assert!(said.contains(told) && !said.contains(untold), "{without}: {said}");
+        assert!(!said.contains("as root"), "{without}: {said}");
+    }
 }

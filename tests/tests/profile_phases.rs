@@ -3,15 +3,18 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use loopscope_tests::deadline::SOON;
+use loopscope_tests::fixture::Program;
 use loopscope_tests::folder::Folder;
 use loopscope_tests::formats::pprof;
 use loopscope_tests::http::Load;
 use loopscope_tests::loopscope::{self, Demo};
 use loopscope_tests::process::Guarded;
 use loopscope_tests::recording::{Recording, Sample};
+use loopscope_tests::truth::Truthful;
 use loopscope_tests::{fixture, requirement};
 
 /// How long a story records.
@@ -55,6 +58,34 @@ fn node_runs_each_callback_in_its_phase() {
         ("inMicrotask", "[microtasks]"),
     ] {
         expect_phase(&recording, function, Some(phase));
+    }
+}
+
+#[test]
+fn a_library_that_names_only_its_public_functions_runs_each_callback_in_its_phase() {
+    if !requirement::root() {
+        return;
+    }
+    let Some(program) = Program::Phases.build() else { return };
+    let mut program = Truthful::start(&mut Command::new(program));
+    let pid = program.pid().parse().expect("a number");
+    let recording = thread::scope(|scope| {
+        let recording = scope.spawn(|| record(pid));
+        while !recording.is_finished() {
+            program.go();
+        }
+        recording.join().expect("it is recorded")
+    });
+
+    for (function, phase, of_libuv) in [
+        ("step", Some("[timers]"), "uv__run_timers"),
+        ("run_check", Some("[check]"), "uv__run_check"),
+        ("after_stat", Some("[poll callbacks]"), "uv__io_poll"),
+        ("do_work", None, "worker"),
+    ] {
+        expect_phase(&recording, function, phase);
+        let within = |sample: &&Sample| runs(sample, function) && runs(sample, of_libuv);
+        assert!(recording.samples.iter().any(|sample| within(&sample)), "{function} is not in {of_libuv}");
     }
 }
 

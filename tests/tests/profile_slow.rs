@@ -59,7 +59,23 @@ fn the_function_that_blocks_the_loop_is_nearly_all_of_a_profile_of_slow_iteratio
         let shares = (share(&all, "blockTheLoop"), share(&slow, "blockTheLoop"));
         assert!(shares.0 < 0.75 && shares.1 > 0.8, "{}: {shares:?}\n{told}", node.program.display());
         assert!(told.contains("iterations were longer than 250ms"), "{told}");
+        let of_loop = format!("after the beginning, loop main (thread {})", program.pid());
+        let is_one = |line: &&str| line.contains(&of_loop) && line.ends_with("% of its samples in timers");
+        assert!(told.lines().any(|line| is_one(&line)), "{told}");
     }
+}
+
+#[test]
+fn where_no_iteration_was_slow_nobody_is_told_that_nothing_ran() {
+    let (true, Some(node)) = (requirement::root(), node::all().pop()) else { return };
+    let folder = Folder::new("none-slow");
+    let mut command = Command::new(&node.program);
+    let mut program = Guarded::start(command.arg(fixture::path("node/spikes.js")).current_dir(folder.path()));
+    program.line("that it is ready", SOON, |line| (line.trim() == "ready").then_some(()));
+    let (slow, told) = profile(&folder, program.pid(), &["--slow", "1h"]);
+    assert!(slow.samples.is_empty(), "{told}");
+    assert!(told.contains("none was taken in an iteration longer than 1h"), "{told}");
+    assert!(!told.contains("used no CPU time"), "{told}");
 }
 
 #[test]

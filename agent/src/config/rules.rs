@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer};
 use wildmatch::WildMatch;
 
 use super::reference::{About, table};
+use super::user::User;
 
 /// The rules, in order.
 #[derive(Clone, Debug)]
@@ -31,14 +32,14 @@ table! {
         /// The command line, its words parted by spaces.
         #[serde(default, deserialize_with = "pattern")]
         pub(super) command: Option<WildMatch> => About::without("pattern", "any", "'*/server.js*'"),
-        /// The control group, as the last line of `/proc/PID/cgroup` has it.
+        /// The path of a control group, as any of the lines of `/proc/PID/cgroup` has it.
         #[serde(default, deserialize_with = "pattern")]
         pub(super) cgroup: Option<WildMatch> => About::without("pattern", "any", "'*/kubepods*'"),
-        /// The container's id of 64 hexadecimal digits; empty where the control group has none.
+        /// The container's id of 64 hexadecimal digits; empty where no control group has one.
         #[serde(default, deserialize_with = "pattern")]
         pub(super) container: Option<WildMatch> => About::without("pattern", "any", "'?*'"),
-        /// The number of the user that it runs as.
-        pub(super) user: Option<u32> => About::without("number", "any", "1000"),
+        /// The user that it runs as: the number, or a name of the agent's own `/etc/passwd`.
+        pub(super) user: Option<User> => About::without("number or text", "any", "1000"),
         /// Whether the process is measured.
         #[serde(default = "yes")]
         pub(super) include: bool => About::with_default("`true` or `false`", || yes().to_string()),
@@ -146,8 +147,8 @@ impl Written {
         (fits(&self.name, &facts.program) || fits(&self.name, &facts.name))
             && fits(&self.service, &facts.service)
             && fits(&self.command, &facts.command)
-            && fits(&self.cgroup, &facts.cgroup)
+            && (facts.cgroups.iter().any(|path| fits(&self.cgroup, path)) || self.cgroup.is_none())
             && fits(&self.container, facts.container.as_deref().unwrap_or(""))
-            && self.user.is_none_or(|user| facts.user == Some(user))
+            && self.user.as_ref().is_none_or(|user| facts.user == Some(user.number))
     }
 }

@@ -61,6 +61,39 @@ fn a_rule_with_several_patterns_wants_all_of_them() {
 }
 
 #[test]
+fn a_user_is_called_by_number_or_by_name() {
+    for user in ["0", "'root'", "'0'"] {
+        let file = parse(Path::new("x"), &format!("[[rule]]\nuser = {user}\ninclude = false\n")).unwrap();
+        let rules = Rules::new(Tiers::only(Tier::Observe), file.rule);
+        let of = |user| rules.decide(&Facts { user, ..facts("node a.js") });
+        assert_eq!(of(Some(0)), Decision::Exclude, "{user}");
+        assert!(matches!(of(Some(7)), Decision::Measure { .. }), "{user}");
+        assert!(matches!(of(None), Decision::Measure { .. }), "{user}");
+    }
+}
+
+#[test]
+fn a_control_group_fits_by_the_path_of_any_hierarchy() {
+    let file = parse(Path::new("x"), "[[rule]]\ncgroup = '*/kubepods*'\ninclude = false\n").unwrap();
+    let rules = Rules::new(Tiers::only(Tier::Observe), file.rule);
+    let of = |cgroups: &[&str]| {
+        let cgroups = cgroups.iter().map(|&path| path.to_owned()).collect();
+        rules.decide(&Facts { cgroups, ..facts("node a.js") })
+    };
+    assert_eq!(of(&["/kubepods.slice/x"]), Decision::Exclude);
+    assert_eq!(of(&["/", "/kubepods/x", "/system.slice"]), Decision::Exclude);
+    assert!(matches!(of(&["/", "/system.slice"]), Decision::Measure { .. }));
+    assert!(matches!(of(&[]), Decision::Measure { .. }));
+}
+
+#[test]
+fn the_least_budget_is_told_as_it_is() {
+    let file = parse(Path::new("x"), "budget = '0.0001%'").unwrap();
+    let settings = Settings::of(file, &options(&[])).to_string();
+    assert!(settings.contains("budget   0.0001% of a core"), "{settings}");
+}
+
+#[test]
 fn an_option_comes_before_the_file() {
     let file = |text| parse(Path::new("x.toml"), text).unwrap();
     let text = "listen = '127.0.0.1:1'\ntier = 'loop'\nbudget = '2%'\nslow = '20ms'\n";
@@ -78,12 +111,12 @@ fn an_option_comes_before_the_file() {
 fn what_was_understood_is_told() {
     let text = "budget = '0.5%'\nslow = '20ms'\nprom_client = true\n\
                 [[rule]]\nname = 'no*'\nuser = 7\ninclude = false\n\
-                [[rule]]\ntier = 'all'\nrename = 'store'\n";
+                [[rule]]\nuser = 'root'\ninclude = false\n[[rule]]\ntier = 'all'\nrename = 'store'\n";
     let file = parse(Path::new("x.toml"), text).unwrap();
     let settings = Settings::of(file, &options(&[])).to_string();
     let expected = "listen   127.0.0.1:9464\ntier     observe\nbudget   0.5% of a core for each process\nslow     20ms\n\
-                    names    loopscope, prom-client\nrule 1   name 'no*' and user 7: left out\n\
-                    rule 2   every process: measured, tier observe,loop,phases,pool, as service 'store'\n";
+                    names    loopscope, prom-client\nrule 1   name 'no*' and user 7: left out\nrule 2   user root (0): left out\n\
+                    rule 3   every process: measured, tier observe,loop,phases,pool, as service 'store'\n";
     assert_eq!(settings, expected);
 }
 
@@ -111,6 +144,13 @@ fn what_the_file_gets_wrong_is_told_with_its_line() {
         ("tier = 'al'", "\"al\" is no tier"),
         ("[[rule]]\nnme = 'x'", "line 2"),
         ("budget = 'much'", "is no share of a core"),
+        ("budget = '0.0000000001'", "\"0.0000000001\" is too little for any probe"),
+        ("budget = '0.0000000001'", "give at least 0.0001%"),
+        ("budget = '0.00009%'", "line 1"),
+        ("[[rule]]\nuser = 'no such user'", "has no user \"no such user\""),
+        ("[[rule]]\nuser = 'no such user'", "line 2"),
+        ("[[rule]]\nuser = -1", "-1 is no number of a user"),
+        ("[[rule]]\nuser = true", "expected the number or the name of a user"),
     ] {
         let error = parse(Path::new("agent.toml"), text).unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("agent.toml"), "{error}");

@@ -49,7 +49,8 @@ impl fmt::Display for Written {
             ("container", &self.container),
         ];
         let patterns = patterns.iter().filter_map(|(of, it)| it.as_ref().map(|it| format!("{of} '{it}'")));
-        let conditions: Vec<_> = patterns.chain(self.user.map(|user| format!("user {user}"))).collect();
+        let user = self.user.as_ref().map(|user| format!("user {user}"));
+        let conditions: Vec<_> = patterns.chain(user).collect();
         f.write_str(if conditions.is_empty() { "every process" } else { "" })?;
         write!(f, "{}: ", conditions.join(" and "))?;
         if !self.include {

@@ -5,10 +5,12 @@
 //! that has not ended by then, perhaps never will, passes no probe: it is seen by libuv's own state, which is read from outside, or by what the program tells of
 //! its loop.
 
+mod iteration;
 mod published;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::rc::Rc;
 use std::time::Duration;
 
 use attach::libuv::locate::Images;
@@ -17,10 +19,12 @@ use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readin
 use attach::libuv::tiers::Tiers;
 use attach::target::{Pid, Process};
 use model::label::Tier;
+use model::profile::Profile;
 use model::time::Monotonic;
 
 use crate::clock;
 use crate::error::Error;
+use iteration::Iteration;
 use published::{Published, Taken};
 
 /// Slow iterations that are remembered; of libuv there are not more than twenty a second and thread.
@@ -50,14 +54,6 @@ pub(super) struct SlowWatch {
     missed: u64,
     /// From when on programs tell iterations themselves, if that is later than was asked for.
     told_from: Option<Duration>,
-}
-
-/// A slow iteration.
-#[derive(Clone, Copy, Debug)]
-struct Iteration {
-    tid: u32,
-    started: Monotonic,
-    ended: Monotonic,
 }
 
 /// A process with a loop.
@@ -204,8 +200,13 @@ impl SlowWatch {
                 self.watched.values().filter_map(Watched::observed).collect();
             probes.slow_iterations(|it| {
                 let observer = observers.get(&it.slot).filter(|observer| observer.tells_of(&it));
-                if let Some(tid) = observer.and_then(|observer| observer.thread_of(&it)) {
-                    keep(iterations, Iteration { tid, started: it.started, ended: it.ended });
+                if let Some((observer, tid)) =
+                    observer.and_then(|observer| Some((observer, observer.thread_of(&it)?)))
+                {
+                    let loop_name = observer.name_of(it.loop_address).map(Rc::from);
+                    let phase = it.phases.first().copied();
+                    let (started, ended) = (it.started, it.ended);
+                    keep(iterations, Iteration { tid, loop_name, started, ended, phase });
                 }
             });
         }
@@ -241,7 +242,13 @@ impl SlowWatch {
             match &mut watched {
                 Watched::Outside { observer, .. } => {
                     let away = observer.away().filter(|away| now.since_ns(away.since) > threshold_ns);
-                    let away = away.map(|away| Iteration { tid: away.tid, started: away.since, ended: now });
+                    let away = away.map(|away| Iteration {
+                        tid: away.tid,
+                        loop_name: observer.name_of(away.loop_address).map(Rc::from),
+                        started: away.since,
+                        ended: now,
+                        phase: None,
+                    });
                     self.unfinished.extend(away);
                 }
                 Watched::Published(published) => {
@@ -316,8 +323,8 @@ impl Slow {
         format!("{title}, iterations longer than {}", humantime::format_duration(self.threshold))
     }
 
-    /// What a person should know: how many there were, and the longest.
-    pub(super) fn notes(&self, started: Monotonic) -> Vec<String> {
+    /// What a person should know: how many there were, and the longest, of which samples may tell the phase.
+    pub(super) fn notes(&self, profile: &Profile) -> Vec<String> {
         let of = self.counted;
         let threshold = humantime::format_duration(self.threshold);
         let mut notes =
@@ -336,14 +343,7 @@ impl Slow {
         if self.missed > 0 {
             notes.push(format!("{} more came faster than they were read, and are missing", self.missed));
         }
-        notes.extend(longest.into_iter().take(TOLD).map(|it| {
-            format!(
-                "{:.1} ms, {:.2} s after the beginning, on thread {}",
-                it.ended.since_ns(it.started) as f64 / 1e6,
-                it.started.since_ns(started) as f64 / 1e9,
-                it.tid
-            )
-        }));
+        notes.extend(longest.into_iter().take(TOLD).map(|it| it.told(profile)));
         notes
     }
 }
@@ -355,7 +355,13 @@ mod tests {
     #[test]
     fn a_sample_belongs_to_the_iteration_of_its_own_thread_that_it_fell_in() {
         let at = Monotonic::from_ns;
-        let iteration = |tid, began, ended| Iteration { tid, started: at(began), ended: at(ended) };
+        let iteration = |tid, began, ended| Iteration {
+            tid,
+            loop_name: None,
+            started: at(began),
+            ended: at(ended),
+            phase: None,
+        };
         let iterations = vec![iteration(1, 100, 200), iteration(1, 300, 400), iteration(2, 250, 280)];
         let (threshold, missed, told_from) = (Duration::from_millis(50), 0, None);
         let slow = Slow { threshold, iterations, counted: 9, unfinished: 0, missed, told_from };

@@ -132,6 +132,23 @@ impl Image {
     }
 }
 
+/// Functions of libuv in a file that has symbols of its public ones only, as far as their shape tells them: where each begins, ascending, and
+/// its name.
+pub(crate) fn functions_by_shape(bytes: &[u8]) -> Vec<(u64, &'static str)> {
+    let bytes = Bytes::of_memory(bytes);
+    let Some(elf) = Elf::parse(&bytes) else { return Vec::new() };
+    let mut symbols = Symbols::read(&elf, false);
+    if symbols.get("uv_run").is_none() {
+        return Vec::new();
+    }
+    let code = code::Code::new(&elf, &symbols);
+    shape::complete(&elf, &code, &mut symbols, &mut Vec::new());
+    let named = shape::FUNCTIONS.iter().filter_map(|&name| Some((symbols.address(name)?, name)));
+    let mut functions: Vec<_> = named.collect();
+    functions.sort_unstable();
+    functions
+}
+
 fn state(symbols: &Symbols) -> State {
     State {
         default_loop: symbols.address("default_loop_struct"),

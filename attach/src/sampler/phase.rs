@@ -5,6 +5,8 @@
 //! clock, and works for programs that know nothing of us. Refused: joining the times of samples with the times of phase
 //! transitions, which needs both and blurs at the edges.
 //!
+//! Where libuv has only the symbols of its public functions, the shape of the code tells which ones these are (x86-64 only), as it does for probes.
+//!
 //! What an optimizer put into `uv_run` itself (in usual builds: pending and closing) leaves no function, and so no phase.
 
 use model::label::{LabelValue as _, Phase};

@@ -22,9 +22,9 @@ pub struct Facts {
     pub command: String,
     /// The user that it runs as.
     pub user: Option<u32>,
-    /// Its control group.
-    pub cgroup: String,
-    /// The container's id of 64 hexadecimal digits, where the control group has one.
+    /// The paths of its control groups: one with cgroup v2, one for each hierarchy with cgroup v1.
+    pub cgroups: Vec<String>,
+    /// The container's id of 64 hexadecimal digits, where a control group has one.
     pub container: Option<String>,
 }
 
@@ -68,9 +68,9 @@ impl Facts {
     fn of(contents: Contents<'_>, package: &dyn Fn(&Path) -> Option<String>) -> Self {
         let words = strings(contents.cmdline);
         let program = program_name(contents.program.as_deref(), &words, &contents.name);
-        let cgroup = String::from_utf8_lossy(contents.cgroup);
-        let cgroup =
-            cgroup.lines().last().and_then(|line| line.splitn(3, ':').nth(2)).unwrap_or("").to_owned();
+        let cgroups = String::from_utf8_lossy(contents.cgroup);
+        let paths = cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+        let cgroups: Vec<String> = paths.map(str::to_owned).collect();
         let clues = Clues {
             environ: contents.environ,
             words: &words,
@@ -82,8 +82,8 @@ impl Facts {
             service: clues.name(),
             command: words.join(" "),
             user: contents.user,
-            container: container_id(&cgroup),
-            cgroup,
+            container: cgroups.iter().rev().find_map(|path| container_id(path)),
+            cgroups,
             name: contents.name,
             program,
         }
@@ -151,12 +151,22 @@ mod tests {
     }
 
     #[test]
+    fn every_hierarchy_has_its_control_group() {
+        let of = |cgroup| facts(Contents { cgroup, ..contents() }).cgroups;
+        assert_eq!(of(b"0::/a:b\n"), ["/a:b"]);
+        assert_eq!(of(b"3:cpu,cpuacct:/x\n1:name=systemd:/y\n0::/\n"), ["/x", "/y", "/"]);
+        assert_eq!(of(b""), [""; 0]);
+        assert_eq!(of(b"senseless\n"), [""; 0]);
+    }
+
+    #[test]
     fn a_container_is_told_by_its_control_group() {
         let id = "0123456789abcdef".repeat(4);
         for cgroup in [
             format!("0::/system.slice/docker-{id}.scope\n"),
             format!("12:cpu:/x\n0::/kubepods.slice/cri-containerd-{id}.scope\n"),
             format!("0::/docker/{id}\n"),
+            format!("12:cpu,cpuacct:/docker/{id}\n1:name=systemd:/docker/{id}\n0::/system.slice/x\n"),
         ] {
             let facts = facts(Contents { cgroup: cgroup.as_bytes(), ..contents() });
             assert_eq!(facts.container.as_deref(), Some(id.as_str()), "{cgroup}");

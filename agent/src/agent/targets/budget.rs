@@ -155,9 +155,13 @@ impl Budget {
         if self.used <= self.share {
             return None;
         }
-        let (share, dearest) = (self.used, Tier::ALL.iter().copied().max_by_key(|&tier| spent(tier))?);
+        let share = self.used;
+        // What is away cost something until its probes were: that is no reason to take it away again.
+        let stands = |tier: Tier| spent(tier) > 0 && !self.has_shed(tier);
+        let standing = Tier::ALL.iter().copied().filter(|&tier| stands(tier));
+        let dearest = standing.max_by_key(|&tier| spent(tier))?;
         // Phases are told within iterations: without the tier loop they would only cost.
-        let needs_it = dearest == Tier::Loop && spent(Tier::Phases) > 0;
+        let needs_it = dearest == Tier::Loop && stands(Tier::Phases);
         let dearest = if needs_it { Tier::Phases } else { dearest };
         self.used -= share_of(spent(dearest));
         if dearest == Tier::Pool {
@@ -211,6 +215,47 @@ mod tests {
         budget.check(at(0), costs(0, [0; 4]), 0);
         let advice = budget.check(at(5), costs(5, [0, 30, 20, 5]), 0);
         assert!(matches!(advice, Some(Advice::Shed(Tier::Phases, _))), "{advice:?}");
+    }
+
+    #[test]
+    fn a_tier_is_shed_once_though_it_was_hit_until_its_probes_were_away() {
+        let mut budget = Budget::new(0.0001);
+        budget.check(at(0), costs(0, [0; 4]), 0);
+        assert!(matches!(
+            budget.check(at(5), costs(5, [0, 3, 6, 0]), 0),
+            Some(Advice::Shed(Tier::Phases, _))
+        ));
+        // Between the reading and the end of its probes.
+        let phases_ns = costs(5, [0, 0, 6, 0])[Tier::Phases as usize] + 20_000;
+        let later = |seconds, polls| {
+            let mut later = costs(seconds, [0, polls, 0, 0]);
+            later[Tier::Phases as usize] = phases_ns;
+            later
+        };
+        assert!(matches!(budget.check(at(10), later(10, 3), 0), Some(Advice::Shed(Tier::Loop, _))));
+        let mut stopped = later(10, 3);
+        stopped[Tier::Loop as usize] += 20_000;
+        for second in 11..610 {
+            assert_eq!(budget.check(at(second), stopped, 0), None, "after {second} s");
+        }
+        let again = [610, 611, 612].map(|second| budget.check(at(second), stopped, 0));
+        assert_eq!(again, [Some(Advice::Retry(Tier::Loop)), Some(Advice::Retry(Tier::Phases)), None]);
+    }
+
+    #[test]
+    fn a_tier_that_is_away_is_never_the_dearest() {
+        let mut budget = Budget::new(0.01);
+        budget.check(at(0), costs(0, [0; 4]), 0);
+        let before = costs(5, [0, 2, 50, 0]);
+        assert!(matches!(budget.check(at(5), before, 0), Some(Advice::Shed(Tier::Phases, _))));
+        // It was hit for long, as on a machine that has no time to take its probes away.
+        let mut late = before;
+        late[Tier::Phases as usize] += SECOND_NS;
+        assert_eq!(budget.check(at(10), late, 0), None, "nothing is left to shed");
+        let mut later = late;
+        later[Tier::Phases as usize] += SECOND_NS;
+        later[Tier::Loop as usize] += SECOND_NS / 10;
+        assert!(matches!(budget.check(at(15), later, 0), Some(Advice::Shed(Tier::Loop, _))));
     }
 
     #[test]

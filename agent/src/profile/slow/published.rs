@@ -4,6 +4,7 @@
 //! recording ends is known as well.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use attach::target::Pid;
@@ -29,6 +30,8 @@ pub(super) struct Published {
     before: u64,
     /// The most that was counted for each loop, by its index: one that has closed is gone when another has taken its place.
     counted: HashMap<u64, u64>,
+    /// What its loops are called, by their index.
+    names: HashMap<u64, Rc<str>>,
     /// When it was seen alive last: that it has ended is noticed later.
     alive: Monotonic,
     /// Whether its numbers of threads are ours.
@@ -53,10 +56,11 @@ impl Published {
             !telemetry.slow_iterations(&mut SlowCursor::default(), clock::monotonic).ok()?.loops.is_empty();
         let shares_numbers = telemetry.process().own_pid().is_ok_and(|own| own == pid.get());
         let (cursor, threads) = (SlowCursor::default(), HashMap::new());
-        let counted = HashMap::new();
+        let (counted, names) = (HashMap::new(), HashMap::new());
         let alive = clock::monotonic();
+        let (since, before) = (began, 0);
         let mut published =
-            Self { telemetry, cursor, since: began, before: 0, counted, alive, shares_numbers, threads };
+            Self { telemetry, cursor, since, before, counted, names, alive, shares_numbers, threads };
         published.count();
         if identity.created_ns < began.as_ns() {
             published.before = published.iterations();
@@ -95,6 +99,9 @@ impl Published {
             if self.counted.len() < LOOPS_MAX || self.counted.contains_key(&scope.index) {
                 let known = self.counted.entry(scope.index).or_default();
                 *known = (*known).max(*count);
+                if !scope.name.is_empty() {
+                    self.names.insert(scope.index, scope.name.as_str().into());
+                }
             }
         }
     }
@@ -117,7 +124,13 @@ impl Published {
         let unfinished = away.iter().filter_map(|away| {
             let tid = (*self.threads.get(&away.thread_id)?)?;
             let is_slow = u128::from(self.alive.since_ns(away.since)) > threshold.as_nanos();
-            is_slow.then_some(Iteration { tid, started: away.since, ended: self.alive })
+            is_slow.then(|| Iteration {
+                tid,
+                loop_name: self.names.get(&away.loop_index).cloned(),
+                started: away.since,
+                ended: self.alive,
+                phase: None,
+            })
         });
         (taken, unfinished.collect())
     }
@@ -147,7 +160,13 @@ impl Published {
         for it in reading.iterations {
             let is_slow = u128::from(it.ended.since_ns(it.began)) > threshold.as_nanos();
             if let (true, true, Some(tid)) = (is_slow, it.ended > self.since, find(it.thread_id)) {
-                keep(Iteration { tid, started: it.began, ended: it.ended });
+                keep(Iteration {
+                    tid,
+                    loop_name: Some(it.loop_name.as_str().into()),
+                    started: it.began,
+                    ended: it.ended,
+                    phase: it.phases.first().copied(),
+                });
             }
         }
         // Behind them: none is told of that is not counted.

@@ -25,8 +25,8 @@ use values::Function;
 /// A function of libuv that is longer is none that is looked for.
 const FUNCTION_BYTES_MAX: u64 = 16 << 10;
 
-/// What is looked for, by the names that the full table of symbols would have.
-pub(super) const NAMES: &[&str] = &[
+/// The functions that are looked for, by the names that the full table of symbols would have.
+pub(super) const FUNCTIONS: &[&str] = &[
     "uv__io_poll",
     "uv__run_timers",
     "uv__run_idle",
@@ -40,6 +40,10 @@ pub(super) const NAMES: &[&str] = &[
     "uv__random_work",
     "uv__queue_work",
     "worker",
+];
+
+/// The variables, likewise.
+pub(super) const VARIABLES: &[&str] = &[
     "default_loop_struct",
     "wq",
     "slow_io_pending_wq",
@@ -57,7 +61,9 @@ const SEVERAL: Unfound = "it has no symbol, and more than one place in the code 
 
 /// Adds what is found to the symbols of a binary that has libuv's public functions. What has a symbol is not looked for.
 pub(super) fn complete(elf: &Elf<'_>, code: &Code<'_>, symbols: &mut Symbols, missing: &mut Vec<Missing>) {
-    if code.machine() != Machine::X86_64 || NAMES.iter().all(|name| symbols.get(name).is_some()) {
+    if code.machine() != Machine::X86_64
+        || FUNCTIONS.iter().chain(VARIABLES).all(|name| symbols.get(name).is_some())
+    {
         return;
     }
     let mut search = Search { elf, code, symbols, missing };

@@ -12,7 +12,7 @@ use super::elf::{Elf, LITTLE};
 use super::{Class, shape};
 use crate::sampler::demangle::demangle;
 
-/// The names that are looked for as they are, besides those that [may be found by their shape](shape::NAMES).
+/// The names that are looked for as they are, besides those that [may be found by their shape](shape::FUNCTIONS).
 const WANTED: &[&str] = &[
     "uv_run",
     "uv_version",
@@ -193,7 +193,7 @@ impl Symbols {
 pub(super) fn wanted(name: &str) -> Option<&'static str> {
     static SORTED: std::sync::OnceLock<Vec<&'static str>> = std::sync::OnceLock::new();
     let sorted = SORTED.get_or_init(|| {
-        let mut names = [WANTED, shape::NAMES].concat();
+        let mut names = [WANTED, shape::FUNCTIONS, shape::VARIABLES].concat();
         names.sort_unstable();
         names
     });

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use super::object::Refused;
 use crate::kernel::KernelVersion;
-use crate::target::Pid;
+use crate::target::{Pid, ProbeStep, probe_remedy};
 
 /// Why probes cannot be placed. The message tells what to do.
 #[derive(Debug)]
@@ -96,7 +96,11 @@ impl fmt::Display for ProbeError {
         match self {
             Self::NotPermitted { source } => write!(
                 f,
-                "the kernel refuses BPF programs ({source}): run as root, or with CAP_BPF and CAP_PERFMON; in a container, root has these only if they are added, and the seccomp profile must allow bpf"
+                "the kernel refuses BPF programs ({source}): {}",
+                probe_remedy(
+                    ProbeStep::Load,
+                    KernelVersion::running().is_none_or(|it| it >= KernelVersion::UPROBE_MULTI)
+                )
             ),
             Self::NoBpf => f.write_str("this kernel has no BPF (CONFIG_BPF_SYSCALL)"),
             Self::TooOld { version, what } => write!(
@@ -109,13 +113,10 @@ impl fmt::Display for ProbeError {
                 write!(f, "this kernel refuses {what}: {source}")?;
                 if words.is_empty() { Ok(()) } else { write!(f, ": {words}") }
             }
-            Self::PlaceNotPermitted { pid, multi: true, source } => write!(
+            Self::PlaceNotPermitted { pid, multi, source } => write!(
                 f,
-                "process {pid}: the kernel refuses probes ({source}): run as root, or with CAP_BPF and CAP_PERFMON, and with CAP_SYS_PTRACE if the process is another user's"
-            ),
-            Self::PlaceNotPermitted { pid, multi: false, source } => write!(
-                f,
-                "process {pid}: the kernel refuses probes ({source}): before Linux 6.6 they need CAP_SYS_ADMIN, and in a container a seccomp profile that allows perf_event_open"
+                "process {pid}: the kernel refuses probes ({source}): {}",
+                probe_remedy(ProbeStep::Place, *multi)
             ),
             Self::Place { pid, program, source } => {
                 write!(f, "process {pid}: the probe {program} cannot be placed: {source}")

@@ -5,7 +5,7 @@
 
 use std::ops::{Deref, Range};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use framehop::ModuleSectionInfo;
 use memmap2::Mmap;
@@ -13,6 +13,8 @@ use object::LittleEndian;
 use object::elf::{PF_X, PT_LOAD};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::read::{Object, ObjectSection};
+
+use crate::libuv::image::functions_by_shape;
 
 /// An ELF file of this machine's kind: 64 bits, little endian.
 pub(super) type Elf<'a> = ElfFile64<'a, LittleEndian, &'a [u8]>;
@@ -59,6 +61,8 @@ pub(crate) struct Image {
     pub(crate) path: Option<PathBuf>,
     /// The directory under which the process sees its files.
     pub(super) root: PathBuf,
+    /// What [`Image::libuv_functions`] has found.
+    libuv_functions: OnceLock<Box<[(u64, &'static str)]>>,
 }
 
 /// A loadable part of an object file, as its program header states it.
@@ -89,7 +93,8 @@ impl Image {
             })
             .collect();
         let build_id = elf.build_id().ok().flatten().map(hexadecimal).unwrap_or_default();
-        Some(Self { segments, build_id, path, root, bytes: Arc::new(bytes) })
+        let libuv_functions = OnceLock::new();
+        Some(Self { segments, build_id, path, root, libuv_functions, bytes: Arc::new(bytes) })
     }
 
     /// The file's structure, or `None` where it changed under our feet.
@@ -109,6 +114,11 @@ impl Image {
         let segment = matches(true).or_else(|| matches(false))?;
         let mapped = segment.address.wrapping_sub(segment.file_offset).wrapping_add(file_offset);
         Some(start.wrapping_sub(mapped))
+    }
+
+    /// The functions of libuv that have no symbols in a stripped file, by where they begin, as far as the shape of their code tells them.
+    pub(super) fn libuv_functions(&self) -> &[(u64, &'static str)] {
+        self.libuv_functions.get_or_init(|| functions_by_shape(&self.bytes).into())
     }
 
     /// The number of bytes in the file.

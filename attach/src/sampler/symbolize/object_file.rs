@@ -27,8 +27,18 @@ pub(crate) fn resolve(image: &Image, addresses: &[u64], is_thorough: bool) -> Sy
     let nameless: Vec<usize> = (0..addresses.len()).filter(|&index| places[index].is_empty()).collect();
     let starts = unnamed::starts(&elf, nameless.iter().map(|&index| addresses[index]));
     symbols.stripped = best_elf.elf_symbol_table().is_empty() && starts.iter().any(Option::is_some);
+    let known = if symbols.stripped && symbol_table::publishes(&elf, b"uv_run") {
+        image.libuv_functions()
+    } else {
+        &[]
+    };
     for (index, start) in nameless.into_iter().zip(starts) {
-        places[index].extend(start.map(|start| Place::of(symbols.strings.intern(&format!("fun_{start:x}")))));
+        let Some(start) = start else { continue };
+        let function = match known.binary_search_by_key(&start, |&(start, _)| start) {
+            Ok(found) => symbols.strings.intern(known[found].1),
+            Err(_) => symbols.strings.intern(&format!("fun_{start:x}")),
+        };
+        places[index].push(Place::of(function));
     }
     places.into_iter().for_each(|places| symbols.push(places));
     symbols

@@ -29,6 +29,13 @@ pub(super) fn names<'a>(elf: &Elf<'a>, addresses: &[u64]) -> Vec<Option<&'a [u8]
     found.zip(addresses).map(|(found, &address)| found.and_then(|found| name(address, found))).collect()
 }
 
+/// Whether the file has a function of this name for others to call.
+pub(super) fn publishes(elf: &Elf<'_>, name: &[u8]) -> bool {
+    let (table, endian) = (elf.elf_dynamic_symbol_table(), elf.endian());
+    let is_it = |symbol: &Symbol| table.symbol_name(endian, symbol).is_ok_and(|found| found == name);
+    table.iter().any(|symbol| symbol.st_shndx(endian) != SHN_UNDEF && is_it(symbol))
+}
+
 type Symbol = object::elf::Sym64<object::LittleEndian>;
 
 /// The rank of a symbol, or `None` of one that names no code.

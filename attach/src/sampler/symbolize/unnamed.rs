@@ -1,4 +1,4 @@
-//! Functions of stripped files: no names, but where they begin, so that a profile can tell them apart.
+//! Functions of stripped files: no names, but where they begin, so that a profile can tell them apart. Those of libuv get their names by that.
 
 use addr2line::gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, UnwindSection};
 use object::read::{Object, ObjectSection};
