@@ -24,10 +24,11 @@ const NAME_LENGTH_MAX: usize = 48;
 pub(super) fn name_all(classes: &mut [Class]) {
     let mut names = BTreeSet::new();
     for class in classes {
-        class.task = name(&class.name).filter(|name| {
-            let has_place = names.len() < NAMES_MAX || names.contains(name);
-            has_place && (names.insert(name.clone()) || has_place)
-        });
+        let Some(name) = name(&class.name) else { continue };
+        if names.len() < NAMES_MAX || names.contains(&name) {
+            names.insert(name.clone());
+            class.task = Some(name);
+        }
     }
 }
 

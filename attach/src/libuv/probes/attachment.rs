@@ -129,7 +129,7 @@ fn kind_of_class(name: &str) -> TaskKind {
         TaskKind::Random
     } else if name.starts_with("node::crypto::") {
         TaskKind::Crypto
-    } else if name.contains("CompressionStream") || name.contains("Zlib") {
+    } else if ["CompressionStream", "Zlib", "Zstd"].iter().any(|part| name.contains(part)) {
         TaskKind::Zlib
     } else if name.starts_with("node::fs::") {
         TaskKind::Fs
@@ -149,6 +149,10 @@ mod tests {
             ("node::crypto::DeriveBitsJob<node::crypto::RandomBytesTraits>", TaskKind::Random),
             ("node::(anonymous namespace)::ZlibStream", TaskKind::Zlib),
             ("node::(anonymous namespace)::BrotliCompressionStream<X>", TaskKind::Zlib),
+            (
+                "node::(anonymous namespace)::ZstdStream<node::(anonymous namespace)::ZstdCompressContext>",
+                TaskKind::Zlib,
+            ),
             ("node::fs::ReadFileJob", TaskKind::Fs),
             ("node::fs::(anonymous namespace)::ReadDirRecursiveWork", TaskKind::Fs),
             ("node::sqlite::BackupJob", TaskKind::Work),
