@@ -169,6 +169,10 @@ catalogue! {
         "Sample: from a task's start to its end, of the same tasks."
     42 THREADPOOL_COMPLETION_DELAY_SAMPLED "threadpool_completion_delay_sampled_seconds" Histogram Seconds Loop [TASK_KIND] "threadpool.completion.delay.sampled"
         "Sample: from a task's end to the start of its completion callback on the loop, of the same tasks."
+    43 THREADPOOL_CLASS_RUN "threadpool_class_run_seconds" Histogram Seconds Process [TASK_CLASS] "threadpool.class.run"
+        "From a task's start to its end, of those tasks of Node.js whose C++ class is known, by its short name."
+    44 THREADPOOL_CLASS_RUN_SAMPLED "threadpool_class_run_sampled_seconds" Histogram Seconds Process [TASK_CLASS] "threadpool.class.run.sampled"
+        "Sample: from a task's start to its end, of the same tasks as the other samples, by C++ class."
 
     // The native heap: 64 to 79.
     64 HEAP_ALLOCATED_BYTES "heap_allocated_bytes_total" Counter Bytes Process [] "heap.allocated"

@@ -306,6 +306,8 @@ closed_labels! {
 
 /// The space of a managed heap, by the target's own names: an open set.
 pub static HEAP_SPACE: Label = Label { name: "space", values: &[] };
+/// The C++ class of a task of Node.js, by its name without what all such names have: an open set.
+pub static TASK_CLASS: Label = Label { name: "class", values: &[] };
 /// The version of a program: an open set.
 pub static VERSION: Label = Label { name: "version", values: &[] };
 /// The first number of a version: an open set.

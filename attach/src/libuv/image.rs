@@ -15,6 +15,7 @@ mod machine;
 mod points;
 mod shape;
 mod symbols;
+mod task;
 
 use std::fs::File;
 use std::io;
@@ -343,4 +344,6 @@ pub struct Class {
     pub end: u64,
     /// Its name, such as `node::crypto::DeriveBitsJob<node::crypto::PBKDF2Traits>`.
     pub name: String,
+    /// What its tasks are called, such as `PBKDF2`; `None` of a class that is not called as classes of tasks are.
+    pub task: Option<Box<str>>,
 }

@@ -5,12 +5,13 @@ use model::catalogue::{
     EVENTLOOP_AWAY, EVENTLOOP_EVENTS, EVENTLOOP_HANDLES, EVENTLOOP_ITERATIONS, EVENTLOOP_LAG,
     EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS, EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIMER_LATENESS,
     GC_PAUSE, HEAP_ALLOCATED_BYTES, HEAP_LIVE_BYTES, Metric, PROCESS_CPU, PROCESS_OPEN_FDS,
-    PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, PROCESS_THREADS, THREADPOOL_COMPLETION_DELAY,
-    THREADPOOL_COMPLETION_DELAY_SAMPLED, THREADPOOL_QUEUE_DEPTH, THREADPOOL_QUEUE_DEPTH_MAX,
-    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_QUEUE_WAIT_SAMPLED, THREADPOOL_RUN,
-    THREADPOOL_RUN_SAMPLED, THREADPOOL_TASKS, THREADPOOL_THREADS,
+    PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, PROCESS_THREADS, THREADPOOL_CLASS_RUN,
+    THREADPOOL_CLASS_RUN_SAMPLED, THREADPOOL_COMPLETION_DELAY, THREADPOOL_COMPLETION_DELAY_SAMPLED,
+    THREADPOOL_QUEUE_DEPTH, THREADPOOL_QUEUE_DEPTH_MAX, THREADPOOL_QUEUE_WAIT,
+    THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_QUEUE_WAIT_SAMPLED, THREADPOOL_RUN, THREADPOOL_RUN_SAMPLED,
+    THREADPOOL_TASKS, THREADPOOL_THREADS,
 };
-use model::label::{GC_KIND, HANDLE_TYPE, PHASE, TASK_KIND, THREAD_STATE, Tier};
+use model::label::{GC_KIND, HANDLE_TYPE, PHASE, TASK_CLASS, TASK_KIND, THREAD_STATE, Tier};
 
 use super::grafana::panel::{Panel, Unit, q};
 use super::grafana::{Annotation, Dashboard, RATE_INTERVAL, Row, Variable};
@@ -47,7 +48,10 @@ pub(super) fn dashboard() -> Dashboard {
         rows: vec![
             row("Symptom: do events wait?", vec![(4, stats()), (10, lag()), (8, blocks())]),
             row("Where: which phase takes the time?", vec![(10, phases()), (8, turns())]),
-            row("Cause: the thread pool", vec![(9, pool()), (9, tasks()), (8, completions())]),
+            row(
+                "Cause: the thread pool",
+                vec![(9, pool()), (9, tasks()), (8, classes()), (8, completions())],
+            ),
             row("Cause: memory and garbage", vec![(9, memory()), (8, garbage())]),
             row("Cause: CPU, and what is open", vec![(8, kernel())]),
         ],
@@ -208,6 +212,24 @@ fn tasks() -> Vec<Panel> {
             q(sampled.quantile("0.99"), "of a sample {{kind}} {{pid}}"),
         ])
             .says("From a task's start to its end on its thread. Long ones of `dns` wait for a name server, of `fs` for a disk, of `crypto` and `zlib` for a CPU.")
+            .needs(Tier::Pool),
+    ]
+}
+
+fn classes() -> Vec<Panel> {
+    let asker = ASKER;
+    let by_class = and(PROCESS, &TASK_CLASS);
+    let run = asker.distribution(&by_class, &THREADPOOL_CLASS_RUN, &[]);
+    let sampled = asker.distribution(&by_class, &THREADPOOL_CLASS_RUN_SAMPLED, &[]);
+    vec![
+        Panel::stacked("Threads that each class keeps busy", Unit::Count, None, vec![q(run.sum(), "{{class}} {{pid}}")])
+            .says("Seconds a second that tasks of each C++ class of Node.js run: which of its functions fills the pool, such as PBKDF2 or ZlibStream. Requests to files and name servers are libuv's own and have none: see the kinds above.")
+            .needs(Tier::Pool),
+        Panel::lines("Run time by class, p99", Unit::Seconds, vec![
+            q(run.quantile("0.99"), "{{class}} {{pid}}"),
+            q(sampled.quantile("0.99"), "of a sample {{class}} {{pid}}"),
+        ])
+            .says("From a task's start to its end on its thread, by the C++ class of Node.js whose task it is.")
             .needs(Tier::Pool),
     ]
 }

@@ -122,7 +122,8 @@ fn recordings() -> Vec<Recording> {
         // Stalls that readings caught stand in for loops whose every iteration is not measured.
         record(blocks(), format!("{}\nor {}", lag(LOOP).count_of_long(), stalls.count_of_long())),
         record(recorded(PROCESS, &THREADPOOL_QUEUE_WAIT, "p99_rate5m"), waits.join("\nor ")),
-        record(queue_per_thread(), format!("max by ({PROCESS}) ({depth}) / {threads}")),
+        // A pool that no task has started has no threads.
+        record(queue_per_thread(), format!("max by ({PROCESS}) ({depth}) / ({threads} > 0)")),
     ]
 }
 

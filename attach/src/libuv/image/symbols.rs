@@ -9,7 +9,7 @@ use object::elf::{SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STT_TLS, SectionType};
 use object::read::elf::Sym;
 
 use super::elf::{Elf, LITTLE};
-use super::{Class, shape};
+use super::{Class, shape, task};
 use crate::sampler::demangle::demangle;
 
 /// The names that are looked for as they are, besides those that [may be found by their shape](shape::FUNCTIONS).
@@ -53,6 +53,9 @@ const NODE_VERSION: &str = "_ZZ21napi_get_node_versionE7version";
 
 /// The virtual tables of Node.js's classes.
 const NODE_CLASSES: &str = "_ZTVN4node";
+
+/// The virtual table of the one class of tasks that lies elsewhere: what addons queue by `napi_queue_async_work`.
+const NAPI_WORK: &str = "_ZTVN12_GLOBAL__N_16uvimpl4WorkE";
 
 /// A class whose table is bigger is none of a task.
 const CLASS_BYTES_MAX: u64 = 4096;
@@ -101,6 +104,7 @@ impl Symbols {
         symbols.public.sort_unstable();
         symbols.classes.sort_unstable_by_key(|class| class.start);
         symbols.classes.dedup_by_key(|class| class.start);
+        task::name_all(&mut symbols.classes);
         symbols
     }
 
@@ -167,7 +171,7 @@ impl Symbols {
     }
 
     fn offer_cpp(&mut self, name: &str, symbol: Symbol) {
-        if name.starts_with(NODE_CLASSES)
+        if (name.starts_with(NODE_CLASSES) || name == NAPI_WORK)
             && (1..=CLASS_BYTES_MAX).contains(&symbol.size)
             && self.classes.len() < CLASSES_MAX
         {
@@ -175,7 +179,7 @@ impl Symbols {
             let name =
                 name.strip_prefix("{vtable(").and_then(|rest| rest.strip_suffix(")}")).unwrap_or(&name);
             let end = symbol.address.saturating_add(symbol.size);
-            self.classes.push(Class { start: symbol.address, end, name: name.to_owned() });
+            self.classes.push(Class { start: symbol.address, end, name: name.to_owned(), task: None });
         } else if name.starts_with(GARBAGE_COLLECTION) && !name.contains(".cold") {
             // A table may repeat another.
             if self.garbage_collections.len() < COPIES_MAX && !self.garbage_collections.contains(&symbol) {

@@ -38,13 +38,13 @@ pub(super) struct ObservedPool {
     messages: [Option<u64>; 2],
     idle_threads: u64,
     threads: u64,
-    /// The last reading; `None` until the pool has started, and where none was possible for some time.
+    /// The last reading; `None` before the first, and where none was possible for some time.
     state: Option<State>,
     depth_max: Peak,
     /// Tasks that wait: when they were first seen, and their place in the queue when last seen.
     waiting: HashMap<u64, Waiting>,
     waits: Histogram,
-    /// When that was; `None` until the pool has started.
+    /// When that was; `None` before the first.
     last_reading: Option<Monotonic>,
 }
 
@@ -98,16 +98,16 @@ impl ObservedPool {
             let offset = |address: u64| (address - self.start) as u32;
             let (threads, idle) =
                 (u32_at(&bytes, offset(self.threads)), u32_at(&bytes, offset(self.idle_threads)));
-            // The pool starts with its first task.
-            if threads == 0 || threads > THREADS_MAX {
+            if threads > THREADS_MAX {
                 return Ok(false);
             }
-            let Some(mut tasks) = lists::nodes(remote, self.queue, u64_at(&bytes, offset(self.queue)))?
-            else {
-                continue;
-            };
+            // The pool starts with its first task; until then it has no threads, and its queue no head.
+            let first = (threads > 0).then(|| u64_at(&bytes, offset(self.queue)));
+            let queued =
+                first.map_or(Ok(Some(Vec::new())), |first| lists::nodes(remote, self.queue, first))?;
+            let Some(mut tasks) = queued else { continue };
             tasks.retain(|node| !self.messages.contains(&Some(*node)));
-            if let Some(slow) = self.slow_queue {
+            if let Some(slow) = self.slow_queue.filter(|_| threads > 0) {
                 // Before its first use the list has no head.
                 let first = u64_at(&bytes, offset(slow));
                 if first != 0 {
@@ -154,7 +154,7 @@ impl ObservedPool {
         self.waiting = waiting;
     }
 
-    /// Adds what was observed; nothing before the pool has started.
+    /// Adds what was observed. A pool that no task has started has no threads.
     pub(super) fn add_to(&self, snapshot: &mut Snapshot, target: &SharedLabels) {
         let number = |value: u64| Value::Gauge(i64::try_from(value).unwrap_or(i64::MAX));
         if let Some(State { threads, idle, depth }) = self.state {
@@ -211,6 +211,27 @@ mod tests {
 
     fn depth(pool: &ObservedPool) -> Option<usize> {
         pool.state.map(|state| state.depth)
+    }
+
+    #[test]
+    fn a_pool_that_no_task_has_started_has_no_threads_and_an_empty_queue() {
+        let remote = Remote::new(Pid::new(std::process::id()));
+        let at = |seconds: u64| Monotonic::from_ns(seconds * 1_000_000_000);
+        let (unstarted, started) = (vec![[0; 2]; 2], memory(3));
+        let mut pool = pool(&unstarted);
+        assert!(!pool.read(&remote, at(100)).unwrap());
+        let mut snapshot = Snapshot::default();
+        let target = SharedLabels::default();
+        pool.add_to(&mut snapshot, &target);
+        let values =
+            |metric| snapshot.series(metric).iter().map(|series| series.value.clone()).collect::<Vec<_>>();
+        assert_eq!(values(&catalogue::THREADPOOL_THREADS), [Value::Gauge(0), Value::Gauge(0)]);
+        assert_eq!(values(&catalogue::THREADPOOL_QUEUE_DEPTH), [Value::Gauge(0)]);
+        let moved = self::pool(&started);
+        (pool.start, pool.queue) = (moved.start, moved.queue);
+        (pool.idle_threads, pool.threads) = (moved.idle_threads, moved.threads);
+        assert!(pool.read(&remote, at(101)).unwrap());
+        assert_eq!(depth(&pool), Some(3));
     }
 
     #[test]

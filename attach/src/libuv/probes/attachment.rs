@@ -83,6 +83,9 @@ impl Attachment {
     }
 }
 
+/// What tasks of classes are called that have no name of their own.
+const OTHER: &str = "other";
+
 /// What the classes of tasks in one process are.
 #[derive(Clone, Debug)]
 pub(super) struct Classes {
@@ -95,12 +98,9 @@ impl Classes {
         Self { classes: Arc::clone(&part.image.points.classes), bias: part.bias }
     }
 
-    /// The C++ class into whose virtual table an address points.
-    pub(super) fn name(&self, address: u64) -> Option<&str> {
-        let address = address.wrapping_sub(self.bias);
-        let behind = self.classes.partition_point(|class| class.start <= address);
-        let class = self.classes[..behind].last()?;
-        (address < class.end).then_some(class.name.as_str())
+    /// What the tasks of a class are called; `None` where it is not known.
+    pub(super) fn task(&self, address: u64) -> Option<&str> {
+        Some(self.at(address)?.task.as_deref().unwrap_or(OTHER))
     }
 
     /// The kind of task that a class is counted as.
@@ -109,20 +109,30 @@ impl Classes {
             abi::CLASS_FS => TaskKind::Fs,
             abi::CLASS_DNS => TaskKind::Dns,
             abi::CLASS_RANDOM => TaskKind::Random,
-            _ => self.name(class).map_or(TaskKind::Work, kind_of_class),
+            _ => self.at(class).map_or(TaskKind::Work, |class| kind_of_class(&class.name)),
         }
+    }
+
+    /// The C++ class into whose virtual table an address points.
+    fn at(&self, address: u64) -> Option<&Class> {
+        let address = address.wrapping_sub(self.bias);
+        let behind = self.classes.partition_point(|class| class.start <= address);
+        self.classes[..behind].last().filter(|class| address < class.end)
     }
 }
 
-/// Node.js: jobs of its crypto module, and streams of its zlib module (brotli and zstd among them).
+/// Node.js: jobs of its crypto module, streams of its zlib module (brotli and zstd among them), and what its fs module does by jobs of its own
+/// instead of libuv's requests, each of which may be many of these.
 fn kind_of_class(name: &str) -> TaskKind {
     let is_random = name.contains("RandomBytes") || name.contains("RandomPrime");
     if is_random {
         TaskKind::Random
     } else if name.starts_with("node::crypto::") {
         TaskKind::Crypto
-    } else if name.contains("CompressionStream") || name.contains("Zlib") {
+    } else if ["CompressionStream", "Zlib", "Zstd"].iter().any(|part| name.contains(part)) {
         TaskKind::Zlib
+    } else if name.starts_with("node::fs::") {
+        TaskKind::Fs
     } else {
         TaskKind::Work
     }
@@ -139,7 +149,14 @@ mod tests {
             ("node::crypto::DeriveBitsJob<node::crypto::RandomBytesTraits>", TaskKind::Random),
             ("node::(anonymous namespace)::ZlibStream", TaskKind::Zlib),
             ("node::(anonymous namespace)::BrotliCompressionStream<X>", TaskKind::Zlib),
-            ("node::fs::Other", TaskKind::Work),
+            (
+                "node::(anonymous namespace)::ZstdStream<node::(anonymous namespace)::ZstdCompressContext>",
+                TaskKind::Zlib,
+            ),
+            ("node::fs::ReadFileJob", TaskKind::Fs),
+            ("node::fs::(anonymous namespace)::ReadDirRecursiveWork", TaskKind::Fs),
+            ("node::sqlite::BackupJob", TaskKind::Work),
+            ("(anonymous namespace)::uvimpl::Work", TaskKind::Work),
         ] {
             assert_eq!(kind_of_class(name), kind, "{name}");
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::catalogue::{self, Metric};
 use model::histogram::Histogram;
-use model::label::{GcKind, LabelValue, LoopState, Outcome, Phase, TaskKind};
+use model::label::{GcKind, LabelValue, LoopState, Outcome, Phase, TASK_CLASS, TaskKind};
 use model::snapshot::{SharedLabels, Snapshot, Value};
 
 use super::attachment::Classes;
@@ -55,7 +55,7 @@ pub struct PoolMeasured {
     pub run: BTreeMap<TaskKind, Histogram>,
     /// Tasks that never started.
     pub cancelled: BTreeMap<TaskKind, u64>,
-    /// Run times by C++ class, of those that are known.
+    /// Run times by what tasks are called, of those whose C++ class is known.
     pub classes: BTreeMap<String, Histogram>,
 }
 
@@ -163,8 +163,8 @@ impl PoolMeasured {
             abi::WAIT => self.wait.entry(kind).or_default().merge(&histogram),
             abi::RUN => {
                 self.run.entry(kind).or_default().merge(&histogram);
-                if let Some(name) = classes.name(key.class) {
-                    self.classes.entry(name.to_owned()).or_default().merge(&histogram);
+                if let Some(task) = classes.task(key.class) {
+                    self.classes.entry(task.to_owned()).or_default().merge(&histogram);
                 }
             }
             _ => *self.cancelled.entry(kind).or_default() += histogram.count(),
@@ -174,6 +174,7 @@ impl PoolMeasured {
     fn add_to(&self, snapshot: &mut Snapshot, target: &SharedLabels) {
         add_by_kind(&self.wait, &catalogue::THREADPOOL_QUEUE_WAIT, target, snapshot);
         add_by_kind(&self.run, &catalogue::THREADPOOL_RUN, target, snapshot);
+        add_by_class(&self.classes, &catalogue::THREADPOOL_CLASS_RUN, target, snapshot);
         let done = self.run.iter().map(|(kind, run)| (kind, Outcome::Done, run.count()));
         let cancelled = self.cancelled.iter().map(|(kind, count)| (kind, Outcome::Cancelled, *count));
         for (kind, outcome, count) in done.chain(cancelled) {
@@ -215,6 +216,7 @@ impl Measured {
         }
         add_by_kind(&self.pool.wait, &catalogue::THREADPOOL_QUEUE_WAIT_SAMPLED, target, snapshot);
         add_by_kind(&self.pool.run, &catalogue::THREADPOOL_RUN_SAMPLED, target, snapshot);
+        add_by_class(&self.pool.classes, &catalogue::THREADPOOL_CLASS_RUN_SAMPLED, target, snapshot);
     }
 
     fn known_loops<'a>(
@@ -233,5 +235,17 @@ fn add_by_kind(
 ) {
     for (kind, histogram) in histograms {
         snapshot.push(metric, labels, &[kind.as_str()], Value::Histogram(histogram.clone()));
+    }
+}
+
+fn add_by_class(
+    histograms: &BTreeMap<String, Histogram>,
+    metric: &'static Metric,
+    target: &SharedLabels,
+    snapshot: &mut Snapshot,
+) {
+    for (class, histogram) in histograms {
+        let labels = target.with(TASK_CLASS.name, class);
+        snapshot.push(metric, &labels, &[], Value::Histogram(histogram.clone()));
     }
 }
