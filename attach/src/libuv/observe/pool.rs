@@ -40,6 +40,8 @@ pub(super) struct ObservedPool {
     threads: u64,
     /// The last reading; `None` until the pool has started, and where none was possible for some time.
     state: Option<State>,
+    /// Whether the last reading found that it has not started.
+    is_unused: bool,
     depth_max: Peak,
     /// Tasks that wait: when they were first seen, and their place in the queue when last seen.
     waiting: HashMap<u64, Waiting>,
@@ -81,11 +83,17 @@ impl ObservedPool {
             idle_threads,
             threads,
             state: None,
+            is_unused: false,
             depth_max: Peak::default(),
             waiting: HashMap::new(),
             waits: Histogram::default(),
             last_reading: None,
         })
+    }
+
+    /// Whether it has not started.
+    pub(super) fn is_unused(&self) -> bool {
+        self.is_unused
     }
 
     /// Takes a reading; whether the pool does anything.
@@ -99,6 +107,7 @@ impl ObservedPool {
             let (threads, idle) =
                 (u32_at(&bytes, offset(self.threads)), u32_at(&bytes, offset(self.idle_threads)));
             // The pool starts with its first task.
+            self.is_unused = threads == 0;
             if threads == 0 || threads > THREADS_MAX {
                 return Ok(false);
             }
@@ -202,6 +211,7 @@ mod tests {
             idle_threads: start + 16,
             threads: start + 20,
             state: None,
+            is_unused: false,
             depth_max: Peak::default(),
             waiting: HashMap::new(),
             waits: Histogram::default(),
