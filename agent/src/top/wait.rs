@@ -79,7 +79,9 @@ impl Lag {
         // A stretch that has just begun is no finding, as long as those that were missed may have been longer.
         let away = away.filter(|&away| unseen_seconds.is_none_or(|unseen| away >= unseen));
         let seen = longest(caught, away).map(|seconds| Wait { seconds, precision: Precision::Estimated });
-        let unseen = unseen_seconds.map(|seconds| Wait { seconds, precision: Precision::Below });
+        // A loop that waited all the time kept nothing waiting.
+        let unseen = unseen_seconds.filter(|&unseen| unseen > 0.0);
+        let unseen = unseen.map(|seconds| Wait { seconds, precision: Precision::Below });
         Self { max: seen.or(unseen), ..Self::default() }
     }
 }
@@ -141,6 +143,7 @@ mod tests {
     #[test]
     fn where_nothing_was_caught_and_nothing_tells_what_was_missed_the_lag_is_unknown() {
         assert_eq!(max(0, 0, None), None);
+        assert_eq!(max(0, 0, Some(0)), None, "it never left its poll");
     }
 
     #[test]

@@ -132,6 +132,9 @@ pub(super) fn lag(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec
 
 /// The distribution of the time that tasks wait for a thread of the pool.
 pub(super) fn queue_wait(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Line<'static>> {
+    if detail.queue_wait.is_none() && detail.row.pool.is_some_and(Pool::is_unused) {
+        return vec![missing("POOL WAIT", "nothing yet", theme)];
+    }
     drawn("POOL WAIT", "POOL WAITS", detail.queue_wait.as_ref(), width, height, theme)
 }
 
