@@ -217,10 +217,12 @@ impl Column {
         let by_column = match (self.sort_key(a), self.sort_key(b)) {
             (SortKey::Number(Some(a)), SortKey::Number(Some(b))) => turned(b.total_cmp(&a)),
             (SortKey::Number(a), SortKey::Number(b)) => b.is_some().cmp(&a.is_some()),
-            (SortKey::Text(a), SortKey::Text(b)) => turned(a.cmp(b)),
+            (SortKey::Text(a), SortKey::Text(b)) => turned(numbered(a).cmp(&numbered(b))),
             _ => Ordering::Equal,
         };
-        by_column.then_with(|| (&a.service, &a.key).cmp(&(&b.service, &b.key)))
+        by_column
+            .then_with(|| (&a.service, a.key.pid).cmp(&(&b.service, b.key.pid)))
+            .then_with(|| numbered(a.loop_name()).cmp(&numbered(b.loop_name())))
     }
 
     /// The next column to the right that is among these, round the end.
@@ -239,7 +241,7 @@ impl Column {
         let rank = |wait: Option<Wait>| wait.map(Wait::rank);
         SortKey::Number(match self {
             Self::Service => return SortKey::Text(&row.service),
-            Self::Loop => return SortKey::Text(row.key.loop_name.as_deref().unwrap_or_default()),
+            Self::Loop => return SortKey::Text(row.loop_name()),
             Self::Phase => {
                 return SortKey::Text(row.busiest_phase().map_or("", |(phase, _)| phase.as_str()));
             }
@@ -292,6 +294,12 @@ fn level(figure: f64, warm: f64, hot: f64) -> Level {
         figure if figure >= warm => Level::Warm,
         _ => Level::Normal,
     }
+}
+
+/// A name and the number that it ends with: `worker-2` comes before `worker-10`.
+fn numbered(name: &str) -> (&str, Option<u64>, &str) {
+    let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
+    (stem, name[stem.len()..].parse().ok(), name)
 }
 
 fn measured(seconds: Option<f64>) -> Option<Wait> {

@@ -67,7 +67,7 @@ fn table(options: &TopOptions, rows: &[&Row]) -> String {
     // Nothing here is in colours or has a trend.
     let (theme, history) = (Theme::of_environment(), History::default());
     let layout = match terminal_width() {
-        Some(width) => Layout::fit(width, &Needs::of(rows)),
+        Some(width) => Layout::fit(width, &Needs::of(rows), options.sort),
         None => Layout::whole(&Needs::of(rows)),
     }
     .without_trend();

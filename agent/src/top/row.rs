@@ -132,6 +132,11 @@ impl Row {
         }
     }
 
+    /// The name of its loop; nothing where only the process is known.
+    pub(super) fn loop_name(&self) -> &str {
+        self.key.loop_name.as_deref().unwrap_or_default()
+    }
+
     /// The phase, other than waiting, that took most of the active time, and its share of that.
     pub(super) fn busiest_phase(&self) -> Option<(Phase, f64)> {
         let active = || self.phases.iter().filter(|time| time.phase != Phase::PollWait);

@@ -36,10 +36,15 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The columns that fit a width.
-    pub(super) fn fit(width: u16, needs: &Needs) -> Self {
+    /// The columns that fit a width, for a table that is sorted by one of them.
+    pub(super) fn fit(width: u16, needs: &Needs, sort: Column) -> Self {
         let mut wanted = Column::BY_IMPORTANCE.to_vec();
-        wanted.sort_by_key(|&column| !column.is_essential() && !needs.has_figures(column));
+        wanted.sort_by_key(|&column| match column {
+            column if column.is_essential() => 0,
+            column if column == sort => 1,
+            column if needs.has_figures(column) => 2,
+            _ => 3,
+        });
         let mut columns = Vec::new();
         let mut used = 0;
         for column in wanted {
@@ -241,7 +246,7 @@ mod tests {
         let (theme, mut history) = (Theme::new(true), History::default());
         history.push(&crate::top::testing::rows());
         for width in 10..260 {
-            let layout = Layout::fit(width, &Needs::of(&rows));
+            let layout = Layout::fit(width, &Needs::of(&rows), Column::Util);
             let lines = rows.iter().map(|row| layout.row(row, &history, theme));
             for line in lines.chain([layout.header(Column::Util, theme)]) {
                 assert!(line.width() <= usize::from(width), "{width}: {line}");
@@ -253,7 +258,7 @@ mod tests {
     fn a_wider_terminal_never_shows_fewer_columns() {
         let rows = rows();
         let rows: Vec<&Row> = rows.iter().collect();
-        let count = |width| Layout::fit(width, &Needs::of(&rows)).columns().len();
+        let count = |width| Layout::fit(width, &Needs::of(&rows), Column::Util).columns().len();
         assert!((10..250).all(|width| count(width) <= count(width + 1)));
         assert_eq!(count(250), Column::ALL.len());
     }
@@ -269,7 +274,7 @@ mod tests {
         let rows: Vec<&Row> = rows.iter().collect();
         let (theme, history) = (Theme::new(false), History::default());
         for width in [40, 60, 80] {
-            let layout = Layout::fit(width, &Needs::of(&rows));
+            let layout = Layout::fit(width, &Needs::of(&rows), Column::Util);
             for (number, row) in rows.iter().enumerate() {
                 let line = plain(&layout.row(row, &history, theme));
                 assert!(line.contains(&format!("worker-{number}")), "{width}: {line}");
@@ -285,9 +290,19 @@ mod tests {
             (row.lag, row.service) = (Lag::default(), "shop".to_owned());
         }
         let rows: Vec<&Row> = rows.iter().collect();
-        let columns = Layout::fit(80, &Needs::of(&rows)).columns();
+        let columns = Layout::fit(80, &Needs::of(&rows), Column::Util).columns();
         assert!(!columns.contains(&Column::Lag99) && columns.contains(&Column::Wait99), "{columns:?}");
         assert!(columns.contains(&Column::Lagmax), "what the table is for stays in its place");
+    }
+
+    #[test]
+    fn the_column_that_sorts_is_shown_where_any_but_the_essential_are() {
+        let rows = rows();
+        let rows: Vec<&Row> = rows.iter().collect();
+        for &column in Column::ALL {
+            let columns = Layout::fit(80, &Needs::of(&rows), column).columns();
+            assert!(columns.contains(&column), "{column:?}: {columns:?}");
+        }
     }
 
     #[test]

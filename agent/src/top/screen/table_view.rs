@@ -32,7 +32,7 @@ pub(super) fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
     let area = frame::draw(title, place, keys, buffer);
 
     let needs = state.needs.then(&shown);
-    let layout = Layout::fit(width, &needs);
+    let layout = Layout::fit(width, &needs, state.order.sort);
     let columns = layout.columns();
     frame::put(&layout.header(state.order.sort, theme), frame::row(area, 0), buffer);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
