@@ -33,7 +33,7 @@ struct Loop<'a> {
     lag_max_seconds: Option<f64>,
     /// An estimate from readings that were made now and then, where lag is not measured.
     stall_observed_max_seconds: Option<f64>,
-    /// Where no stall was observed: what may have been missed was shorter than this.
+    /// What readings may have missed was shorter than this; null where they caught something longer.
     lag_max_below_seconds: Option<f64>,
     away_seconds: Option<f64>,
     busiest_phase: Option<&'static str>,
@@ -82,8 +82,9 @@ pub(super) fn line(ended: SystemTime, interval_seconds: f64, rows: &[&Row]) -> S
 
 impl<'a> Loop<'a> {
     fn new(row: &'a Row) -> Self {
-        let (lag_max_seconds, stall_observed_max_seconds) = apart(row.lag.max);
-        let below = row.lag.max.filter(|max| max.precision == Precision::Below);
+        let (lag_max_seconds, observed) = apart(row.lag.max);
+        let below = row.lag.max.filter(|max| matches!(max.precision, Precision::Below { .. }));
+        let stall_observed_max_seconds = observed.or(below.and_then(Wait::seen_seconds));
         let reasons = row.missing.iter().map(|(tier, reason)| (tier.as_str(), reason.as_str()));
         let (queue_wait_p50_seconds, queue_wait_observed_p50_seconds) = apart(row.queue_wait_p50_seconds);
         let (queue_wait_p99_seconds, queue_wait_observed_p99_seconds) = apart(row.queue_wait_p99_seconds);

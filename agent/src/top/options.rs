@@ -38,7 +38,7 @@ Columns:
                        how long 99% of them waited at most
   CPU% MEM             of the process; 100 is a whole core
 All figures are of the last interval. - is not measured; ~ marks an estimate from readings that are made now and then; \
-< tells that they caught nothing, and that what they missed was shorter. POOL 0/0 has not run its first task yet.
+< tells that they caught nothing longer, and that what they missed was shorter. POOL 0/0 has not run its first task yet.
 
 JSON: each line is an object with time_unix_seconds, interval_seconds and loops, whose fields have their unit in their \
 name: utilization_ratio, lag_p99_seconds, phases.timers.time_ratio, resident_memory_bytes and so on; what is not \

@@ -15,13 +15,15 @@ pub(super) struct Wait {
 }
 
 /// How well a duration is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Precision {
     Measured,
     /// Caught by readings that are made now and then.
     Estimated,
-    /// Nothing was caught, and what was missed is shorter than this.
-    Below,
+    /// What readings missed may have been as long as this, and nothing longer was; what they did catch was shorter.
+    Below {
+        caught_seconds: Option<f64>,
+    },
 }
 
 impl Wait {
@@ -32,15 +34,15 @@ impl Wait {
 
     /// What it is by way of order. What is only known to be below something comes after all that was seen.
     pub(super) fn rank(self) -> f64 {
-        match self.precision {
-            Precision::Measured | Precision::Estimated => self.seconds,
-            Precision::Below => -1.0 / self.seconds.max(f64::MIN_POSITIVE),
-        }
+        self.seen_seconds().unwrap_or_else(|| -1.0 / self.seconds.max(f64::MIN_POSITIVE))
     }
 
-    /// What it is if it was seen.
+    /// As much of it as was seen.
     pub(super) fn seen_seconds(self) -> Option<f64> {
-        (self.precision != Precision::Below).then_some(self.seconds)
+        match self.precision {
+            Precision::Measured | Precision::Estimated => Some(self.seconds),
+            Precision::Below { caught_seconds } => caught_seconds,
+        }
     }
 }
 
@@ -49,7 +51,7 @@ impl std::fmt::Display for Wait {
         let mark = match self.precision {
             Precision::Measured => "",
             Precision::Estimated => "~",
-            Precision::Below => "<",
+            Precision::Below { .. } => "<",
         };
         write!(f, "{mark}{}", number::duration(self.seconds))
     }
@@ -78,11 +80,15 @@ impl Lag {
         let caught = caught.and_then(|caught| quantile::seconds(&caught, 1.0));
         // A stretch that has just begun is no finding, as long as those that were missed may have been longer.
         let away = away.filter(|&away| unseen_seconds.is_none_or(|unseen| away >= unseen));
-        let seen = longest(caught, away).map(|seconds| Wait { seconds, precision: Precision::Estimated });
+        let seen = longest(caught, away);
         // A loop that waited all the time kept nothing waiting.
-        let unseen = unseen_seconds.filter(|&unseen| unseen > 0.0);
-        let unseen = unseen.map(|seconds| Wait { seconds, precision: Precision::Below });
-        Self { max: seen.or(unseen), ..Self::default() }
+        let unseen = unseen_seconds.filter(|&unseen| unseen > seen.unwrap_or(0.0));
+        let below = unseen.map(|seconds| {
+            let precision = Precision::Below { caught_seconds: seen };
+            Wait { seconds, precision }
+        });
+        let estimate = seen.map(|seconds| Wait { seconds, precision: Precision::Estimated });
+        Self { max: below.or(estimate), ..Self::default() }
     }
 }
 
@@ -103,6 +109,7 @@ mod tests {
     use model::catalogue::EVENTLOOP_ITERATIONS;
 
     const MS: i64 = 1_000_000;
+    const BELOW: Precision = Precision::Below { caught_seconds: None };
 
     /// The longest lag of a loop that was away for so long at the end, whose stalls were caught so often, and of which readings may have
     /// missed so much.
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn having_caught_no_stall_tells_only_below_what_it_was() {
-        let below = Wait { seconds: 0.062, precision: Precision::Below };
+        let below = Wait { seconds: 0.062, precision: BELOW };
         assert_eq!(max(0, 0, Some(62_000_000)), Some(below));
         assert_eq!(max(MS, 0, Some(62_000_000)), Some(below), "it has just left its poll");
         assert_eq!(below.to_string(), "<62ms");
@@ -141,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn a_stall_that_was_caught_is_not_the_longest_where_a_longer_one_may_have_been_missed() {
+        let lag = max(0, 1, Some(250_000_000)).unwrap();
+        assert_eq!((lag.to_string().as_str(), lag.seen_seconds()), ("<250ms", Some(0.21)));
+        assert_eq!(lag.rank(), 0.21);
+    }
+
+    #[test]
     fn where_nothing_was_caught_and_nothing_tells_what_was_missed_the_lag_is_unknown() {
         assert_eq!(max(0, 0, None), None);
         assert_eq!(max(0, 0, Some(0)), None, "it never left its poll");
@@ -148,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_was_seen_comes_before_what_is_only_known_to_be_shorter_than_something() {
-        let below = |seconds| Wait { seconds, precision: Precision::Below }.rank();
+        let below = |seconds| Wait { seconds, precision: BELOW }.rank();
         assert!(Wait::measured(1e-9).rank() > below(60.0));
         assert!(below(60.0) > below(0.01));
     }

@@ -42,7 +42,7 @@ pub(super) fn draw_help(state: &mut State, theme: Theme, buffer: &mut Buffer) {
     let columns = columns.flat_map(|column| explained(column.title(), 8, column.meaning(), right, theme));
     let mut columns = titled("COLUMNS", columns, theme);
     let note = "All figures are of the last interval. - is not measured, ~ an estimate by readings that are made now and \
-                then; < tells that those caught nothing, and that what they missed was shorter.";
+                then; < tells that those caught nothing longer, and that what they missed was shorter.";
     columns.push(Line::default());
     columns.extend(wrap(note, right).into_iter().map(Line::raw));
     let lines = if are_beside {

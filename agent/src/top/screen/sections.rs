@@ -118,8 +118,8 @@ pub(super) fn phases(row: &Row, width: u16, theme: Theme) -> Vec<Line<'static>> 
 
 /// The distribution of lag.
 pub(super) fn lag(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Line<'static>> {
-    let below = detail.row.lag.max.filter(|max| max.precision == Precision::Below);
-    if let Some(Wait { seconds, .. }) = below {
+    let nothing = Precision::Below { caught_seconds: None };
+    if let Some(Wait { seconds, .. }) = detail.row.lag.max.filter(|max| max.precision == nothing) {
         let seconds = number::duration(seconds);
         return vec![missing(
             "STALLS",
