@@ -44,7 +44,7 @@ use crate::config::Settings;
 use crate::console;
 use crate::error::Error;
 use crate::privileges;
-use crate::top::Source;
+use crate::top::{Notes, Source};
 pub(crate) use background::Background;
 use exports::Exports;
 pub(crate) use names::Names;
@@ -112,6 +112,10 @@ impl Source for Targets {
 
     fn read(&mut self) -> Snapshot {
         Targets::read(self, Names::Loopscope, clock::monotonic())
+    }
+
+    fn notes(&mut self) -> Notes {
+        self.take_notes()
     }
 }
 

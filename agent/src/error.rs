@@ -39,6 +39,10 @@ pub(crate) enum Error {
     Probes(attach::libuv::probes::ProbeError),
     /// A process has no loop whose iterations are told one by one, and no libuv that can be probed.
     NoLoop { pid: attach::target::Pid },
+    /// There is nothing left to look at.
+    Ended { message: String },
+    /// Processes that were named have no event loop that can be measured.
+    NoEventLoop { reasons: Vec<String> },
     /// Nothing can be recorded.
     Record(attach::Error),
     /// The standard output cannot be written.
@@ -117,6 +121,8 @@ impl fmt::Display for Error {
                 f,
                 "process {pid}: runs no libuv whose loop can be probed and no loop of loopscope_runtime, and --slow needs one; `loopscope inspect --pid {pid}` tells more"
             ),
+            Self::Ended { message } => f.write_str(message),
+            Self::NoEventLoop { reasons } => f.write_str(&reasons.join("; ")),
             Self::Process(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
             Self::UnknownFormat { path } => write!(
@@ -146,6 +152,7 @@ impl std::error::Error for Error {
             Self::Runtime(error) => Some(error),
             Self::Record(error) => Some(error),
             Self::Probes(error) => Some(error),
+            Self::Ended { .. } | Self::NoEventLoop { .. } => None,
             Self::NoLoop { .. } | Self::Upload { .. } | Self::NoCollector { .. } | Self::Collector { .. } => {
                 None
             }

@@ -16,10 +16,14 @@ mod detail;
 mod empty;
 mod history;
 mod json;
+mod missing;
+mod needs;
+mod notes;
 mod number;
 mod options;
 mod order;
 mod plain;
+mod quantile;
 mod reading;
 mod row;
 mod screen;
@@ -28,7 +32,9 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod theme;
+mod wait;
 
+pub(crate) use notes::{Notes, ProcessNotes};
 pub(crate) use options::TopOptions;
 pub(crate) use source::Source;
 
@@ -42,14 +48,13 @@ use crate::error::Error;
 /// Shows the table until the user has seen enough.
 pub(crate) fn run(options: &TopOptions) -> Result<(), Error> {
     // Sooner or later a process ends, but one that never was is a mistake.
-    for &pid in &options.pid {
-        Process::open(pid).map_err(Error::Process)?;
-    }
+    let named = options.only().into_iter().map(|pid| Process::open(pid).map_err(Error::Process));
+    let named = named.collect::<Result<Vec<_>, _>>()?;
     if options.once || options.json || !is_drawable() {
-        plain::run(options, agent::source(options.tier, options.only()))
+        plain::run(options, named, agent::source(options.tier, options.only()))
     } else {
         let (tiers, only) = (options.tier, options.only());
-        screen::run(options, move || agent::source(tiers, only))
+        screen::run(options, named, move || agent::source(tiers, only))
     }
 }
 

@@ -31,6 +31,7 @@ use super::prom_client;
 use crate::clock::{self, StepWatch};
 use crate::config::Settings;
 use crate::console;
+use crate::top::Notes;
 use finder::{Failure, Finder, Target};
 use outside::Outside;
 use prober::Prober;
@@ -352,6 +353,15 @@ impl Targets {
                 self.part_from(pid, target);
             }
         }
+    }
+
+    /// What is known of targets beside their series, since this was last asked.
+    pub(super) fn take_notes(&mut self) -> Notes {
+        let outside = self.discovery.targets_mut().filter_map(|(pid, target)| match target {
+            Target::Published(_) => None,
+            Target::Outside(outside) => Some((pid, outside.take_notes())),
+        });
+        Notes(outside.collect())
     }
 
     fn part_from(&mut self, pid: Pid, target: Target) {

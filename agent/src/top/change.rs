@@ -7,9 +7,10 @@
 
 use attach::libuv::tiers::Tiers;
 use model::catalogue::{
-    EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS, EVENTLOOP_STALL_OBSERVED,
-    EVENTLOOP_TIMER_LATENESS, GC_PAUSE, LOOPSCOPE_TIER_ACTIVE, Metric, THREADPOOL_COMPLETION_DELAY,
-    THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_RUN, THREADPOOL_TASKS,
+    EVENTLOOP_ITERATIONS, EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS,
+    EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME, EVENTLOOP_TIMER_LATENESS, GC_PAUSE, LOOPSCOPE_TIER_ACTIVE,
+    Metric, THREADPOOL_COMPLETION_DELAY, THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED,
+    THREADPOOL_RUN, THREADPOOL_TASKS,
 };
 use model::histogram::Histogram;
 use model::label::{LabelValue, Tier};
@@ -111,12 +112,15 @@ impl Change<'_> {
     }
 }
 
-/// The tier without which a metric is not measured from outside. What two tiers may tell belongs to neither.
+/// The tier whose series of a metric begins with what it first measures. What libuv counts itself is told from the first look
+/// on, and only where it does not, by the tier loop.
 fn tier_of(metric: &Metric) -> Option<Tier> {
     let tier_of_id = [
         (&EVENTLOOP_STALL_OBSERVED, Tier::Observe),
         (&THREADPOOL_QUEUE_WAIT_OBSERVED, Tier::Observe),
         (&EVENTLOOP_LAG, Tier::Loop),
+        (&EVENTLOOP_ITERATIONS, Tier::Loop),
+        (&EVENTLOOP_TIME, Tier::Loop),
         (&EVENTLOOP_TIMER_LATENESS, Tier::Loop),
         (&EVENTLOOP_SLOW_ITERATIONS, Tier::Loop),
         (&GC_PAUSE, Tier::Loop),
@@ -131,7 +135,6 @@ fn tier_of(metric: &Metric) -> Option<Tier> {
 
 #[cfg(test)]
 mod tests {
-    use model::catalogue::EVENTLOOP_ITERATIONS;
     use model::label::{LabelValue, Outcome, TaskKind};
     use model::snapshot::{SharedLabels, Snapshot, Value};
     use model::time::Monotonic;
@@ -199,6 +202,17 @@ mod tests {
         expect(Some(&[]), pool, &[(TaskKind::Fs, 5)], TaskKind::Fs, Some(5));
         expect(None, pool, &[(TaskKind::Fs, 5)], TaskKind::Fs, Some(5));
         expect(Some(&[]), Watched::From(Tiers::only(Tier::Loop)), &[(TaskKind::Fs, 5)], TaskKind::Fs, None);
+    }
+
+    #[test]
+    fn iterations_that_only_probes_count_are_told_from_the_first_interval_on() {
+        let later = process(|_, _| {});
+        let iterations = |before| {
+            let of_loop = Change { earlier: None, later: &later.loops["main"], before };
+            of_loop.growth(&EVENTLOOP_ITERATIONS, &[])
+        };
+        assert_eq!(iterations(Watched::From(Tiers::only(Tier::Loop))), Some(1));
+        assert_eq!(iterations(Watched::From(Tiers::only(Tier::Observe))), None);
     }
 
     #[test]

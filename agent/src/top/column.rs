@@ -6,10 +6,11 @@ use clap::ValueEnum;
 use model::label::LabelValue;
 
 use super::number;
-use super::row::{Estimate, Row};
+use super::row::Row;
+use super::wait::Wait;
 
 /// What stands for a figure that is not measured.
-const UNKNOWN: &str = "-";
+pub(super) const UNKNOWN: &str = "-";
 
 /// Of the time, from which on a loop has little left, and too little.
 const UTILIZATION_WARM: f64 = 0.7;
@@ -130,12 +131,12 @@ impl Column {
             Self::Loop => "event loop of the process",
             Self::Util => "share of the time that the loop was busy",
             Self::Lag50 => "half of the iterations kept ready events waiting no longer",
-            Self::Lag99 => "99% of the iterations did; ~ marks an estimate",
-            Self::Lagmax => "the longest that ready events may have waited",
+            Self::Lag99 => "99% of the iterations did",
+            Self::Lagmax => "the longest that ready events may have waited; ~ estimated, < less",
             Self::Phase => "the phase that took most of the busy time",
             Self::Share => "its share of the busy time",
             Self::Iter => "iterations a second",
-            Self::Pool => "threads of the pool: busy/all",
+            Self::Pool => "threads of the pool: busy/all; none before its first task",
             Self::Queue => "tasks that wait for a thread of the pool",
             Self::Wait99 => "99% of the tasks waited no longer for a thread",
             Self::Cpu => "CPU time of the process; 100 is a whole core",
@@ -143,14 +144,11 @@ impl Column {
         }
     }
 
-    /// The narrowest that the column is drawn.
+    /// The narrowest that the column is drawn. Figures that change all the time have the room that they may come to need.
     pub(super) fn width(self) -> u16 {
         match self {
-            Self::Service => 10,
-            Self::Pid => 7,
-            Self::Phase => 14,
-            Self::Cpu | Self::Pool => 5,
-            Self::Loop | Self::Lag50 | Self::Lag99 | Self::Mem => 6,
+            Self::Cpu => 5,
+            Self::Lag50 | Self::Lag99 | Self::Mem => 6,
             _ => self.title().len() as u16,
         }
     }
@@ -160,9 +158,21 @@ impl Column {
         match self {
             Self::Service => 40,
             Self::Loop => 24,
+            Self::Phase => 14,
             Self::Pool => 9,
+            Self::Pid => 7,
             _ => self.width(),
         }
+    }
+
+    /// Whether the table is not worth much without it.
+    pub(super) fn is_essential(self) -> bool {
+        matches!(self, Self::Service | Self::Util | Self::Lagmax | Self::Loop)
+    }
+
+    /// Whether it shows names, which tell one row from another.
+    pub(super) fn is_name(self) -> bool {
+        matches!(self, Self::Service | Self::Loop)
     }
 
     /// Whether text stands at the left: names do, numbers do not.
@@ -207,10 +217,12 @@ impl Column {
         let by_column = match (self.sort_key(a), self.sort_key(b)) {
             (SortKey::Number(Some(a)), SortKey::Number(Some(b))) => turned(b.total_cmp(&a)),
             (SortKey::Number(a), SortKey::Number(b)) => b.is_some().cmp(&a.is_some()),
-            (SortKey::Text(a), SortKey::Text(b)) => turned(a.cmp(b)),
+            (SortKey::Text(a), SortKey::Text(b)) => turned(numbered(a).cmp(&numbered(b))),
             _ => Ordering::Equal,
         };
-        by_column.then_with(|| (&a.service, &a.key).cmp(&(&b.service, &b.key)))
+        by_column
+            .then_with(|| (&a.service, a.key.pid).cmp(&(&b.service, b.key.pid)))
+            .then_with(|| numbered(a.loop_name()).cmp(&numbered(b.loop_name())))
     }
 
     /// The next column to the right that is among these, round the end.
@@ -226,10 +238,10 @@ impl Column {
     }
 
     fn sort_key(self, row: &Row) -> SortKey<'_> {
-        let seconds = |estimate: Option<Estimate>| estimate.map(|estimate| estimate.seconds);
+        let rank = |wait: Option<Wait>| wait.map(Wait::rank);
         SortKey::Number(match self {
             Self::Service => return SortKey::Text(&row.service),
-            Self::Loop => return SortKey::Text(row.key.loop_name.as_deref().unwrap_or_default()),
+            Self::Loop => return SortKey::Text(row.loop_name()),
             Self::Phase => {
                 return SortKey::Text(row.busiest_phase().map_or("", |(phase, _)| phase.as_str()));
             }
@@ -238,12 +250,12 @@ impl Column {
             Self::Util => row.utilization,
             Self::Lag50 => row.lag.p50_seconds,
             Self::Lag99 => row.lag.p99_seconds,
-            Self::Lagmax => seconds(row.lag.max),
+            Self::Lagmax => rank(row.lag.max),
             Self::Share => row.busiest_phase().map(|(_, share)| share),
             Self::Iter => row.iterations_per_second,
             Self::Pool => row.pool.map(|pool| pool.busy as f64 / pool.size.max(1) as f64),
             Self::Queue => row.queue_depth.map(|depth| depth as f64),
-            Self::Wait99 => seconds(row.queue_wait_p99_seconds),
+            Self::Wait99 => rank(row.queue_wait_p99_seconds),
             Self::Cpu => row.cpu_ratio,
             Self::Mem => row.resident_bytes.map(|bytes| bytes as f64),
         })
@@ -260,15 +272,9 @@ impl Cell {
         Self { text, level }
     }
 
-    fn wait(estimate: Option<Estimate>) -> Self {
-        Self::of(estimate, |estimate| (estimate.to_string(), wait_level(estimate.seconds)))
-    }
-}
-
-impl std::fmt::Display for Estimate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mark = if self.is_estimate { "~" } else { "" };
-        write!(f, "{mark}{}", number::duration(self.seconds))
+    fn wait(wait: Option<Wait>) -> Self {
+        let level = |wait: Wait| wait.seen_seconds().map_or(Level::Normal, wait_level);
+        Self::of(wait, |wait| (wait.to_string(), level(wait)))
     }
 }
 
@@ -290,6 +296,12 @@ fn level(figure: f64, warm: f64, hot: f64) -> Level {
     }
 }
 
-fn measured(seconds: Option<f64>) -> Option<Estimate> {
-    seconds.map(|seconds| Estimate { seconds, is_estimate: false })
+/// A name and the number that it ends with: `worker-2` comes before `worker-10`.
+fn numbered(name: &str) -> (&str, Option<u64>, &str) {
+    let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
+    (stem, name[stem.len()..].parse().ok(), name)
+}
+
+fn measured(seconds: Option<f64>) -> Option<Wait> {
+    seconds.map(Wait::measured)
 }

@@ -54,7 +54,7 @@ pub(super) struct Tasks {
 impl Detail {
     /// The detail of a row, of the interval that the row is of.
     pub(super) fn of(row: Row, span: Span<'_>) -> Self {
-        let Span { seconds, process, of_loop } = span;
+        let Span { seconds, process, of_loop, .. } = span;
         let own = |metric| of_loop?.distribution(metric, &[]);
         let measured = |histogram| Distribution { histogram, is_estimate: false };
         let estimate = |histogram| Distribution { histogram, is_estimate: true };
@@ -91,7 +91,7 @@ impl Detail {
 
 impl Tasks {
     fn of(kind: TaskKind, span: Span<'_>) -> Option<Self> {
-        let Span { seconds, process, of_loop } = span;
+        let Span { seconds, process, of_loop, .. } = span;
         let label = kind.position();
         let ended = |outcome: Outcome| process.growth(&THREADPOOL_TASKS, &[label, outcome.position()]);
         let failed = [Outcome::Failed, Outcome::Cancelled].into_iter().filter_map(ended);

@@ -30,7 +30,7 @@ impl History {
             }
             points.push_back(Point {
                 utilization: row.utilization,
-                lag_max_seconds: row.lag.max.map(|max| max.seconds),
+                lag_max_seconds: row.lag.max.and_then(|max| max.seen_seconds()),
             });
             self.loops.insert(row.key.clone(), points);
         }
@@ -41,7 +41,7 @@ impl History {
         self.last(key, intervals, |point| point.utilization)
     }
 
-    /// The longest lag in each of at most the last `intervals`, the oldest first.
+    /// The longest lag that was seen in each of at most the last `intervals`, the oldest first.
     pub(super) fn lag_max_seconds(&self, key: &RowKey, intervals: usize) -> Vec<Option<f64>> {
         self.last(key, intervals, |point| point.lag_max_seconds)
     }

@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use model::label::{LabelValue, Phase};
 use serde::Serialize;
 
-use super::row::{Estimate, PhaseTime, Row};
+use super::row::{PhaseTime, Row};
+use super::wait::{Precision, Wait};
 
 /// An interval.
 #[derive(Serialize)]
@@ -32,6 +33,8 @@ struct Loop<'a> {
     lag_max_seconds: Option<f64>,
     /// An estimate from readings that were made now and then, where lag is not measured.
     stall_observed_max_seconds: Option<f64>,
+    /// What readings may have missed was shorter than this; null where they caught something longer.
+    lag_max_below_seconds: Option<f64>,
     away_seconds: Option<f64>,
     busiest_phase: Option<&'static str>,
     /// Of the time in all phases but `poll_wait`.
@@ -52,6 +55,8 @@ struct Loop<'a> {
     resident_memory_bytes: Option<u64>,
     tiers_active: Option<Vec<&'static str>>,
     tiers_missing: Option<Vec<&'static str>>,
+    /// Why each of them is missing.
+    tiers_missing_reasons: Option<BTreeMap<&'static str, &'a str>>,
     /// Estimated; one is a whole core.
     probe_cost_ratio: Option<f64>,
 }
@@ -77,7 +82,10 @@ pub(super) fn line(ended: SystemTime, interval_seconds: f64, rows: &[&Row]) -> S
 
 impl<'a> Loop<'a> {
     fn new(row: &'a Row) -> Self {
-        let (lag_max_seconds, stall_observed_max_seconds) = apart(row.lag.max);
+        let (lag_max_seconds, observed) = apart(row.lag.max);
+        let below = row.lag.max.filter(|max| matches!(max.precision, Precision::Below { .. }));
+        let stall_observed_max_seconds = observed.or(below.and_then(Wait::seen_seconds));
+        let reasons = row.missing.iter().map(|(tier, reason)| (tier.as_str(), reason.as_str()));
         let (queue_wait_p50_seconds, queue_wait_observed_p50_seconds) = apart(row.queue_wait_p50_seconds);
         let (queue_wait_p99_seconds, queue_wait_observed_p99_seconds) = apart(row.queue_wait_p99_seconds);
         let busiest = row.busiest_phase();
@@ -90,6 +98,7 @@ impl<'a> Loop<'a> {
             lag_p99_seconds: row.lag.p99_seconds,
             lag_max_seconds,
             stall_observed_max_seconds,
+            lag_max_below_seconds: below.map(|below| below.seconds),
             away_seconds: row.away_seconds,
             busiest_phase: busiest.map(|(phase, _)| phase.as_str()),
             busiest_phase_ratio: busiest.map(|(_, share)| share),
@@ -107,6 +116,7 @@ impl<'a> Loop<'a> {
             resident_memory_bytes: row.resident_bytes,
             tiers_active: row.tiers.map(|tiers| tiers.active.iter().map(|tier| tier.as_str()).collect()),
             tiers_missing: row.tiers.map(|tiers| tiers.missing.iter().map(|tier| tier.as_str()).collect()),
+            tiers_missing_reasons: row.tiers.map(|_| reasons.collect()),
             probe_cost_ratio: row.tiers.and_then(|tiers| tiers.cost_ratio),
         }
     }
@@ -128,12 +138,9 @@ fn phase_name(phase: Phase) -> &'static str {
 }
 
 /// A measured duration, and an estimated one.
-fn apart(estimate: Option<Estimate>) -> (Option<f64>, Option<f64>) {
-    match estimate {
-        Some(Estimate { seconds, is_estimate: false }) => (Some(seconds), None),
-        Some(Estimate { seconds, is_estimate: true }) => (None, Some(seconds)),
-        None => (None, None),
-    }
+fn apart(wait: Option<Wait>) -> (Option<f64>, Option<f64>) {
+    let of = |precision| wait.filter(|wait| wait.precision == precision).map(|wait| wait.seconds);
+    (of(Precision::Measured), of(Precision::Estimated))
 }
 
 #[cfg(test)]

@@ -37,12 +37,14 @@ Columns:
   POOL QUEUE WAIT99    the thread pool: threads busy/all, tasks waiting, and
                        how long 99% of them waited at most
   CPU% MEM             of the process; 100 is a whole core
-All figures are of the last interval. - is not measured; ~ marks an estimate from readings that are made now and then, \
-which miss what is shorter than their distance.
+All figures are of the last interval. - is not measured; ~ marks an estimate from readings that are made now and then; \
+< tells that they caught nothing longer, and that what they missed was shorter. POOL 0/0 has not run its first task yet.
 
 JSON: each line is an object with time_unix_seconds, interval_seconds and loops, whose fields have their unit in their \
 name: utilization_ratio, lag_p99_seconds, phases.timers.time_ratio, resident_memory_bytes and so on; what is not \
 measured is null.
+
+Processes that were named by --pid and have all ended end it with status 1, as do those in which no event loop is found.
 
 It reads processes of its own user; of all users as root or with CAP_SYS_PTRACE. Tiers beyond observe place probes in the processes that are shown (choose them with --pid) and need CAP_BPF and CAP_PERFMON; before Linux 6.6, CAP_SYS_ADMIN.";
 
@@ -87,7 +89,7 @@ pub(crate) struct TopOptions {
     pub(super) filter: String,
 
     /// End after this many intervals
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = intervals)]
     pub(super) iterations: Option<NonZeroU64>,
 }
 
@@ -108,6 +110,12 @@ impl TopOptions {
     }
 }
 
+fn intervals(text: &str) -> Result<NonZeroU64, String> {
+    let not_a_number = |_| format!("{text:?} is no number of intervals; one is the least");
+    let number: u64 = text.parse().map_err(not_a_number)?;
+    NonZeroU64::new(number).ok_or_else(|| "one interval is the least; without it there is no end".to_owned())
+}
+
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = duration(text)?;
     if (INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
@@ -120,6 +128,14 @@ fn interval(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_interval_is_too_few_and_said_in_words() {
+        assert_eq!(intervals("3").map(NonZeroU64::get), Ok(3));
+        for text in ["0", "-1", "many", ""] {
+            assert!(intervals(text).is_err_and(|message| message.contains("least")), "{text}");
+        }
+    }
 
     #[test]
     fn an_interval_is_neither_too_short_nor_too_long() {

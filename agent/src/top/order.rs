@@ -25,9 +25,8 @@ impl Order {
 
 impl Row {
     fn contains(&self, wanted: &str) -> bool {
-        let loop_name = self.key.loop_name.as_deref().unwrap_or_default();
         let has = |text: &str| text.to_lowercase().contains(wanted);
-        has(&self.service) || has(loop_name) || has(&self.key.pid.to_string())
+        has(&self.service) || has(self.loop_name()) || has(&self.key.pid.to_string())
     }
 }
 
@@ -56,6 +55,18 @@ mod tests {
             let unmeasured = &sorted[sorted.len() - 2..];
             assert!(unmeasured.contains(&"node".to_owned()), "{sorted:?}");
         }
+    }
+
+    #[test]
+    fn names_with_a_number_sort_by_it() {
+        let mut rows = rows();
+        rows.truncate(3);
+        for (row, name) in rows.iter_mut().zip(["worker-10", "worker-2", "main"]) {
+            row.key.loop_name = Some(name.to_owned());
+        }
+        let order = Order { sort: Column::Loop, is_reversed: false, filter: String::new() };
+        let sorted: Vec<&str> = order.apply(&rows).into_iter().map(Row::loop_name).collect();
+        assert_eq!(sorted, ["main", "worker-2", "worker-10"]);
     }
 
     #[test]

@@ -1,30 +1,38 @@
 //! The table as lines of text or JSON, for pipes, files and scripts: no escape codes.
 //!
-//! A program that reads gets all columns; a person's terminal gets those that fit. What the measuring had to tell is
-//! told where the table is empty, on the standard error: it may be the reason.
+//! A program that reads gets all columns; a person's terminal gets those that fit. The standard error tells why the table is
+//! empty, and which tiers do not measure. Processes that were named and are no event loops, or have all ended, are a
+//! failure: a script would wait for them forever.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::SystemTime;
 
-use super::empty;
+use attach::target::Process;
+
 use super::history::History;
+use super::needs::Needs;
 use super::options::TopOptions;
 use super::row::Row;
 use super::source::{Readings, Source};
 use super::table::{Layout, plain};
 use super::theme::Theme;
+use super::{empty, missing};
 use crate::console;
 use crate::error::Error;
 
 /// Writes one table or line after the other, until there were enough or nobody reads any more.
-pub(super) fn run(options: &TopOptions, source: impl Source) -> Result<(), Error> {
+pub(super) fn run(options: &TopOptions, named: Vec<Process>, source: impl Source) -> Result<(), Error> {
     let messages = console::hold();
-    let mut readings = Readings::new(source, options.interval);
-    let order = options.order();
+    let mut readings = Readings::new(source, named, options.interval);
+    let (order, only) = (options.order(), options.only());
+    let mut missing = missing::Told::default();
     let mut earlier = readings.take();
-    let mut written = 0;
+    let (mut written, mut has_found) = (0, false);
     while options.intervals().is_none_or(|intervals| written < intervals) {
         let later = readings.take();
+        if !only.is_empty() && later.ended == only {
+            return Err(Error::Ended { message: empty::have_ended(&only) });
+        }
         let rows = Row::all(Some(&earlier), &later);
         let shown = order.apply(&rows);
         let text = if options.json {
@@ -40,11 +48,15 @@ pub(super) fn run(options: &TopOptions, source: impl Source) -> Result<(), Error
             written => written.map_err(|source| Error::Stdout { source })?,
         }
         let told = messages.take();
-        if shown.is_empty() && (written == 0 || !told.is_empty()) {
-            let reasons = empty::reasons(&options.only(), &order, !rows.is_empty(), &told);
-            reasons.iter().for_each(|reason| messages.tell(reason));
+        missing.tell(&shown).iter().for_each(|sentence| messages.tell(sentence));
+        (written, has_found) = (written + 1, has_found || !rows.is_empty());
+        let reasons = || empty::reasons(&only, &later.ended, &order, !rows.is_empty(), &told);
+        if !only.is_empty() && !has_found && options.intervals() == Some(written) {
+            return Err(Error::NoEventLoop { reasons: reasons() });
         }
-        written += 1;
+        if shown.is_empty() && (written == 1 || !told.is_empty()) {
+            reasons().iter().for_each(|reason| messages.tell(reason));
+        }
         earlier = later;
     }
     Ok(())
@@ -55,8 +67,8 @@ fn table(options: &TopOptions, rows: &[&Row]) -> String {
     // Nothing here is in colours or has a trend.
     let (theme, history) = (Theme::of_environment(), History::default());
     let layout = match terminal_width() {
-        Some(width) => Layout::fit(width, rows),
-        None => Layout::whole(rows),
+        Some(width) => Layout::fit(width, &Needs::of(rows), options.sort),
+        None => Layout::whole(&Needs::of(rows)),
     }
     .without_trend();
     let header = layout.header(options.sort, theme);

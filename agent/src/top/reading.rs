@@ -2,13 +2,15 @@
 //!
 //! A snapshot is ordered by metric, as exporters want it; a table wants everything about one loop at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use attach::target::Pid;
 use model::catalogue::{Metric, Scope};
 use model::histogram::Histogram;
 use model::snapshot::{Series, Snapshot, Value};
 use model::time::Monotonic;
+
+use super::notes::{Notes, ProcessNotes};
 
 /// The position of a label that a metric does not have.
 const NO_LABEL: u8 = u8::MAX;
@@ -18,6 +20,8 @@ const NO_LABEL: u8 = u8::MAX;
 pub(super) struct Reading {
     pub(super) at: Monotonic,
     pub(super) processes: BTreeMap<Pid, ProcessReading>,
+    /// Which of the processes that were named have ended.
+    pub(super) ended: BTreeSet<Pid>,
 }
 
 /// What is known of one process.
@@ -29,6 +33,8 @@ pub(super) struct ProcessReading {
     pub(super) values: Values,
     /// What belongs to each of its loops, by the loop's name.
     pub(super) loops: BTreeMap<String, Values>,
+    /// What is known of it beside that.
+    pub(super) notes: Option<ProcessNotes>,
 }
 
 /// The values of one loop or process, by metric and labels.
@@ -46,7 +52,17 @@ impl Reading {
                 processes.entry(pid).or_default().add(family.metric, series);
             }
         }
-        Self { at, processes }
+        Self { at, processes, ended: BTreeSet::new() }
+    }
+
+    /// The same with what is known beside it.
+    pub(super) fn with(mut self, notes: Notes, ended: BTreeSet<Pid>) -> Self {
+        for (pid, notes) in notes.0 {
+            if let Some(process) = self.processes.get_mut(&pid) {
+                process.notes = Some(notes);
+            }
+        }
+        Self { ended, ..self }
     }
 
     /// How many loops it tells of.

@@ -3,15 +3,17 @@
 use attach::libuv::tiers::Tiers;
 use attach::target::Pid;
 use model::catalogue::{
-    EVENTLOOP_AWAY, EVENTLOOP_ITERATIONS, EVENTLOOP_LAG, EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS,
-    EVENTLOOP_STALL_OBSERVED, EVENTLOOP_TIME, LOOPSCOPE_PROBE_COST, LOOPSCOPE_TIER_ACTIVE, PROCESS_CPU,
-    PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, THREADPOOL_QUEUE_DEPTH, THREADPOOL_QUEUE_WAIT,
-    THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_THREADS,
+    EVENTLOOP_ITERATIONS, EVENTLOOP_PHASE_DURATION, EVENTLOOP_SLOW_ITERATIONS, EVENTLOOP_TIME,
+    LOOPSCOPE_PROBE_COST, LOOPSCOPE_TIER_ACTIVE, PROCESS_CPU, PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME,
+    THREADPOOL_QUEUE_DEPTH, THREADPOOL_QUEUE_WAIT, THREADPOOL_QUEUE_WAIT_OBSERVED, THREADPOOL_THREADS,
 };
 use model::label::{LabelValue, LoopState, Phase, TaskKind, ThreadState, Tier};
 
 use super::change::{Change, Watched, active_tiers};
+use super::notes::ProcessNotes;
+use super::quantile;
 use super::reading::{ProcessReading, Reading, Values};
+use super::wait::{Lag, Precision, Wait, away_seconds};
 
 const NS_PER_S: f64 = 1e9;
 
@@ -41,29 +43,15 @@ pub(super) struct Row {
     pub(super) slow_iterations: Option<u64>,
     pub(super) pool: Option<Pool>,
     pub(super) queue_depth: Option<u64>,
-    pub(super) queue_wait_p50_seconds: Option<Estimate>,
-    pub(super) queue_wait_p99_seconds: Option<Estimate>,
+    pub(super) queue_wait_p50_seconds: Option<Wait>,
+    pub(super) queue_wait_p99_seconds: Option<Wait>,
     /// One is a whole core.
     pub(super) cpu_ratio: Option<f64>,
     pub(super) resident_bytes: Option<u64>,
     /// The tiers that measure the process from outside; `None` of a process that publishes telemetry itself.
     pub(super) tiers: Option<TierState>,
-}
-
-/// A duration, and whether it is only estimated.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Estimate {
-    pub(super) seconds: f64,
-    pub(super) is_estimate: bool,
-}
-
-/// How long ready events had to wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Lag {
-    pub(super) p50_seconds: Option<f64>,
-    pub(super) p99_seconds: Option<f64>,
-    /// With what goes on at the end of the interval.
-    pub(super) max: Option<Estimate>,
+    /// Why tiers are missing.
+    pub(super) missing: Vec<(Tier, String)>,
 }
 
 /// A phase over an interval.
@@ -78,7 +66,7 @@ pub(super) struct PhaseTime {
     pub(super) p99_seconds: Option<f64>,
 }
 
-/// The threads of a pool.
+/// The threads of a pool; none where it was not used yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pool {
     pub(super) busy: u64,
@@ -114,16 +102,19 @@ impl Row {
     }
 
     fn new(key: RowKey, service: String, is_first: bool, span: Span<'_>) -> Self {
-        let Span { seconds, process, of_loop } = span;
+        let Span { seconds, process, of_loop, notes } = span;
         let rate = |count: u64| seconds.map(|seconds| count as f64 / seconds);
         let ratio = |ns: u64| rate(ns).map(|ns_per_second| ns_per_second / NS_PER_S);
         let (queue_wait_p50_seconds, queue_wait_p99_seconds) = queue_wait(process);
+        // What was missed before the interval is not of it.
+        let unseen = notes.zip(key.loop_name.as_ref()).and_then(|(notes, name)| notes.unseen_ns.get(name));
+        let unseen_seconds = unseen.filter(|_| seconds.is_some()).map(|&ns| ns as f64 / NS_PER_S);
         Self {
             key,
             service,
             is_first,
             utilization: of_loop.and_then(|of_loop| utilization(of_loop, seconds?)),
-            lag: of_loop.map(Lag::new).unwrap_or_default(),
+            lag: of_loop.map(|of_loop| Lag::new(of_loop, unseen_seconds)).unwrap_or_default(),
             away_seconds: of_loop.and_then(away_seconds),
             phases: of_loop.zip(seconds).map_or_else(Vec::new, |(change, seconds)| phases(change, seconds)),
             iterations_per_second: of_loop
@@ -136,7 +127,13 @@ impl Row {
             cpu_ratio: process.growth(&PROCESS_CPU, &[]).and_then(ratio),
             resident_bytes: process.amount(&PROCESS_RESIDENT_MEMORY, &[]),
             tiers: TierState::new(process, ratio),
+            missing: notes.map_or_else(Vec::new, |notes| notes.missing.clone()),
         }
+    }
+
+    /// The name of its loop; nothing where only the process is known.
+    pub(super) fn loop_name(&self) -> &str {
+        self.key.loop_name.as_deref().unwrap_or_default()
     }
 
     /// The phase, other than waiting, that took most of the active time, and its share of that.
@@ -155,6 +152,8 @@ pub(super) struct Span<'a> {
     pub(super) seconds: Option<f64>,
     pub(super) process: Change<'a>,
     pub(super) of_loop: Option<Change<'a>>,
+    /// What is known of the process beside its series.
+    pub(super) notes: Option<&'a ProcessNotes>,
 }
 
 impl<'a> Span<'a> {
@@ -191,30 +190,9 @@ impl<'a> Span<'a> {
                 later,
                 before: watched,
             }),
+            notes: process.notes.as_ref(),
         }
     }
-}
-
-impl Lag {
-    fn new(of_loop: Change<'_>) -> Self {
-        let away = away_seconds(of_loop);
-        if of_loop.later.has(&EVENTLOOP_LAG) {
-            let lag = of_loop.distribution(&EVENTLOOP_LAG, &[]);
-            let quantile = |q| lag.as_ref().and_then(|lag| lag.quantile_seconds(q));
-            let max = longest(quantile(1.0), away.filter(|&away| away > 0.0));
-            let max = max.map(|seconds| Estimate { seconds, is_estimate: false });
-            return Self { p50_seconds: quantile(0.5), p99_seconds: quantile(0.99), max };
-        }
-        // What readings from outside caught; having caught nothing is a finding, too.
-        let caught = of_loop.distribution(&EVENTLOOP_STALL_OBSERVED, &[]);
-        let caught = caught.map(|caught| caught.quantile_seconds(1.0).unwrap_or(0.0));
-        let max = longest(caught, away).map(|seconds| Estimate { seconds, is_estimate: true });
-        Self { max, ..Self::default() }
-    }
-}
-
-fn longest(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    a.into_iter().chain(b).reduce(f64::max)
 }
 
 impl Pool {
@@ -222,6 +200,11 @@ impl Pool {
         let threads = |state: ThreadState| process.amount(&THREADPOOL_THREADS, &[state.position()]);
         let (busy, idle) = (threads(ThreadState::Busy)?, threads(ThreadState::Idle)?);
         Some(Self { busy, size: busy + idle })
+    }
+
+    /// Whether it has not started, which its first task makes it do.
+    pub(super) fn is_unused(self) -> bool {
+        self.size == 0
     }
 }
 
@@ -261,10 +244,6 @@ fn utilization(of_loop: Change<'_>, interval_seconds: f64) -> Option<f64> {
     }
 }
 
-fn away_seconds(of_loop: Change<'_>) -> Option<f64> {
-    of_loop.amount(&EVENTLOOP_AWAY, &[]).map(|ns| ns as f64 / NS_PER_S)
-}
-
 fn phases(of_loop: Change<'_>, interval_seconds: f64) -> Vec<PhaseTime> {
     let time = |&phase: &Phase| {
         let recorded = of_loop.distribution(&EVENTLOOP_PHASE_DURATION, &[phase.position()])?;
@@ -274,28 +253,31 @@ fn phases(of_loop: Change<'_>, interval_seconds: f64) -> Vec<PhaseTime> {
             share: seconds / interval_seconds,
             per_second: count / interval_seconds,
             mean_seconds: (count > 0.0).then(|| seconds / count),
-            p99_seconds: recorded.quantile_seconds(0.99),
+            p99_seconds: quantile::seconds(&recorded, 0.99),
         })
     };
     Phase::ALL.iter().filter_map(time).collect()
 }
 
 /// The median and the 99th percentile of how long tasks waited for a thread of the pool.
-fn queue_wait(process: Change<'_>) -> (Option<Estimate>, Option<Estimate>) {
+fn queue_wait(process: Change<'_>) -> (Option<Wait>, Option<Wait>) {
     // Where probes no longer stand, what they measured before stands still.
     let kinds = TaskKind::ALL.iter().map(|kind| kind.position());
     let measured = process.distributions(&THREADPOOL_QUEUE_WAIT, kinds).filter(|waits| waits.count() > 0);
     let is_measured = measured.is_some();
     let waits = measured.or_else(|| process.distribution(&THREADPOOL_QUEUE_WAIT_OBSERVED, &[]));
     let quantile = |q| {
-        let seconds = waits.as_ref()?.quantile_seconds(q)?;
-        Some(Estimate { seconds, is_estimate: !is_measured })
+        let seconds = quantile::seconds(waits.as_ref()?, q)?;
+        let precision = if is_measured { Precision::Measured } else { Precision::Estimated };
+        Some(Wait { seconds, precision })
     };
     (quantile(0.5), quantile(0.99))
 }
 
 #[cfg(test)]
 mod tests {
+    use model::catalogue::EVENTLOOP_AWAY;
+
     use super::*;
     use crate::top::testing::{Host, host, row};
 
@@ -339,27 +321,10 @@ mod tests {
         let node = row(812, "main");
         assert_eq!((node.lag.p50_seconds, node.lag.p99_seconds, node.utilization), (None, None, None));
         let (max, wait) = (node.lag.max.unwrap(), node.queue_wait_p99_seconds.unwrap());
-        assert!(max.is_estimate && wait.is_estimate);
+        assert_eq!((max.precision, wait.precision), (Precision::Estimated, Precision::Estimated));
         expect_near(Some(max.seconds), 0.21);
         expect_near(Some(wait.seconds), 0.1);
         assert!(node.tiers.unwrap().active.has(Tier::Observe));
-    }
-
-    #[test]
-    fn having_caught_no_stall_is_a_finding_and_not_having_looked_is_none() {
-        let reading = |n: u64, looked: bool| {
-            let mut host = Host::default();
-            let mut process = host.process("node", 1);
-            let mut main = process.of_loop("main");
-            main.counter(&EVENTLOOP_ITERATIONS, &[], n);
-            if looked {
-                main.gauge(&EVENTLOOP_AWAY, &[], 0).histogram(&EVENTLOOP_STALL_OBSERVED, &[], &[(1, 5)]);
-            }
-            host.reading(n)
-        };
-        let max = |looked| Row::all(Some(&reading(1, looked)), &reading(2, looked))[0].lag.max;
-        assert_eq!(max(true), Some(Estimate { seconds: 0.0, is_estimate: true }));
-        assert_eq!(max(false), None);
     }
 
     #[test]
@@ -368,7 +333,7 @@ mod tests {
         let checkout = row(9020, "main");
         expect_near(checkout.utilization, 0.5);
         let max = checkout.lag.max.unwrap();
-        assert!(!max.is_estimate);
+        assert_eq!(max.precision, Precision::Measured);
         expect_near(Some(max.seconds), 0.7);
     }
 

@@ -19,6 +19,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use attach::target::Process;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyEvent};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -51,6 +52,7 @@ enum Happening {
 /// Shows the table until the user has seen enough.
 pub(super) fn run<S: Source>(
     options: &TopOptions,
+    named: Vec<Process>,
     make_source: impl FnOnce() -> S + Send + 'static,
 ) -> Result<(), Error> {
     let (tell, happenings) = channel();
@@ -59,7 +61,7 @@ pub(super) fn run<S: Source>(
     let messages = console::hold();
     let refused = |source| Error::System { doing: "cannot draw on the terminal", source };
     let mut screen = Screen::enter().map_err(refused)?;
-    let measuring = start_measuring(options, make_source, tell.clone())?;
+    let measuring = start_measuring(options, named, make_source, tell.clone())?;
     start_reading_keys(tell)?;
 
     let mut state = State::new(options);
@@ -124,13 +126,15 @@ fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
 
 fn start_measuring<S: Source>(
     options: &TopOptions,
+    named: Vec<Process>,
     make_source: impl FnOnce() -> S + Send + 'static,
     tell: Sender<Happening>,
 ) -> Result<JoinHandle<()>, Error> {
     let interval = options.interval;
     thread("measure", move || {
         let tells_end = TellEnd(tell);
-        let mut readings = Readings::new(make_source(), interval).with_first_interval(FIRST_INTERVAL);
+        let readings = Readings::new(make_source(), named, interval);
+        let mut readings = readings.with_first_interval(FIRST_INTERVAL);
         while tells_end.0.send(Happening::Reading(readings.take())).is_ok() {}
     })
 }

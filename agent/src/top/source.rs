@@ -1,10 +1,13 @@
 //! Where snapshots come from, and when.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use attach::target::{Pid, Process, ProcessError};
 use model::snapshot::Snapshot;
 use model::time::Monotonic;
 
+use super::notes::Notes;
 use super::reading::Reading;
 use crate::clock;
 
@@ -18,32 +21,25 @@ pub(crate) trait Source {
 
     /// Reads everything that there is.
     fn read(&mut self) -> Snapshot;
-}
 
-/// A source that has nothing to do between readings.
-impl<F: FnMut() -> Snapshot> Source for F {
-    fn tend(&mut self) -> Option<Monotonic> {
-        None
-    }
-
-    fn read(&mut self) -> Snapshot {
-        self()
-    }
+    /// What it knows beside the last reading.
+    fn notes(&mut self) -> Notes;
 }
 
 /// Readings of a source, one an interval.
 pub(super) struct Readings<S> {
     source: S,
+    named: Vec<Process>,
     interval_ns: u64,
     next_interval_ns: u64,
     next: Monotonic,
 }
 
 impl<S: Source> Readings<S> {
-    /// Readings of a source, the first one at once.
-    pub(super) fn new(source: S, interval: Duration) -> Self {
+    /// Readings of a source, the first one at once, with an eye on processes that were named.
+    pub(super) fn new(source: S, named: Vec<Process>, interval: Duration) -> Self {
         let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-        Self { source, interval_ns, next_interval_ns: interval_ns, next: clock::monotonic() }
+        Self { source, named, interval_ns, next_interval_ns: interval_ns, next: clock::monotonic() }
     }
 
     /// Shortens the first interval, for somebody who waits for it.
@@ -68,6 +64,12 @@ impl<S: Source> Readings<S> {
         // Readings that were missed, while the program was stopped for instance, are not made up for.
         self.next = self.next.max(at).plus_ns(self.next_interval_ns);
         self.next_interval_ns = self.interval_ns;
-        Reading::of(&snapshot, at)
+        Reading::of(&snapshot, at).with(self.source.notes(), self.ended())
+    }
+
+    /// Which of the processes that were named have ended.
+    fn ended(&self) -> BTreeSet<Pid> {
+        let has_ended = |process: &&Process| matches!(process.stat(), Err(ProcessError::Vanished { .. }));
+        self.named.iter().filter(has_ended).map(Process::pid).collect()
     }
 }

@@ -1,7 +1,8 @@
 //! The table: which columns fit a width, and its lines.
 //!
-//! Columns are dropped by importance, and lines never wrap. What room is left goes to names that were cut, then to
-//! wider gaps, then to the trend.
+//! The names come first, as whole as they can be beside utilization and lag: who is slow is worth more than one more
+//! figure. Then columns follow by importance, those in which nothing is measured last, and lines never wrap. What room is
+//! left goes to names that were cut, then to wider gaps, then to the trend.
 
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -9,6 +10,7 @@ use ratatui::text::{Line, Span};
 use super::chart;
 use super::column::{Column, utilization_level};
 use super::history::History;
+use super::needs::Needs;
 use super::row::Row;
 use super::theme::Theme;
 
@@ -17,7 +19,11 @@ const TREND_TITLE: &str = "UTIL% TREND";
 /// The narrowest trend that tells something.
 const TREND_WIDTH_MIN: u16 = TREND_TITLE.len() as u16;
 
-/// A text that was cut ends so.
+/// The narrowest that names are drawn, if they need it.
+const SERVICE_WIDTH_MIN: u16 = 10;
+const LOOP_WIDTH_MIN: u16 = 8;
+
+/// What stands where a text was cut.
 const CUT: &str = "…";
 
 /// The columns that are shown, each with its width.
@@ -30,23 +36,31 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The columns that fit a width.
-    pub(super) fn fit(width: u16, rows: &[&Row]) -> Self {
+    /// The columns that fit a width, for a table that is sorted by one of them.
+    pub(super) fn fit(width: u16, needs: &Needs, sort: Column) -> Self {
+        let mut wanted = Column::BY_IMPORTANCE.to_vec();
+        wanted.sort_by_key(|&column| match column {
+            column if column.is_essential() => 0,
+            column if column == sort => 1,
+            column if needs.has_figures(column) => 2,
+            _ => 3,
+        });
         let mut columns = Vec::new();
         let mut used = 0;
-        for &column in Column::BY_IMPORTANCE {
-            let needed = column.width() + u16::from(used > 0);
+        for column in wanted {
+            let claim = claim(column, width, needs);
+            let needed = claim + u16::from(used > 0);
             // The first one is there in any case, cut where it must be.
             if used > 0 && used + needed > width {
                 break;
             }
             used += needed;
-            columns.push((column, column.width()));
+            columns.push((column, claim));
         }
         columns.sort_by_key(|(column, _)| *column as u8);
         let mut spare = width.saturating_sub(used);
         for (column, width) in &mut columns {
-            let more = column.width_of_contents(rows).saturating_sub(*width).min(spare);
+            let more = needs.width(*column).saturating_sub(*width).min(spare);
             *width += more;
             spare -= more;
         }
@@ -60,9 +74,8 @@ impl Layout {
     }
 
     /// All columns, as wide as their contents.
-    pub(super) fn whole(rows: &[&Row]) -> Self {
-        let columns =
-            Column::ALL.iter().map(|&column| (column, column.width_of_contents(rows).max(column.width())));
+    pub(super) fn whole(needs: &Needs) -> Self {
+        let columns = Column::ALL.iter().map(|&column| (column, needs.width(column)));
         Self { columns: columns.collect(), gap: 2, trend: None }
     }
 
@@ -109,11 +122,16 @@ impl Layout {
     }
 }
 
-impl Column {
-    /// How wide the column would like to be.
-    fn width_of_contents(self, rows: &[&Row]) -> u16 {
-        let widths = rows.iter().map(|row| Span::raw(self.cell(row).text).width() as u16);
-        widths.max().unwrap_or(0).clamp(self.width(), self.width_max())
+/// What a column gets before it is decided which others there are: names share what utilization and lag leave.
+fn claim(column: Column, width: u16, needs: &Needs) -> u16 {
+    let (need, least) = (needs.width(column), column.width());
+    let others = Column::Util.width() + Column::Lagmax.width() + 3;
+    let room = width.saturating_sub(others);
+    let of_loop = needs.width(Column::Loop).min((room / 3).max(LOOP_WIDTH_MIN));
+    match column {
+        Column::Loop => of_loop,
+        Column::Service => need.min(room.saturating_sub(of_loop).min(width / 2).max(SERVICE_WIDTH_MIN)),
+        _ => need.max(least),
     }
 }
 
@@ -135,7 +153,7 @@ pub(super) fn utilization_trend(
 
 /// The padding is apart from the text, so that only the text stands out.
 fn cell(column: Column, width: u16, text: &str, style: Style) -> Vec<Span<'static>> {
-    let text = cut(text, width);
+    let text = if column.is_name() { cut_within(text, width) } else { cut(text, width) };
     let padding = Span::raw(" ".repeat(usize::from(width).saturating_sub(Span::raw(text.as_str()).width())));
     let text = Span::styled(text, style);
     if column.is_left() { vec![text, padding] } else { vec![padding, text] }
@@ -150,19 +168,37 @@ pub(super) fn fit_left(text: &str, width: u16) -> String {
 
 /// A text cut to a width. Control characters are left out: names are other processes' to choose.
 pub(super) fn cut(text: &str, width: u16) -> String {
-    let span = Span::raw(text);
+    cut_before(text, width, 0)
+}
+
+/// A name cut to a width within: names of the same kind often differ at their end only.
+pub(super) fn cut_within(text: &str, width: u16) -> String {
+    cut_before(text, width, width / 2 - width / 8)
+}
+
+/// A text cut to a width, so that up to so much of its end is kept.
+fn cut_before(text: &str, width: u16, end_width: u16) -> String {
+    let (span, width) = (Span::raw(text), usize::from(width));
     let graphemes: Vec<&str> = span.styled_graphemes(Style::new()).map(|grapheme| grapheme.symbol).collect();
-    let widths = |graphemes: &[&str]| -> usize { graphemes.iter().map(|one| Span::raw(*one).width()).sum() };
-    if widths(&graphemes) <= usize::from(width) {
+    let widths: Vec<usize> = graphemes.iter().map(|one| Span::raw(*one).width()).collect();
+    if widths.iter().sum::<usize>() <= width {
         return graphemes.concat();
     }
-    let mut kept = graphemes.as_slice();
-    while let [rest @ .., _] = kept
-        && widths(kept) + 1 > usize::from(width)
-    {
-        kept = rest;
+    if width == 0 {
+        return String::new();
     }
-    if width == 0 { String::new() } else { kept.concat() + CUT }
+    let fitting = |widths: &mut dyn Iterator<Item = &usize>, room: usize| {
+        let sums = widths.scan(0, |sum, width| {
+            *sum += width;
+            Some(*sum)
+        });
+        let fitting: Vec<usize> = sums.take_while(|sum| *sum <= room).collect();
+        (fitting.len(), fitting.last().copied().unwrap_or(0))
+    };
+    let room = width - Span::raw(CUT).width();
+    let (ends, end_width) = fitting(&mut widths.iter().rev(), usize::from(end_width).min(room));
+    let (begins, _) = fitting(&mut widths.iter(), room - end_width);
+    graphemes[..begins].concat() + CUT + &graphemes[graphemes.len() - ends..].concat()
 }
 
 /// A text on as many lines as it takes, broken between words.
@@ -188,12 +224,14 @@ pub(super) fn plain(line: &Line<'_>) -> String {
 mod tests {
     use super::*;
     use crate::top::testing::{expect_golden, rows};
+    use crate::top::wait::Lag;
 
     #[test]
     fn a_script_gets_all_columns_and_every_name_whole() {
         let rows = rows();
         let rows: Vec<&Row> = rows.iter().collect();
-        let (layout, theme, history) = (Layout::whole(&rows), Theme::new(true), History::default());
+        let (layout, theme, history) =
+            (Layout::whole(&Needs::of(&rows)), Theme::new(true), History::default());
         let header = plain(&layout.header(Column::Util, theme));
         let lines: Vec<String> = rows.iter().map(|row| plain(&layout.row(row, &history, theme))).collect();
         expect_golden("plain.txt", &format!("{header}\n{}\n", lines.join("\n")));
@@ -208,7 +246,7 @@ mod tests {
         let (theme, mut history) = (Theme::new(true), History::default());
         history.push(&crate::top::testing::rows());
         for width in 10..260 {
-            let layout = Layout::fit(width, &rows);
+            let layout = Layout::fit(width, &Needs::of(&rows), Column::Util);
             let lines = rows.iter().map(|row| layout.row(row, &history, theme));
             for line in lines.chain([layout.header(Column::Util, theme)]) {
                 assert!(line.width() <= usize::from(width), "{width}: {line}");
@@ -220,9 +258,59 @@ mod tests {
     fn a_wider_terminal_never_shows_fewer_columns() {
         let rows = rows();
         let rows: Vec<&Row> = rows.iter().collect();
-        let count = |width| Layout::fit(width, &rows).columns().len();
+        let count = |width| Layout::fit(width, &Needs::of(&rows), Column::Util).columns().len();
         assert!((10..250).all(|width| count(width) <= count(width + 1)));
         assert_eq!(count(250), Column::ALL.len());
+    }
+
+    #[test]
+    fn loops_of_a_process_with_a_long_name_can_be_told_apart_on_a_narrow_terminal() {
+        let mut rows = rows();
+        rows.truncate(4);
+        for (number, row) in rows.iter_mut().enumerate() {
+            row.service = "payments-gateway-production-eu".to_owned();
+            row.key.loop_name = Some(format!("worker-{number}"));
+        }
+        let rows: Vec<&Row> = rows.iter().collect();
+        let (theme, history) = (Theme::new(false), History::default());
+        for width in [40, 60, 80] {
+            let layout = Layout::fit(width, &Needs::of(&rows), Column::Util);
+            for (number, row) in rows.iter().enumerate() {
+                let line = plain(&layout.row(row, &history, theme));
+                assert!(line.contains(&format!("worker-{number}")), "{width}: {line}");
+                assert!(width < 60 || line.contains("payments-gateway-production-eu "), "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_in_which_nothing_is_measured_leave_first() {
+        let mut rows = rows();
+        for row in &mut rows {
+            (row.lag, row.service) = (Lag::default(), "shop".to_owned());
+        }
+        let rows: Vec<&Row> = rows.iter().collect();
+        let columns = Layout::fit(80, &Needs::of(&rows), Column::Util).columns();
+        assert!(!columns.contains(&Column::Lag99) && columns.contains(&Column::Wait99), "{columns:?}");
+        assert!(columns.contains(&Column::Lagmax), "what the table is for stays in its place");
+    }
+
+    #[test]
+    fn the_column_that_sorts_is_shown_where_any_but_the_essential_are() {
+        let rows = rows();
+        let rows: Vec<&Row> = rows.iter().collect();
+        for &column in Column::ALL {
+            let columns = Layout::fit(80, &Needs::of(&rows), column).columns();
+            assert!(columns.contains(&column), "{column:?}: {columns:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_cut_keeps_its_end() {
+        assert_eq!(cut_within("image-renderer-worker-12", 12), "image-…er-12");
+        assert_eq!(cut_within("short", 5), "short");
+        assert_eq!(cut_within("集計サービス-1", 9), "集計サ…-1");
+        assert_eq!((cut_within("anything", 1), cut_within("anything", 0)), ("…".to_owned(), String::new()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A host as the tests see it: processes of every kind, at two moments, and golden files of how they are shown.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use attach::target::Pid;
@@ -18,6 +19,7 @@ use model::label::{
 use model::snapshot::{SharedLabels, Snapshot, Value};
 use model::time::Monotonic;
 
+use super::notes::{Notes, ProcessNotes};
 use super::reading::Reading;
 use super::row::Row;
 
@@ -29,7 +31,10 @@ pub(super) const INTERVAL_SECONDS: u64 = 2;
 
 /// A snapshot that is being filled.
 #[derive(Default)]
-pub(super) struct Host(Snapshot);
+pub(super) struct Host {
+    snapshot: Snapshot,
+    notes: Notes,
+}
 
 /// Series with the labels of a process or loop.
 pub(super) struct Labelled<'a> {
@@ -40,13 +45,18 @@ pub(super) struct Labelled<'a> {
 impl Host {
     pub(super) fn process(&mut self, service: &str, pid: u32) -> Labelled<'_> {
         let labels = SharedLabels::new([("service", service), ("pid", &pid.to_string())]);
-        Labelled { snapshot: &mut self.0, labels }
+        Labelled { snapshot: &mut self.snapshot, labels }
+    }
+
+    /// What is known of a process beside its series.
+    pub(super) fn notes(&mut self, pid: u32) -> &mut ProcessNotes {
+        self.notes.0.entry(Pid::new(pid)).or_default()
     }
 
     /// The reading of all that, taken after this many intervals.
     pub(super) fn reading(self, intervals: u64) -> Reading {
         let at = Monotonic::from_ns(1 + intervals * INTERVAL_SECONDS * 1_000_000_000);
-        Reading::of(&self.0, at)
+        Reading::of(&self.snapshot, at).with(self.notes, BTreeSet::new())
     }
 }
 
@@ -174,6 +184,8 @@ fn untouched(host: &mut Host, n: u64) {
 
 /// Knows nothing of us: it is probed, in vain for the pool.
 fn probed(host: &mut Host, n: u64) {
+    let refusal = "the point where a task begins was not found in the binary".to_owned();
+    host.notes(9020).missing.push((Tier::Pool, refusal));
     let mut api = host.process("checkout", 9020);
     api.counter(&PROCESS_CPU, &[], n * 1_100 * MS)
         .gauge(&PROCESS_RESIDENT_MEMORY, &[], 88 << 20)

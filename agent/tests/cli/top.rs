@@ -158,11 +158,11 @@ fn a_terminal_that_changes_its_size_is_drawn_anew() {
     let publisher = Publisher::that_does(Command::Publish, "resized");
     let mut screen = Screen::start(&["--pid", &publisher.pid().to_string()], 60, 10);
     screen.expect_text("LAGMAX");
-    assert!(!screen.parser.screen().contents().contains("WAIT99"));
+    assert!(!screen.parser.screen().contents().contains("SHARE%"));
     screen.parser.screen_mut().set_size(cells(30), cells(160));
     set_size(&screen.keyboard, 160, 30);
     screen.signal(Signal::WINCH);
-    screen.expect_text("WAIT99");
+    screen.expect_text("SHARE%");
     screen.expect_text("resized");
     screen.press(b"q");
     screen.expect_end();
@@ -270,16 +270,42 @@ fn a_demo_under_load_shows_figures_that_hang_together() {
 }
 
 #[test]
-fn an_empty_table_tells_why_and_a_process_that_does_not_exist_is_a_failure() {
+fn a_process_without_an_event_loop_and_one_that_does_not_exist_are_failures_and_told() {
     let silent = Publisher::start("silent");
-    let output = run(&["top", "--once", "--interval", "100ms", "--pid", &silent.pid().to_string()]);
-    assert!(output.status.success());
-    assert_eq!(stdout(&output).lines().count(), 1);
-    assert!(stderr(&output).contains("loopscope inspect --pid"), "{}", stderr(&output));
+    for further in [&["--once"][..], &["-n", "2"], &["--once", "--json"]] {
+        let pid = silent.pid().to_string();
+        let output = run(&[&["top", "--interval", "100ms", "--pid", &pid], further].concat());
+        assert_eq!(output.status.code(), Some(1), "{further:?}");
+        assert!(!stdout(&output).is_empty(), "{further:?}");
+        let told = stderr(&output);
+        assert!(told.contains(&format!("no event loop found in process {pid}")), "{told}");
+        assert!(told.contains("loopscope inspect --pid"), "{told}");
+    }
 
     let output = run(&["top", "--once", "--pid", "2147483647"]);
     assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()));
     assert!(stderr(&output).contains("2147483647"));
+}
+
+#[test]
+fn a_pipe_and_a_terminal_are_told_when_the_named_process_has_ended() {
+    let publisher = Publisher::that_does(Command::Publish, "short-lived");
+    let pid = publisher.pid().to_string();
+    let mut screen = Screen::start(&["--pid", &pid], 80, 24);
+    screen.expect_text("short-lived");
+    let mut command = loopscope(&["top", "--interval", "100ms", "--pid", &pid]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("short-lived")));
+    drop(publisher);
+    assert!(lines.all(|line| line.is_ok()));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!("process {pid} has ended")), "{}", stderr(&output));
+    screen.expect_text(&format!("process {pid} has ended"));
+    assert!(!screen.parser.screen().contents().contains("inspect"));
+    screen.press(b"q");
+    screen.expect_end();
 }
 
 #[test]

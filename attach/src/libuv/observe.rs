@@ -14,6 +14,7 @@ mod peak;
 mod pool;
 mod remote;
 mod threads;
+mod unseen;
 
 use std::time::Duration;
 
@@ -162,6 +163,13 @@ impl Observer {
         let main = self.loops.iter().find(|observed| observed.name == "main")?;
         let layout = &self.located.libuv.image.layout;
         handles::count(&self.remote, layout, main.address).map(|counts| counts.referenced)
+    }
+
+    /// Of each loop that keeps its idle time, by its name: how long, in nanoseconds, the longest stretch away from the poll may have
+    /// been that readings missed since this was last asked.
+    pub fn take_unseen_ns(&mut self) -> Vec<(String, u64)> {
+        let loops = self.loops.iter_mut();
+        loops.filter_map(|observed| Some((observed.name.clone(), observed.take_unseen_ns()?))).collect()
     }
 
     /// The name of the loop at an address.

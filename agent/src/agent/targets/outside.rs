@@ -4,6 +4,7 @@
 //! it keeps them.
 
 mod keeping_to_budget;
+mod noted;
 mod reconfigure;
 
 use attach::libuv::locate::Located;
@@ -52,6 +53,8 @@ pub(super) struct Outside {
     observer: Observer,
     next_reading: Monotonic,
     attachment: Option<Attachment>,
+    /// Why there are no probes at all, where they were asked for.
+    no_probes: Option<String>,
     /// The probes of the pool that stand by turns, and what they measured; none before the budget asks for turns.
     sampling: Option<Attachment>,
     /// The main loop's lag, as it was.
@@ -89,6 +92,7 @@ impl Outside {
             observer,
             next_reading: now,
             attachment: None,
+            no_probes: None,
             sampling: None,
             recent_lag: Recent::default(),
             budget: Budget::new(settings.budget),
@@ -123,7 +127,10 @@ impl Outside {
     fn place_probes(&mut self, prober: &mut Prober) {
         let wanted = self.asked.probes();
         if !wanted.is_empty() {
-            self.attachment = prober.attach(self.pid(), &self.located, wanted, self.slow_ns);
+            match prober.attach(self.pid(), &self.located, wanted, self.slow_ns) {
+                Ok(attachment) => (self.attachment, self.no_probes) = (Some(attachment), None),
+                Err(reason) => self.no_probes = Some(reason),
+            }
             self.recent_lag.begin(clock::monotonic(), Histogram::default());
         }
     }

@@ -15,31 +15,31 @@ use crate::console;
 #[derive(Default)]
 pub(super) struct Prober {
     probes: Option<Probes>,
-    /// Loading was tried and refused: what it needs does not come while the program runs.
-    refused: bool,
+    /// Why loading was refused, if it was tried: what it needs does not come while the program runs.
+    refused: Option<String>,
 }
 
 impl Prober {
-    /// Places the probes of these tiers on a process; `None` where that is not possible at all. What is not possible is
-    /// told.
+    /// Places the probes of these tiers on a process; where that is not possible at all, gives the reason. What is not possible
+    /// is told.
     pub(super) fn attach(
         &mut self,
         pid: Pid,
         located: &Located,
         tiers: Tiers,
         slow_ns: u64,
-    ) -> Option<Attachment> {
+    ) -> Result<Attachment, String> {
         let attached = self.probes()?.attach(pid, located, tiers, slow_ns);
         match attached {
             Ok(attachment) => {
                 for (tier, refusal) in attachment.refused() {
                     console::line(format_args!("process {pid}: the tier {tier} is not possible: {refusal}"));
                 }
-                Some(attachment)
+                Ok(attachment)
             }
             Err(error) => {
                 console::line(format_args!("process {pid}: no probes: {error}"));
-                None
+                Err(error.to_string())
             }
         }
     }
@@ -116,18 +116,22 @@ impl Prober {
         }
     }
 
-    fn probes(&mut self) -> Option<&mut Probes> {
-        if self.probes.is_none() && !self.refused {
+    fn probes(&mut self) -> Result<&mut Probes, String> {
+        if let Some(reason) = &self.refused {
+            return Err(reason.clone());
+        }
+        if self.probes.is_none() {
             match Probes::load(&ProbeOptions::default()) {
                 Ok(probes) => self.probes = Some(probes),
                 Err(error) => {
-                    self.refused = true;
                     console::line(format_args!(
                         "no probes can be placed, only the tier observe is possible: {error}"
                     ));
+                    let reason = self.refused.insert(error.to_string());
+                    return Err(reason.clone());
                 }
             }
         }
-        self.probes.as_mut()
+        Ok(self.probes.as_mut().expect("they have just been loaded"))
     }
 }

@@ -34,24 +34,31 @@ pub(super) fn draw(
     Rect { y: area.y + 1, height: area.height.saturating_sub(lost), ..area }
 }
 
-/// As many of the keys as there is room for.
+/// As many of the keys as there is room for. The last two lead on and out: the others give way to them.
 pub(super) fn keys(keys: &[Key], width: u16, theme: Theme) -> Line<'static> {
-    let mut spans = Vec::new();
-    let mut used = 0;
-    for (key, meaning) in keys {
-        let gap = if used > 0 { "  " } else { "" };
-        let parts = [
-            Span::raw(gap),
-            Span::styled(*key, theme.strong()),
-            Span::styled(format!(" {meaning}"), theme.dim()),
-        ];
-        used += parts.iter().map(Span::width).sum::<usize>();
-        if used > usize::from(width) {
-            break;
-        }
-        spans.extend(parts);
-    }
-    Line::from(spans)
+    const GAP: &str = "  ";
+    let drawn = |(key, meaning): &Key| {
+        [Span::styled(*key, theme.strong()), Span::styled(format!(" {meaning}"), theme.dim())]
+    };
+    let width_of = |keys: &[Key]| -> usize {
+        keys.iter().flat_map(drawn).map(|span| span.width()).sum::<usize>() + GAP.len() * keys.len()
+    };
+    let (others, last) = keys.split_at(keys.len().saturating_sub(2));
+    let room = usize::from(width) + GAP.len();
+    let fitting = (0..=others.len()).rev().find(|&count| width_of(&others[..count]) + width_of(last) <= room);
+    let shown = others[..fitting.unwrap_or(0)].iter().chain(last);
+    let spans: Vec<_> = shown.map(|key| drawn(key).to_vec()).collect();
+    Line::from(spans.join(&Span::raw(GAP)))
+}
+
+/// The first of some lines that fits beside another, the most telling first; nothing where none does.
+pub(super) fn beside_of(
+    left: &Line<'_>,
+    candidates: impl IntoIterator<Item = Line<'static>>,
+    width: u16,
+) -> Line<'static> {
+    let room = usize::from(width).saturating_sub(left.width() + 2);
+    candidates.into_iter().find(|line| line.width() <= room).unwrap_or_default()
 }
 
 /// Draws a line, cut where the area ends.

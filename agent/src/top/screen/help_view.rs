@@ -34,16 +34,18 @@ const COLUMN_WIDTH: u16 = 64;
 /// Draws the help.
 pub(super) fn draw_help(state: &mut State, theme: Theme, buffer: &mut Buffer) {
     let width = buffer.area.width;
-    let keys = ALL_KEYS.map(|(key, meaning)| explained(key, 15, meaning, theme));
+    let are_beside = width >= TWO_COLUMNS_WIDTH;
+    let (left, right) = if are_beside { (COLUMN_WIDTH, width - COLUMN_WIDTH - 2) } else { (width, width) };
+    let keys = ALL_KEYS.into_iter().flat_map(|(key, meaning)| explained(key, 15, meaning, left, theme));
     let keys = titled("KEYS", keys, theme);
-    let columns = Column::ALL.iter().map(|column| explained(column.title(), 8, column.meaning(), theme));
+    let columns = Column::ALL.iter();
+    let columns = columns.flat_map(|column| explained(column.title(), 8, column.meaning(), right, theme));
     let mut columns = titled("COLUMNS", columns, theme);
-    let notes = [
-        Line::default(),
-        Line::raw("All figures are of the last interval. - is not measured, ~ an estimate."),
-    ];
-    columns.extend(notes);
-    let lines = if width >= TWO_COLUMNS_WIDTH {
+    let note = "All figures are of the last interval. - is not measured, ~ an estimate by readings that are made now and \
+                then; < tells that those caught nothing longer, and that what they missed was shorter.";
+    columns.push(Line::default());
+    columns.extend(wrap(note, right).into_iter().map(Line::raw));
+    let lines = if are_beside {
         frame::beside(keys, COLUMN_WIDTH, 2, columns)
     } else {
         [keys, columns].join(&Line::default())
@@ -78,6 +80,13 @@ fn titled(
     std::iter::once(Line::styled(title, theme.strong())).chain(lines).collect()
 }
 
-fn explained(name: &str, width: u16, meaning: &'static str, theme: Theme) -> Line<'static> {
-    Line::from(vec![Span::styled(fit_left(name, width + 1), theme.strong()), Span::raw(meaning)])
+/// A name and what it means, on as many lines as that takes.
+fn explained(name: &str, name_width: u16, meaning: &str, width: u16, theme: Theme) -> Vec<Line<'static>> {
+    let indent = name_width + 1;
+    let lines = wrap(meaning, width.saturating_sub(indent).max(1));
+    let names = std::iter::once(name).chain(std::iter::repeat(""));
+    let line = |(name, meaning): (&str, String)| {
+        Line::from(vec![Span::styled(fit_left(name, indent), theme.strong()), Span::raw(meaning)])
+    };
+    names.zip(lines).map(line).collect()
 }

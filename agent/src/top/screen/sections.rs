@@ -9,10 +9,11 @@ use crate::top::chart;
 use crate::top::column::{Column, Level, utilization_level, wait_level};
 use crate::top::detail::{Detail, Distribution};
 use crate::top::history::History;
-use crate::top::number;
-use crate::top::row::{Row, TierState};
+use crate::top::row::{Pool, Row, TierState};
 use crate::top::table::{self, fit_left};
 use crate::top::theme::Theme;
+use crate::top::wait::{Precision, Wait};
+use crate::top::{missing as why, number, quantile};
 
 const UNKNOWN: &str = "-";
 
@@ -117,11 +118,23 @@ pub(super) fn phases(row: &Row, width: u16, theme: Theme) -> Vec<Line<'static>> 
 
 /// The distribution of lag.
 pub(super) fn lag(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Line<'static>> {
+    let nothing = Precision::Below { caught_seconds: None };
+    if let Some(Wait { seconds, .. }) = detail.row.lag.max.filter(|max| max.precision == nothing) {
+        let seconds = number::duration(seconds);
+        return vec![missing(
+            "STALLS",
+            &format!("none was caught; those missed took less than {seconds}"),
+            theme,
+        )];
+    }
     drawn("LAG", "STALLS", detail.lag.as_ref(), width, height, theme)
 }
 
 /// The distribution of the time that tasks wait for a thread of the pool.
 pub(super) fn queue_wait(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Line<'static>> {
+    if detail.queue_wait.is_none() && detail.row.pool.is_some_and(Pool::is_unused) {
+        return vec![missing("POOL WAIT", "nothing yet", theme)];
+    }
     drawn("POOL WAIT", "POOL WAITS", detail.queue_wait.as_ref(), width, height, theme)
 }
 
@@ -130,6 +143,9 @@ pub(super) fn pool(detail: &Detail, width: u16, theme: Theme) -> Vec<Line<'stati
     let row = &detail.row;
     if row.pool.is_none() && row.queue_depth.is_none() && detail.tasks.is_empty() {
         return vec![missing("POOL", "not measured", theme)];
+    }
+    if row.pool.is_some_and(Pool::is_unused) && detail.tasks.is_empty() {
+        return vec![missing("POOL", "not used yet: its threads start with the first task", theme)];
     }
     let [threads, queue] = [Column::Pool, Column::Queue].map(|column| column.cell(row));
     let mut pairs = vec![
@@ -241,7 +257,12 @@ pub(super) fn measured_by(row: &Row, width: u16, theme: Theme) -> Vec<Line<'stat
         let level = utilization_level(ratio * 10.0);
         pairs.push(("probes cost".to_owned(), cost, theme.level(level)));
     }
-    flow_titled(pairs, width, theme)
+    let mut lines = flow_titled(pairs, width, theme);
+    for (tiers, reason) in why::by_reason(&row.missing) {
+        let told = table::wrap(&format!("no {tiers}: {reason}"), width);
+        lines.extend(told.into_iter().map(|line| Line::styled(line, theme.dim())));
+    }
+    lines
 }
 
 fn drawn(
@@ -261,7 +282,7 @@ fn drawn(
         return vec![missing(title, "none in this interval", theme)];
     }
     let pair = |name: &str, q| {
-        let seconds = histogram.quantile_seconds(q).unwrap_or(0.0);
+        let seconds = quantile::seconds(histogram, q).unwrap_or(0.0);
         (name.to_owned(), format!("{mark}{}", number::duration(seconds)), theme.level(wait_level(seconds)))
     };
     let title = (title.to_owned(), String::new(), Style::new());
@@ -275,7 +296,7 @@ fn drawn(
     lines
 }
 
-fn missing(title: &'static str, why: &'static str, theme: Theme) -> Line<'static> {
+fn missing(title: &'static str, why: &str, theme: Theme) -> Line<'static> {
     Line::from(vec![Span::styled(title, theme.strong()), Span::styled(format!("  {why}"), theme.dim())])
 }
 
@@ -290,7 +311,7 @@ fn seconds_figure(
     style: impl Fn(f64) -> Style,
     theme: Theme,
 ) -> Span<'static> {
-    match histogram.and_then(|histogram| histogram.quantile_seconds(q)) {
+    match histogram.and_then(|histogram| quantile::seconds(histogram, q)) {
         Some(seconds) => figure(&number::duration(seconds), style(seconds)),
         None => figure(UNKNOWN, theme.dim()),
     }

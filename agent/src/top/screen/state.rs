@@ -9,6 +9,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::top::column::Column;
 use crate::top::detail::Detail;
 use crate::top::history::History;
+use crate::top::needs::Needs;
 use crate::top::options::TopOptions;
 use crate::top::order::Order;
 use crate::top::reading::Reading;
@@ -42,6 +43,8 @@ pub(super) enum Flow {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) only: BTreeSet<Pid>,
+    /// Which of these have ended.
+    pub(super) ended: BTreeSet<Pid>,
     pub(super) interval: Duration,
     pub(super) order: Order,
     pub(super) history: History,
@@ -51,6 +54,8 @@ pub(super) struct State {
     pub(super) scroll: usize,
     /// How far a page goes, as the last drawing found it.
     pub(super) page: usize,
+    /// What the columns need.
+    pub(super) needs: Needs,
     /// The columns that the last drawing had room for.
     pub(super) columns: Vec<Column>,
     rows: Vec<Row>,
@@ -72,6 +77,7 @@ impl State {
     pub(super) fn new(options: &TopOptions) -> Self {
         Self {
             only: options.only(),
+            ended: BTreeSet::new(),
             interval: options.interval,
             order: options.order(),
             history: History::default(),
@@ -79,6 +85,7 @@ impl State {
             is_paused: false,
             scroll: 0,
             page: 1,
+            needs: Needs::default(),
             columns: Column::ALL.to_vec(),
             rows: Vec::new(),
             earlier: None,
@@ -98,6 +105,7 @@ impl State {
             self.unseen = Some(reading);
             return Flow::Continue;
         }
+        self.ended.clone_from(&reading.ended);
         self.earlier = self.unseen.take().or_else(|| self.later.take());
         self.rows = Row::all(self.earlier.as_ref(), &reading);
         self.later = Some(reading);

@@ -14,8 +14,8 @@ const KEYS: [Key; 8] = [
     ("↑↓", "choose"),
     ("Enter", "detail"),
     ("s", "sort"),
-    ("r", "reverse"),
     ("/", "filter"),
+    ("r", "reverse"),
     ("p", "pause"),
     ("?", "help"),
     ("q", "quit"),
@@ -26,10 +26,13 @@ pub(super) fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
     let width = buffer.area.width;
     let keys = if state.is_typing() { typing(state, theme) } else { frame::keys(&KEYS, width, theme) };
     let (shown, chosen) = state.shown();
-    let place = if shown.is_empty() { Line::default() } else { position(state, chosen, shown.len(), theme) };
-    let area = frame::draw(title(state, theme), place, keys, buffer);
+    let title = title(state, width, theme);
+    let places = if shown.is_empty() { Vec::new() } else { positions(state, chosen, shown.len(), theme) };
+    let place = frame::beside_of(&title, places, width);
+    let area = frame::draw(title, place, keys, buffer);
 
-    let layout = Layout::fit(width, &shown);
+    let needs = state.needs.then(&shown);
+    let layout = Layout::fit(width, &needs, state.order.sort);
     let columns = layout.columns();
     frame::put(&layout.header(state.order.sort, theme), frame::row(area, 0), buffer);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
@@ -47,35 +50,46 @@ pub(super) fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
             buffer.set_style(Rect { width, ..place }, theme.chosen());
         }
     }
-    (state.page, state.columns) = (page, columns);
+    (state.page, state.columns, state.needs) = (page, columns, needs);
 }
 
-/// What is shown of what there is, and how.
-pub(super) fn title(state: &State, theme: Theme) -> Line<'static> {
+/// What is shown of what there is, and how: as much of it as has room beside the place.
+fn title(state: &State, width: u16, theme: Theme) -> Line<'static> {
+    const PLACE_WIDTH: usize = 16;
     let processes: std::collections::BTreeSet<_> = state.rows().iter().map(|row| row.key.pid).collect();
     let loops = state.rows().len();
     let counted =
         |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    let mut parts = vec![Span::styled("loopscope top", theme.strong())];
-    if state.has_read() {
-        let found = format!(
-            "  {} in {}",
-            counted(loops, "loop", "loops"),
-            counted(processes.len(), "process", "processes")
-        );
-        parts.push(Span::raw(found));
+    let name = Span::styled("loopscope top", theme.strong());
+    let found = state.has_read().then(|| {
+        let processes = counted(processes.len(), "process", "processes");
+        Span::raw(format!("{} in {processes}", counted(loops, "loop", "loops")))
+    });
+    let is_filtered = !state.order.filter.is_empty() && !state.is_typing();
+    let filter =
+        is_filtered.then(|| Span::styled(format!("filter {:?}", state.order.filter), theme.notice()));
+    let paused = state.is_paused.then(|| Span::styled("PAUSED", theme.notice()));
+    let every = Span::styled(format!("every {}", humantime::format_duration(state.interval)), theme.dim());
+    // From the one that gives way first.
+    let parts = [(0, Some(every)), (1, Some(name)), (2, found), (3, filter), (4, paused)];
+    let mut parts: Vec<(u8, Span<'static>)> =
+        parts.into_iter().filter_map(|(rank, part)| Some((rank, part?))).collect();
+    let width_of =
+        |parts: &[(u8, Span<'static>)]| parts.iter().map(|(_, part)| part.width() + 2).sum::<usize>();
+    while parts.len() > 1 && width_of(&parts) + PLACE_WIDTH > usize::from(width) {
+        parts.remove(0);
     }
-    parts.push(Span::styled(format!("  every {}", humantime::format_duration(state.interval)), theme.dim()));
-    if !state.order.filter.is_empty() && !state.is_typing() {
-        parts.push(Span::styled(format!("  filter {:?}", state.order.filter), theme.notice()));
-    }
-    if state.is_paused {
-        parts.push(Span::styled("  PAUSED", theme.notice()));
-    }
-    Line::from(parts)
+    // On the screen the name comes first, and the interval behind what was found.
+    parts.sort_by_key(|(rank, _)| match rank {
+        0 => 25,
+        rank => rank * 10,
+    });
+    let parts: Vec<_> = parts.into_iter().map(|(_, part)| vec![part]).collect();
+    Line::from(parts.join(&Span::raw("  ")))
 }
 
-fn position(state: &State, chosen: usize, shown: usize, theme: Theme) -> Line<'static> {
+/// How it is sorted and which row is chosen, the most telling first.
+fn positions(state: &State, chosen: usize, shown: usize, theme: Theme) -> Vec<Line<'static>> {
     let messages = match state.messages.len() {
         0 => String::new(),
         1 => "1 message (m)  ".to_owned(),
@@ -83,7 +97,9 @@ fn position(state: &State, chosen: usize, shown: usize, theme: Theme) -> Line<'s
     };
     let arrow = if state.order.is_reversed { "▲" } else { "▼" };
     let sorted = format!("by {} {arrow}  ", state.order.sort.title());
-    Line::styled(format!("{messages}{sorted}{}/{shown}", chosen + 1), theme.dim())
+    let place = format!("{}/{shown}", chosen + 1);
+    let candidates = [format!("{messages}{sorted}{place}"), format!("{sorted}{place}"), place];
+    candidates.map(|text| Line::styled(text, theme.dim())).to_vec()
 }
 
 fn typing(state: &State, theme: Theme) -> Line<'static> {
@@ -101,7 +117,7 @@ fn reasons(state: &State, width: u16, theme: Theme) -> Vec<Line<'static>> {
         return vec![Line::styled("looking for event loops", theme.dim())];
     }
     let told: Vec<String> = state.messages.iter().cloned().collect();
-    let reasons = empty::reasons(&state.only, &state.order, !state.rows().is_empty(), &told);
+    let reasons = empty::reasons(&state.only, &state.ended, &state.order, !state.rows().is_empty(), &told);
     let lines = reasons.iter().flat_map(|reason| table::wrap(reason, width));
     lines.map(Line::raw).collect()
 }

@@ -1,6 +1,9 @@
 //! The views as they look at several sizes, and what keys do.
 
+use attach::target::Pid;
 use clap::Parser;
+use model::catalogue::{EVENTLOOP_AWAY, EVENTLOOP_STALL_OBSERVED, LOOPSCOPE_TIER_ACTIVE, THREADPOOL_THREADS};
+use model::label::{LabelValue, ThreadState};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -10,6 +13,7 @@ use ratatui::style::{Color, Modifier};
 use super::state::{Flow, State, View};
 use crate::cli::{Cli, Command};
 use crate::top::column::Column;
+use crate::top::notes::Notes;
 use crate::top::testing::{Host, expect_golden, host};
 use crate::top::theme::Theme;
 
@@ -80,7 +84,7 @@ fn chosen(state: &State) -> String {
 
 #[test]
 fn the_table_looks_well_at_every_size() {
-    for (width, height) in [(40, 12), (80, 24), (120, 30), (160, 50)] {
+    for (width, height) in [(40, 12), (60, 20), (80, 24), (120, 30), (160, 50)] {
         expect_golden(&format!("table-{width}x{height}.txt"), &screen(&mut state(&[]), width, height));
     }
 }
@@ -101,7 +105,7 @@ fn a_loop_in_detail_looks_well_at_every_size() {
 
 #[test]
 fn help_and_messages_look_well() {
-    for (width, height) in [(80, 40), (160, 30)] {
+    for (width, height) in [(60, 50), (80, 40), (160, 30)] {
         let mut state = state(&[]);
         press(&mut state, "?");
         expect_golden(&format!("help-{width}x{height}.txt"), &screen(&mut state, width, height));
@@ -130,6 +134,58 @@ fn an_empty_table_tells_what_may_be_the_reason() {
         "{screen}"
     );
     assert!(!screen.contains("process 5"), "{screen}");
+}
+
+#[test]
+fn processes_that_have_ended_are_told_of_and_nothing_is_advised_on_them() {
+    let mut state = begun(&["--pid", "77"]);
+    let ended = || Host::default().reading(1).with(Notes::default(), [Pid::new(77)].into());
+    state.take(ended());
+    state.tell(vec!["process 77: no longer measured from outside: it has ended".to_owned()]);
+    let shown = screen(&mut state, 80, 10);
+    assert!(shown.contains("process 77 has ended"), "{shown}");
+    assert!(!shown.contains("inspect") && !shown.contains("no longer"), "{shown}");
+}
+
+#[test]
+fn the_keys_that_lead_on_and_out_are_there_at_every_width() {
+    for width in 17..100 {
+        for keys in ["r", "Enter"] {
+            let mut state = state(&[]);
+            press(&mut state, keys);
+            let shown = screen(&mut state, width, 12);
+            assert!(shown.trim_end().ends_with("? help  q quit"), "{width}: {shown}");
+        }
+    }
+    let title = screen(&mut state(&[]), 60, 12);
+    assert!(title.lines().next().unwrap().ends_with("1/6"), "{title}");
+}
+
+#[test]
+fn a_pool_that_was_not_used_yet_and_lag_that_nothing_caught_are_told_as_what_they_are() {
+    let reading = |intervals: u64| {
+        let mut host = Host::default();
+        let notes = host.notes(9);
+        notes.unseen_ns.insert("main".to_owned(), 62_000_000);
+        let mut process = host.process("quiet", 9);
+        process.gauge(&LOOPSCOPE_TIER_ACTIVE, &["observe"], 1);
+        for state in ThreadState::ALL {
+            process.gauge(&THREADPOOL_THREADS, &[state.as_str()], 0);
+        }
+        let mut main = process.of_loop("main");
+        main.gauge(&EVENTLOOP_AWAY, &[], 0).histogram(&EVENTLOOP_STALL_OBSERVED, &[], &[(1, 5)]);
+        host.reading(intervals)
+    };
+    let mut state = begun(&[]);
+    for intervals in 0..2 {
+        state.take(reading(intervals));
+    }
+    let table = screen(&mut state, 80, 10);
+    assert!(table.contains("<62ms") && table.contains("0/0"), "{table}");
+    press(&mut state, "Enter");
+    let detail = screen(&mut state, 80, 24);
+    assert!(detail.contains("POOL  not used yet") && !detail.contains("POOL  not measured"), "{detail}");
+    assert!(detail.contains("STALLS  none was caught; those missed took less than 62ms"), "{detail}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use model::time::Monotonic;
 
 use super::super::image::Layout;
 use super::remote::{Remote, u32_at, u64_at};
+use super::unseen::{Seen, Unseen};
 use crate::sys::memory::Piece;
 use crate::target::ProcessError;
 
@@ -41,6 +42,7 @@ pub(super) struct ObservedLoop {
     /// Whether two readings have seen the present stretch.
     seen_twice: bool,
     stalls: Histogram,
+    unseen: Unseen,
 }
 
 /// What a loop said at one moment.
@@ -165,6 +167,7 @@ impl ObservedLoop {
             away_since: None,
             seen_twice: false,
             stalls: Histogram::default(),
+            unseen: Unseen::default(),
         }))
     }
 
@@ -181,6 +184,12 @@ impl ObservedLoop {
     /// Since when the loop has been away from its poll; `None` where it was not at the last reading, or where that is not told.
     pub(super) fn away_since(&self) -> Option<Monotonic> {
         self.away_since.filter(|_| self.keeps_idle_time())
+    }
+
+    /// How long the longest stretch away from the poll may have been that was missed since this was last asked; `None` where that is
+    /// not told.
+    pub(super) fn take_unseen_ns(&mut self) -> Option<u64> {
+        (self.since.is_some() && self.keeps_idle_time()).then(|| self.unseen.take())
     }
 
     /// Whether the loop counts its iterations.
@@ -200,6 +209,7 @@ impl ObservedLoop {
             self.since = Some(now);
             self.first = state;
             self.first.idle_ns = total_idle_ns(&state, now);
+            self.unseen = Unseen::new(self.first.idle_ns);
             self.away_since = (!state.is_waiting()).then_some(now);
             return true;
         };
@@ -215,6 +225,12 @@ impl ObservedLoop {
         self.iterations += grown(before.iterations, state.iterations);
         self.events += grown(before.events, state.events);
         if state.keeps_idle_time() {
+            let seen = match (state.is_waiting(), before.same_stretch(&state)) {
+                (true, _) => Seen::Waiting,
+                (false, true) => Seen::StillAway,
+                (false, false) => Seen::Away,
+            };
+            self.unseen.follow(total_idle_ns(&state, now), now.since_ns(last_at), seen);
             self.follow_stretch(&before, &state, last_at, now);
         }
         !state.is_waiting() || before.iterations != state.iterations || before.idle_ns != state.idle_ns

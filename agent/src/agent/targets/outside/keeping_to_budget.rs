@@ -55,8 +55,8 @@ impl Outside {
             Some(sampling) => prober.attach_tier(sampling, &self.located, Tier::Pool),
             // What is sampled is kept apart from what was measured whole: it has a place of its own.
             none => {
-                *none =
-                    prober.attach(self.process.pid(), &self.located, Tiers::only(Tier::Pool), self.slow_ns);
+                let tier = Tiers::only(Tier::Pool);
+                *none = prober.attach(self.process.pid(), &self.located, tier, self.slow_ns).ok();
             }
         }
         if self.sampling.is_none() {
