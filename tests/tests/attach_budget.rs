@@ -88,6 +88,11 @@ fn a_pool_that_would_cost_more_than_the_budget_is_sampled() {
         );
         assert_eq!(within, Some(count), "{kind}: {waits} s for {count} tasks");
     }
+    let by_class = |metrics: &Metrics, name: &str| metrics.value(name, &[("pid", &pid)]).unwrap_or(0.0);
+    let classes = "threadpool_class_run_sampled_seconds_count";
+    assert!(by_class(&last, classes) > by_class(&first, classes), "classes of a sample");
+    let classes = "threadpool_class_run_seconds_count";
+    assert_eq!(by_class(&last, classes), by_class(&first, classes), "classes of a sample count as ones");
     let costs = |metrics: &Metrics| {
         metrics.value("loopscope_probe_cost_seconds_total", &[("pid", &pid), ("tier", "pool")]).unwrap_or(0.0)
     };
