@@ -58,3 +58,31 @@ fn no_block_was_longer_than_what_readings_may_have_missed_or_did_catch() {
         );
     }
 }
+
+#[test]
+fn tiers_that_are_refused_are_told_with_the_reason() {
+    if !requirement::root() {
+        return;
+    }
+    let Some(node) = node::all().into_iter().next() else { return };
+    let program = Truthful::start(Command::new(&node.program).arg(fixture::path("node/blocks.js")));
+    for further in [&[][..], &["--json"]] {
+        let Some(mut top) = loopscope::as_nobody("+perfmon,+sys_ptrace") else { return };
+        let top = top.args(["top", "--once", "--tier", "all", "--pid", program.pid()]).args(further);
+        let output = top.output().expect("it starts");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+        let sentence = format!("process {}: not measured: loop,phases,pool: ", program.pid());
+        assert_eq!(told.matches(&sentence).count(), 1, "{told}");
+        assert!(told.contains("CAP_BPF"), "{told}");
+        if !further.is_empty() {
+            let line: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let of_loop = &line["loops"][0];
+            assert_eq!(of_loop["tiers_missing"], serde_json::json!(["loop", "phases", "pool"]));
+            for tier in ["loop", "phases", "pool"] {
+                let reason = of_loop["tiers_missing_reasons"][tier].as_str();
+                assert!(reason.is_some_and(|reason| reason.contains("CAP_BPF")), "{tier}: {line}");
+            }
+        }
+    }
+}

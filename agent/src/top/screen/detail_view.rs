@@ -37,7 +37,7 @@ pub(super) fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
     let width = buffer.area.width;
     let keys = frame::keys(&KEYS, width, theme);
     let paused = if state.is_paused { "PAUSED" } else { "" };
-    let area = frame::draw(title(&detail, theme), Line::styled(paused, theme.notice()), keys, buffer);
+    let area = frame::draw(title(&detail, width, theme), Line::styled(paused, theme.notice()), keys, buffer);
     let mut lines = sections::summary(&detail, width, theme);
     lines.extend(sections::trends(&detail.row, &state.history, width, theme));
     lines.push(Line::default());
@@ -50,16 +50,14 @@ pub(super) fn draw(state: &mut State, theme: Theme, buffer: &mut Buffer) {
     (state.scroll, state.page) = (scroll, usize::from(area.height).max(1));
 }
 
-fn title(detail: &Detail, theme: Theme) -> Line<'static> {
+/// The service gives way to what tells one of its loops from another.
+fn title(detail: &Detail, width: u16, theme: Theme) -> Line<'static> {
+    const SERVICE_WIDTH_MIN: u16 = 8;
     let row = &detail.row;
-    let mut parts = vec![
-        Span::styled(table::cut(&row.service, 40), theme.strong()),
-        Span::raw(format!("  process {}", row.key.pid)),
-    ];
-    if let Some(name) = &row.key.loop_name {
-        parts.push(Span::raw(format!("  loop {}", table::cut(name, 40))));
-    }
-    Line::from(parts)
+    let name = row.key.loop_name.as_ref().map(|name| format!("  loop {}", table::cut_within(name, 24)));
+    let rest = Span::raw(format!("  process {}{}", row.key.pid, name.unwrap_or_default()));
+    let room = width.saturating_sub(rest.width() as u16).max(SERVICE_WIDTH_MIN);
+    Line::from(vec![Span::styled(table::cut_within(&row.service, room), theme.strong()), rest])
 }
 
 fn two_columns(detail: &Detail, width: u16, height: u16, theme: Theme) -> Vec<Line<'static>> {

@@ -162,6 +162,22 @@ fn the_keys_that_lead_on_and_out_are_there_at_every_width() {
 }
 
 #[test]
+fn the_title_of_a_loop_in_detail_keeps_what_tells_it_from_another() {
+    let mut host = Host::default();
+    let mut process = host.process("payments-gateway-production-eu", 4_194_303);
+    process.of_loop("worker-12").gauge(&EVENTLOOP_AWAY, &[], 0);
+    let mut state = begun(&[]);
+    state.take(host.reading(0));
+    press(&mut state, "Enter");
+    let shown = screen(&mut state, 60, 12);
+    let title = shown.lines().next().unwrap();
+    assert!(
+        title.starts_with("payments-") && title.ends_with("tion-eu  process 4194303  loop worker-12"),
+        "{title}"
+    );
+}
+
+#[test]
 fn a_pool_that_was_not_used_yet_and_lag_that_nothing_caught_are_told_as_what_they_are() {
     let reading = |intervals: u64| {
         let mut host = Host::default();
