@@ -124,6 +124,9 @@ impl Outside {
         let wanted = self.asked.probes();
         if !wanted.is_empty() {
             self.attachment = prober.attach(self.pid(), &self.located, wanted, self.slow_ns);
+            if let Some(attachment) = &self.attachment {
+                prober.tell_begun(attachment, &self.observer);
+            }
             self.recent_lag.begin(clock::monotonic(), Histogram::default());
         }
     }
@@ -160,6 +163,7 @@ impl Outside {
         }
         if now >= self.next_tending {
             self.next_tending = now.plus_ns(TEND_EVERY_NS);
+            self.take_up_seen(prober)?;
             self.keep_to_the_budget(now, prober);
         }
         if now >= self.next_sweep {
@@ -193,8 +197,15 @@ impl Outside {
     }
 
     /// What to keep of a slow iteration, if it is one of this process.
-    pub(super) fn slow_entry(&self, iteration: &SlowIteration, host: &Host) -> Option<slow_log::Entry> {
+    pub(super) fn slow_entry(
+        &mut self,
+        iteration: &SlowIteration,
+        host: &Host,
+        prober: &Prober,
+    ) -> Option<slow_log::Entry> {
         let attachment = self.attachment.as_ref().filter(|it| it.slot() == iteration.slot)?;
+        // Of a process that has ended meanwhile the iteration is kept without its loop's name.
+        let _ = prober.show_loop(attachment, &mut self.observer, iteration);
         Some(slow_log::Entry {
             service: self.service.clone(),
             pid: attachment.pid(),
@@ -232,6 +243,7 @@ impl Outside {
         let mut measured = Snapshot::default();
         figures.add_to(&mut measured, &self.labels);
         self.observe(now)?;
+        self.take_up_seen(prober)?;
         self.add_measured(prober, readings, &mut measured);
         if names.has_prom_client() && self.located.is_node() {
             let lag = readings.and_then(|readings| self.main_lag(readings));
@@ -298,6 +310,12 @@ impl Outside {
 
     fn active(&self) -> Tiers {
         self.attachment.as_ref().map_or(Tiers::NONE, Attachment::tiers).with(Tier::Observe)
+    }
+
+    /// Takes up loops that probes have seen, and no reading yet.
+    fn take_up_seen(&mut self, prober: &Prober) -> Result<(), ProcessError> {
+        let placed = self.attachment.as_ref();
+        placed.map_or(Ok(()), |attachment| prober.show_loops(attachment, &mut self.observer))
     }
 
     fn observe(&mut self, now: Monotonic) -> Result<(), ProcessError> {

@@ -14,8 +14,11 @@ impl Targets {
     pub(super) fn take_slow(&mut self, now: Monotonic) -> Monotonic {
         let mut entries = Vec::new();
         for iteration in self.prober.slow_iterations() {
-            let mut outside = self.discovery.targets().filter_map(Target::outside);
-            entries.extend(outside.find_map(|outside| outside.slow_entry(&iteration, &self.host)));
+            let (host, prober) = (&self.host, &self.prober);
+            entries.extend(self.discovery.targets_mut().find_map(|(_, target)| match target {
+                Target::Outside(outside) => outside.slow_entry(&iteration, host, prober),
+                Target::Published(_) => None,
+            }));
         }
         if now >= self.next_look {
             self.next_look = now.plus_ns(published::LOOK_EVERY_NS);
