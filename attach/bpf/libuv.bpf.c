@@ -49,6 +49,9 @@ enum { TIMERS, PENDING, IDLE, PREPARE, POLL_WAIT, POLL_CALLBACKS, CHECK, CLOSE, 
 // Between none and the first probe on a phase.
 enum { UNKNOWN = 255 };
 
+// Where on its stack a thread's loop runs, before it came by a probe: above everything.
+#define ANYWHERE (~0ull)
+
 // Closing nothing takes less, with the probe that ends it.
 enum { CLOSE_EMPTY_NS = 5000 };
 
@@ -305,9 +308,14 @@ INLINE void record_of(const struct thread *thread, u32 which, u64 ns)
 // within a callback of another (as spawnSync has) lies deeper on the stack, and its time is that of the callback.
 INLINE int is_own(struct target *target, struct thread *thread, u64 loop, u64 stack)
 {
-	if (thread->loop == loop)
+	if (thread->loop == loop) {
+		thread->stack = stack;
 		return 1;
-	if (thread->loop && stack < thread->stack) {
+	}
+	// A loop that was told of before it came by has no place on the stack yet, and others are within it while it is there.
+	u32 is_told = thread->stack == ANYWHERE;
+	if (thread->loop && stack < thread->stack
+		&& (!is_told || word_at(thread->loop + target->internal_fields) == thread->internal)) {
 		thread->nested += 1;
 		return 0;
 	}

@@ -1,19 +1,32 @@
 //! Probes by either way of placing them: many in one call, and each as an event of its own, as kernels before 6.6 want it.
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use loopscope_attach::libuv::locate::{Images, Located};
+use loopscope_attach::libuv::observe::Observer;
 use loopscope_attach::libuv::probes::{Attachment, LoopMeasured, Measured, ProbeOptions, Probes};
 use loopscope_attach::libuv::tiers::Tiers;
 use loopscope_attach::target::{Pid, Process};
-use model::label::Tier;
+use model::label::{Phase, Tier};
+use model::time::Monotonic;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Ticks fifty times a second, and asks the pool for something each time.
 const SCRIPT: &str =
     "const fs = require('fs'); setInterval(() => fs.stat('/', () => {}), 20); setTimeout(() => {}, 60000)";
+
+/// Waits, and is busy for 300 ms at each line of input.
+const BUSY_AT_INPUT: &str = "process.stdin.on('data', () => { const began = performance.now(); while (performance.now() - began < 300); }); \
+     setTimeout(() => process.exit(), 60000)";
+
+/// Waits, and runs a program for 300 ms now and then, within a timer: by a loop within the loop.
+const NESTED: &str = "const { spawnSync } = require('child_process'); setInterval(() => spawnSync('sleep', ['0.3']), 1500); \
+     setTimeout(() => process.exit(), 60000)";
+
+const BUSY_NS: u64 = 300_000_000;
 
 struct Node(Child);
 
@@ -24,11 +37,11 @@ impl Drop for Node {
     }
 }
 
-/// A Node.js that ticks; `None` after saying that the test is skipped.
+/// A Node.js; `None` after saying that the test is skipped.
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn start_node() -> Option<Node> {
+fn start_node(script: &str) -> Option<Node> {
     let may = rustix::process::geteuid().is_root();
-    let started = Command::new("node").args(["-e", SCRIPT]).stdin(Stdio::null()).spawn();
+    let started = Command::new("node").args(["-e", script]).stdin(Stdio::piped()).spawn();
     match started {
         Ok(node) if may => Some(Node(node)),
         other => {
@@ -79,7 +92,7 @@ fn measure(node: &Node, options: &ProbeOptions) -> (Measured, Probes) {
 }
 
 fn expect_sound(options: &ProbeOptions) {
-    let Some(node) = start_node() else { return };
+    let Some(node) = start_node(SCRIPT) else { return };
     let (measured, mut probes) = measure(&node, options);
     let main = main_loop(&node, &measured).expect("the main thread's loop");
     assert!(main.iterations.abs_diff(main.lag.count()) <= 1, "{main:?}");
@@ -111,7 +124,7 @@ fn probes_that_are_placed_one_by_one_measure_the_same() {
 
 #[test]
 fn time_without_probes_belongs_to_no_iteration() {
-    let Some(node) = start_node() else { return };
+    let Some(node) = start_node(SCRIPT) else { return };
     let located = locate(&node);
     let mut probes = Probes::load(&ProbeOptions::default()).unwrap();
     let mut attachment = probes.attach(Pid::new(node.0.id()), &located, Tiers::only(Tier::Loop), 1).unwrap();
@@ -126,4 +139,68 @@ fn time_without_probes_belongs_to_no_iteration() {
     let after = main(&wait_until(&probes, &attachment, is_enough));
     let measured_ns = after.active_ns + after.idle_ns - before.active_ns - before.idle_ns;
     assert!(u128::from(measured_ns) <= placed.elapsed().as_nanos(), "{before:?} {after:?}");
+}
+
+/// Reads the process until its main loop is there and waits.
+fn observe(node: &Node, located: &Located) -> Observer {
+    let process = Process::open(Pid::new(node.0.id())).unwrap();
+    let began = Instant::now();
+    let mut observer = Observer::new(&process, located.clone(), Monotonic::from_ns(1)).unwrap();
+    let waits = |observer: &Observer| observer.loops().count() > 0 && observer.away().count() == 0;
+    // One that starts is busy: twice it is seen to wait.
+    let mut seen = 0;
+    while seen < 20 {
+        assert!(began.elapsed() < PATIENCE, "its loop does not come to wait");
+        std::thread::sleep(Duration::from_millis(20));
+        observer.read(Monotonic::from_ns(1 + began.elapsed().as_nanos() as u64)).unwrap();
+        seen = if waits(&observer) { seen + 1 } else { 0 };
+    }
+    observer
+}
+
+#[test]
+fn an_iteration_that_is_under_way_when_probes_are_placed_is_measured_whole() {
+    let Some(mut node) = start_node(BUSY_AT_INPUT) else { return };
+    let located = locate(&node);
+    let observer = observe(&node, &located);
+    let mut probes = Probes::load(&ProbeOptions::default()).unwrap();
+    let tiers = Tiers::only(Tier::Loop);
+    let mut attachment = probes.attach(Pid::new(node.0.id()), &located, tiers, BUSY_NS).unwrap();
+    observer.tell_begun(&probes, &attachment);
+    let tid = node.0.id();
+    let main =
+        |measured: &Measured| measured.loops.iter().find(|it| it.tid == tid).cloned().unwrap_or_default();
+    for placed in 1..=2 {
+        let before = main(&probes.collect().unwrap().of(&attachment));
+        node.0.stdin.as_mut().unwrap().write_all(b"now\n").unwrap();
+        let is_enough = |measured: &Measured| main(measured).slow_iterations == placed;
+        let after = main(&wait_until(&probes, &attachment, is_enough));
+        assert!(after.lag.sum_ns() - before.lag.sum_ns() >= BUSY_NS, "placed {placed} times: {after:?}");
+        // Away from the next poll on, too.
+        probes.detach_tier(&mut attachment, Tier::Loop);
+        probes.attach_tier(&mut attachment, &located, Tier::Loop).unwrap();
+        observer.tell_begun(&probes, &attachment);
+    }
+    let mut slow = Vec::new();
+    probes.slow_iterations(|iteration| slow.push(iteration.ended.since_ns(iteration.started)));
+    assert!(slow.len() == 2 && slow.iter().all(|&ns| ns >= BUSY_NS), "{slow:?}");
+}
+
+#[test]
+fn a_loop_within_the_first_iteration_counts_to_the_phase_that_it_runs_in() {
+    let Some(node) = start_node(NESTED) else { return };
+    let located = locate(&node);
+    let observer = observe(&node, &located);
+    let mut probes = Probes::load(&ProbeOptions::default()).unwrap();
+    let attachment = probes.attach(Pid::new(node.0.id()), &located, Tiers::ALL, BUSY_NS).unwrap();
+    observer.tell_begun(&probes, &attachment);
+    let phase_ns = |measured: &Measured, phase| {
+        let main = main_loop(&node, measured);
+        main.and_then(|main| main.phases.get(&phase)).map_or(0, |phase| phase.sum_ns())
+    };
+    let is_enough = |measured: &Measured| phase_ns(measured, Phase::Timers) >= BUSY_NS;
+    let measured = wait_until(&probes, &attachment, is_enough);
+    assert!(phase_ns(&measured, Phase::PollCallbacks) < BUSY_NS / 2, "{measured:?}");
+    let main = main_loop(&node, &measured).unwrap();
+    assert_eq!(Some(main.address), observer.loops().map(|(address, _)| address).next());
 }

@@ -1,5 +1,7 @@
 //! What can be measured of a process's libuv from outside: found out by doing it.
 
+use std::time::Duration;
+
 use attach::libuv::locate::{Images, Located};
 use attach::libuv::observe::Observer;
 use attach::libuv::probes::{ProbeOptions, Probes};
@@ -8,6 +10,9 @@ use attach::target::Process;
 use model::label::Tier;
 
 use crate::clock;
+
+/// How long loops are looked for.
+const LOOPS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The lines on libuv and on each tier.
 pub(super) fn lines(process: &Process) -> String {
@@ -19,7 +24,9 @@ pub(super) fn lines(process: &Process) -> String {
     let mut lines = line("libuv", &libuv(&located));
     let mut notes = Vec::new();
     match Observer::new(process, located.clone(), clock::monotonic()) {
-        Ok(observer) => {
+        Ok(mut observer) => {
+            // A process that ends meanwhile has shown what it had.
+            let _ = observer.seek(LOOPS_PATIENCE);
             let names: Vec<&str> = observer.loops().map(|(_, name)| name).collect();
             let loops = if names.is_empty() { "none found yet".to_owned() } else { names.join(", ") };
             lines += &line("observe", &format!("yes: loops: {loops}; {}", gives(Tier::Observe)));

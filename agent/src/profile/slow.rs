@@ -150,6 +150,7 @@ impl SlowWatch {
         };
         match Observer::new(&process, located, clock::monotonic()) {
             Ok(observer) => {
+                observer.tell_begun(probes, &attachment);
                 let observer = Box::new(observer);
                 self.watched.insert(pid, Watched::Outside { attachment, observer });
             }

@@ -7,14 +7,19 @@
 //! The process may lie, or change while it is read: lists are followed only so far, times must fit into the time that has
 //! passed, and a loop that does not look like one any more is dropped.
 
+mod doing;
 mod handles;
 mod lists;
+mod looked;
 mod loops;
 mod peak;
 mod pool;
+mod probed;
 mod remote;
+mod seek;
 mod threads;
 mod unseen;
+mod writable;
 
 use std::time::Duration;
 
@@ -36,7 +41,7 @@ const INTERVAL_BUSY: Duration = Duration::from_millis(50);
 /// Between readings of a process that waits.
 const INTERVAL_IDLE: Duration = Duration::from_millis(250);
 
-/// Between looks for new threads.
+/// Between listings of threads.
 const THREADS_EVERY_NS: u64 = 1_500_000_000;
 
 /// A reading may take this share of the time until the next one.
@@ -126,16 +131,13 @@ impl Observer {
         if !self.loops.iter().any(|observed| observed.name == "main") {
             self.find_default_loop()?;
         }
-        if now >= self.next_threads {
-            self.next_threads = now.plus_ns(THREADS_EVERY_NS);
-            self.find_loops(now)?;
-        }
+        let runs = self.find_loops(now)?;
         let iterated = self.read_loops(now)?;
         let queued = match &mut self.pool {
             Some(pool) => pool.read(&self.remote, now)?,
             None => false,
         };
-        self.is_busy = iterated || queued;
+        self.is_busy = iterated || queued || runs;
         self.last_reading_took = began.elapsed();
         Ok(())
     }
@@ -153,9 +155,7 @@ impl Observer {
 
     /// The threads that loops run on, each with the loop's name.
     pub fn threads(&self) -> impl Iterator<Item = (u32, &str)> {
-        self.loops
-            .iter()
-            .map(|observed| (observed.tid.unwrap_or(self.threads.main()), observed.name.as_str()))
+        self.loops.iter().map(|observed| (self.tid_of(observed), observed.name.as_str()))
     }
 
     /// How many handles of each type keep the main loop alive, by [`HandleType`]; `None` where they cannot be counted.
@@ -183,7 +183,7 @@ impl Observer {
             return Some(iteration.tid);
         }
         let observed = self.loops.iter().find(|observed| observed.address == iteration.loop_address)?;
-        Some(observed.tid.unwrap_or(self.threads.main()))
+        Some(self.tid_of(observed))
     }
 
     /// Whether an iteration that probes of this process have seen is one to tell of. Node.js's own loops are left out: they do not keep their idle
@@ -201,16 +201,15 @@ impl Observer {
     pub fn away(&self) -> impl Iterator<Item = Away> {
         self.loops.iter().filter_map(|observed| {
             let since = observed.away_since()?;
-            let tid = observed.tid.unwrap_or(self.threads.main());
+            let tid = self.tid_of(observed);
             Some(Away { tid, loop_address: observed.address, since })
         })
     }
 
     /// What is known of a loop that probes have measured: by its address, or where they did not see that, by its thread.
     pub fn known(&self, measured: &LoopMeasured) -> Option<KnownLoop> {
-        let runs_on = |observed: &ObservedLoop| {
-            self.pids_are_the_kernels && observed.tid.unwrap_or(self.threads.main()) == measured.tid
-        };
+        let runs_on =
+            |observed: &ObservedLoop| self.pids_are_the_kernels && self.tid_of(observed) == measured.tid;
         let is_it = |observed: &&ObservedLoop| match measured.address {
             0 => runs_on(observed),
             address => observed.address == address,
@@ -280,13 +279,18 @@ impl Observer {
         }
     }
 
-    fn find_loops(&mut self, now: Monotonic) -> Result<(), ProcessError> {
-        let polled: Vec<u64> = self.loops.iter().map(|observed| observed.backend_fd() as u64).collect();
-        let alive = |tid: Option<u32>, threads: &Threads| tid.is_none_or(|tid| threads.has(tid));
-        let found = self.threads.look(&self.remote, &self.located, polled, now)?;
-        self.loops.extend(found);
-        self.loops.retain(|observed| alive(observed.tid, &self.threads));
-        Ok(())
+    /// Looks for loops that are not known yet; whether a thread that may have one runs.
+    fn find_loops(&mut self, now: Monotonic) -> Result<bool, ProcessError> {
+        if now >= self.next_threads {
+            self.next_threads = now.plus_ns(THREADS_EVERY_NS);
+            self.threads.list(now)?;
+            self.loops.retain(|observed| observed.tid.is_none_or(|tid| self.threads.has(tid)));
+        }
+        self.threads.look(&self.remote, &self.located, &mut self.loops, now)
+    }
+
+    fn tid_of(&self, observed: &ObservedLoop) -> u32 {
+        observed.tid.unwrap_or(self.threads.main())
     }
 
     /// Reads all loops; whether any has iterated or is away.

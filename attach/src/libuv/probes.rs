@@ -12,6 +12,7 @@
 
 mod abi;
 mod attachment;
+mod begun;
 mod error;
 mod measured;
 mod object;
@@ -33,6 +34,7 @@ use super::tiers::Tiers;
 use crate::sys::bpf::{self, Map, Placement, Ring};
 use crate::target::Pid;
 pub use attachment::{Attachment, Refusal};
+pub(super) use begun::Begun;
 pub use error::ProbeError;
 pub use measured::{KnownLoop, LoopMeasured, Measured, PoolMeasured};
 use object::Loaded;

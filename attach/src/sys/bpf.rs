@@ -25,6 +25,9 @@ const ATTACH_PERF_EVENT: u32 = 41;
 const ATTACH_UPROBE_MULTI: u32 = 48;
 const UPROBE_MULTI_RETURN: u32 = 1;
 
+/// A key is set only if it is not there.
+const NO_EXIST: u32 = 1;
+
 /// `union bpf_attr`, zero where nothing is set.
 #[repr(C, align(8))]
 struct Attributes([u8; 128]);
@@ -118,6 +121,18 @@ impl Map {
         let attributes = self.attributes(key).address(16, value.as_ptr());
         // SAFETY: key and value are as long as the map says, and live through the call.
         unsafe { attributes.call(MAP_UPDATE) }.map(drop)
+    }
+
+    /// Sets the value of a key that is not there yet; whether it was not.
+    pub(crate) fn insert(&self, key: &[u8], value: &[u8]) -> io::Result<bool> {
+        assert!(key.len() == self.key_bytes && value.len() == self.value_bytes, "the map's own sizes");
+        let attributes = self.attributes(key).address(16, value.as_ptr()).word(24, NO_EXIST);
+        // SAFETY: key and value are as long as the map says, and live through the call.
+        match unsafe { attributes.call(MAP_UPDATE) } {
+            Ok(_) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a key; whether it was there.

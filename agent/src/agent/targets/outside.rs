@@ -128,7 +128,10 @@ impl Outside {
         let wanted = self.asked.probes();
         if !wanted.is_empty() {
             match prober.attach(self.pid(), &self.located, wanted, self.slow_ns) {
-                Ok(attachment) => (self.attachment, self.no_probes) = (Some(attachment), None),
+                Ok(attachment) => {
+                    prober.tell_begun(&attachment, &self.observer);
+                    (self.attachment, self.no_probes) = (Some(attachment), None);
+                }
                 Err(reason) => self.no_probes = Some(reason),
             }
             self.recent_lag.begin(clock::monotonic(), Histogram::default());
@@ -167,6 +170,7 @@ impl Outside {
         }
         if now >= self.next_tending {
             self.next_tending = now.plus_ns(TEND_EVERY_NS);
+            self.take_up_seen(prober)?;
             self.keep_to_the_budget(now, prober);
         }
         if now >= self.next_sweep {
@@ -197,6 +201,15 @@ impl Outside {
         };
         let loops = readings.of(self.attachment.as_ref()?).loops;
         loops.into_iter().find(is_main).map(|measured| measured.lag)
+    }
+
+    /// Takes up the loops of slow iterations that are ones of this process.
+    pub(super) fn take_up_loops_of(&mut self, iterations: &[SlowIteration], prober: &Prober) {
+        let Some(attachment) = &self.attachment else { return };
+        for iteration in iterations.iter().filter(|iteration| iteration.slot == attachment.slot()) {
+            // Of a process that has ended meanwhile the iteration is kept without its loop's name.
+            let _ = prober.show_loop(attachment, &mut self.observer, iteration);
+        }
     }
 
     /// What to keep of a slow iteration, if it is one of this process.
@@ -242,6 +255,7 @@ impl Outside {
         let mut measured = Snapshot::default();
         figures.add_to(&mut measured, &self.labels);
         self.observe(now)?;
+        self.take_up_seen(prober)?;
         self.add_measured(prober, readings, &mut measured);
         if names.has_prom_client() && self.located.is_node() {
             let lag = readings.and_then(|readings| self.main_lag(readings));
@@ -308,6 +322,12 @@ impl Outside {
 
     fn active(&self) -> Tiers {
         self.attachment.as_ref().map_or(Tiers::NONE, Attachment::tiers).with(Tier::Observe)
+    }
+
+    /// Takes up loops that probes have seen, and no reading yet.
+    fn take_up_seen(&mut self, prober: &Prober) -> Result<(), ProcessError> {
+        let placed = self.attachment.as_ref();
+        placed.map_or(Ok(()), |attachment| prober.show_loops(attachment, &mut self.observer))
     }
 
     fn observe(&mut self, now: Monotonic) -> Result<(), ProcessError> {

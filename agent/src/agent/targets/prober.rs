@@ -1,9 +1,10 @@
 //! The BPF programs that all targets share: loaded when the first target asks for probes.
 
 use attach::libuv::locate::Located;
+use attach::libuv::observe::Observer;
 use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readings, SlowIteration};
 use attach::libuv::tiers::Tiers;
-use attach::target::Pid;
+use attach::target::{Pid, ProcessError};
 use model::catalogue;
 use model::label::{LabelValue, ProbeLoss, Tier};
 use model::snapshot::{SharedLabels, Snapshot, Value};
@@ -50,6 +51,33 @@ impl Prober {
         if let Err(error) = probes.attach_tier(attachment, located, tier) {
             console::line(format_args!("the tier {tier} is not possible: {error}"));
         }
+    }
+
+    /// Tells probes that have just been placed what was under way.
+    pub(super) fn tell_begun(&self, attachment: &Attachment, observer: &Observer) {
+        if let Some(probes) = &self.probes {
+            observer.tell_begun(probes, attachment);
+        }
+    }
+
+    /// Lets an observer take up the loops that probes have seen.
+    pub(super) fn show_loops(
+        &self,
+        attachment: &Attachment,
+        observer: &mut Observer,
+    ) -> Result<(), ProcessError> {
+        self.probes.as_ref().map_or(Ok(()), |probes| observer.take_up_seen(probes, attachment))
+    }
+
+    /// Likewise, the loop of an iteration.
+    pub(super) fn show_loop(
+        &self,
+        attachment: &Attachment,
+        observer: &mut Observer,
+        iteration: &SlowIteration,
+    ) -> Result<(), ProcessError> {
+        let probes = self.probes.as_ref();
+        probes.map_or(Ok(()), |probes| observer.take_up_iterated(iteration, probes, attachment))
     }
 
     /// Takes the probes of one tier away.

@@ -40,11 +40,16 @@ impl Targets {
 
     /// What probes have told of the targets, and of those that are being parted from.
     fn probed(&mut self, parting: &[&Outside]) -> Vec<Entry> {
-        let slow = self.prober.slow_iterations().into_iter();
-        let entries = slow.filter_map(|iteration| {
+        let slow = self.prober.slow_iterations();
+        for (_, target) in self.discovery.targets_mut() {
+            if let Target::Outside(outside) = target {
+                outside.take_up_loops_of(&slow, &self.prober);
+            }
+        }
+        let entries = slow.iter().filter_map(|iteration| {
             let targets = self.discovery.targets().filter_map(Target::outside);
             let mut all = targets.chain(parting.iter().copied());
-            all.find_map(|outside| outside.slow_entry(&iteration, &self.host))
+            all.find_map(|outside| outside.slow_entry(iteration, &self.host))
         });
         entries.collect()
     }

@@ -7,6 +7,7 @@ use model::snapshot::{SharedLabels, Snapshot, Value};
 use model::time::Monotonic;
 
 use super::super::image::Layout;
+use super::super::probes::Begun;
 use super::remote::{Remote, u32_at, u64_at};
 use super::unseen::{Seen, Unseen};
 use crate::sys::memory::Piece;
@@ -67,6 +68,25 @@ impl State {
 
     fn is_waiting(&self) -> bool {
         self.entry_ns != 0
+    }
+
+    /// What probes need to know of an iteration that began before they were placed; without its beginning where the loop does not tell
+    /// that, or is not in its poll.
+    pub(super) fn begun(&self, tid: u32, loop_address: u64) -> Begun {
+        let keeps_idle = self.keeps_idle_time();
+        Begun {
+            tid,
+            loop_address,
+            internal: self.internal,
+            keeps_idle,
+            entered_ns: Some(self.entry_ns).filter(|&entered_ns| keeps_idle && entered_ns != 0),
+            idle_ns: self.idle_ns,
+            events: self.events.unwrap_or(0),
+        }
+    }
+
+    pub(super) fn backend_fd(&self) -> i32 {
+        self.backend_fd
     }
 
     /// Whether both were seen within the same stretch away from the poll.

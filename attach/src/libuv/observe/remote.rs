@@ -19,6 +19,10 @@ impl Remote {
         Self { pid }
     }
 
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// Copies one piece; `None` where the process has no memory there.
     pub(super) fn read(&self, address: u64, into: &mut [u8]) -> Result<Option<()>, ProcessError> {
         let wanted = into.len();

@@ -2,18 +2,23 @@
 //!
 //! A thread that waits in the kernel's poll tells in `/proc/PID/task/TID/syscall` on which descriptor, and where its stack is.
 //! Close by on the stack lies the address of its loop, which knows the same descriptor.
+//!
+//! A busy thread seldom waits there, and does so shortly. So one that is new, or that runs and has not been looked at for long enough, is
+//! looked at with each reading, a bounded number of them by turns; only then less and less often. Where probes are placed, they tell
+//! the loop of each thread that has one.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read;
-use std::ops::Range;
+use std::fs;
 use std::path::Path;
 
 use model::time::Monotonic;
 
 use super::super::locate::Located;
+use super::doing::{Doing, Waiting, ran_ns};
+use super::looked::Looked;
 use super::loops::ObservedLoop;
 use super::remote::Remote;
+use super::writable::Writable;
 use crate::target::{Pid, ProcessError};
 
 /// How much of a stack is searched: `uv__io_poll` has a buffer of 1024 events of 12 bytes in its frame.
@@ -21,9 +26,6 @@ const STACK_BYTES: usize = 24 << 10;
 
 /// Node.js gives its workers stacks of 4 MiB; what lies further from the stack pointer lies elsewhere.
 const STACK_SIZE_MAX: u64 = 64 << 20;
-
-/// Mappings of a process that are looked at.
-const MAPS_BYTES_MAX: u64 = 8 << 20;
 
 /// Threads that are remembered.
 const THREADS_MAX: usize = 4096;
@@ -35,15 +37,11 @@ const CANDIDATES_MAX: usize = 8192;
 /// How the kernel calls a thread of its own that polls, for the process, a ring of submissions: followed by the id of who made the ring.
 const SUBMISSION_POLLER: &str = "iou-sqp-";
 
-/// A thread that had no loop is looked at again after this, then after twice this, and so on.
-const AGAIN_NS: u64 = 1_500_000_000;
-const AGAIN_MAX_NS: u64 = 60_000_000_000;
+/// Threads that are looked at with one reading, but for new ones: some 5 µs each.
+const LOOKS_MAX: usize = 32;
 
-/// The calls that wait for events: `epoll_wait`, `epoll_pwait`, `epoll_pwait2`.
-#[cfg(target_arch = "x86_64")]
-const POLLS: &[u64] = &[232, 281, 441];
-#[cfg(target_arch = "aarch64")]
-const POLLS: &[u64] = &[22, 441];
+/// What a descriptor of epoll is called in `/proc/PID/fd`.
+const EPOLL: &str = "anon_inode:[eventpoll]";
 
 /// The threads of a process.
 #[derive(Debug)]
@@ -57,52 +55,13 @@ pub(super) struct Threads {
     polls_submissions: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Looked {
-    next: Monotonic,
-    wait_ns: u64,
-}
-
-/// A thread that waits in a poll.
-struct Waiting {
-    descriptor: u64,
-    stack: u64,
-}
-
-/// The memory that a process can write to: a loop lies there. What lies elsewhere is not even read: below a stack that could
-/// grow the kernel would log that somebody tried.
-struct Writable(Vec<Range<u64>>);
-
-impl Writable {
-    fn read(pid: Pid) -> Result<Self, ProcessError> {
-        let path = format!("/proc/{pid}/maps");
-        let read = File::open(&path).and_then(|file| {
-            let mut bytes = Vec::new();
-            file.take(MAPS_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes)
-        });
-        let bytes = read.map_err(|error| ProcessError::new(pid, &path, error))?;
-        Ok(Self::of_maps(&bytes))
-    }
-
-    /// Paths in the list may be of any bytes but a line's end.
-    fn of_maps(maps: &[u8]) -> Self {
-        Self(String::from_utf8_lossy(maps).lines().filter_map(Self::parse).collect())
-    }
-
-    /// `7f0000000000-7f0000021000 rw-p …`; the kernel lists them in order.
-    fn parse(line: &str) -> Option<Range<u64>> {
-        let (range, rest) = line.split_once(' ')?;
-        let (start, end) = range.split_once('-')?;
-        let hexadecimal = |text| u64::from_str_radix(text, 16).ok();
-        rest.starts_with("rw").then_some(hexadecimal(start)?..hexadecimal(end)?)
-    }
-
-    /// How much can be written from an address on.
-    fn length_from(&self, address: u64) -> u64 {
-        let behind = self.0.partition_point(|range| range.start <= address);
-        let holds = self.0[..behind].last().filter(|range| range.contains(&address));
-        holds.map_or(0, |range| range.end - address)
-    }
+/// A loop that a probe has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Seen {
+    pub(in super::super) tid: u32,
+    pub(in super::super) loop_address: u64,
+    /// Where on the thread's stack it runs.
+    pub(in super::super) stack: u64,
 }
 
 impl Threads {
@@ -135,14 +94,8 @@ impl Threads {
         self.polls_submissions
     }
 
-    /// Looks for loops that are not known yet: what polls one of the descriptors is.
-    pub(super) fn look(
-        &mut self,
-        remote: &Remote,
-        located: &Located,
-        mut polled: Vec<u64>,
-        now: Monotonic,
-    ) -> Result<Vec<ObservedLoop>, ProcessError> {
+    /// Lists the threads.
+    pub(super) fn list(&mut self, now: Monotonic) -> Result<(), ProcessError> {
         let path = format!("/proc/{}/task", self.pid);
         let entries = fs::read_dir(&path).map_err(|error| ProcessError::new(self.pid, &path, error))?;
         let mut tids: Vec<u32> = entries
@@ -152,50 +105,97 @@ impl Threads {
         tids.sort_unstable();
         self.known.retain(|tid, _| tids.binary_search(tid).is_ok());
         self.own.retain(|(tid, _)| tids.binary_search(tid).is_ok());
-        let mut found: Vec<ObservedLoop> = Vec::new();
-        let (mut writable, mut candidates_left) = (None, CANDIDATES_MAX);
         for tid in tids {
             if !self.known.contains_key(&tid) {
                 self.polls_submissions |= self.is_submission_poller(tid);
+                self.known.insert(tid, Looked::new(now));
             }
-            let looked = self.known.entry(tid).or_insert(Looked { next: now, wait_ns: AGAIN_NS });
-            if now < looked.next || candidates_left == 0 {
+        }
+        Ok(())
+    }
+
+    /// The threads that have none of these loops.
+    pub(super) fn without(&self, loops: &[ObservedLoop]) -> Vec<u32> {
+        let with: Vec<u32> = loops.iter().map(|observed| observed.tid.unwrap_or(self.main())).collect();
+        self.known.keys().copied().filter(|tid| !with.contains(tid)).collect()
+    }
+
+    /// Looks for loops beside those that are known, on threads that are due. Whether one that may have a loop runs.
+    pub(super) fn look(
+        &mut self,
+        remote: &Remote,
+        located: &Located,
+        loops: &mut Vec<ObservedLoop>,
+        now: Monotonic,
+    ) -> Result<bool, ProcessError> {
+        let due = self.known.iter().filter(|(_, looked)| looked.is_due(now));
+        let mut due: Vec<_> = due.map(|(&tid, looked)| (looked.next(), tid)).collect();
+        // New ones first, then those that wait the longest.
+        due.sort_unstable();
+        let new = due.partition_point(|(next, _)| next.is_none());
+        due.truncate(new.max(LOOKS_MAX));
+        let mut any_runs = false;
+        let (mut writable, mut candidates_left) = (None, CANDIDATES_MAX);
+        for (_, tid) in due {
+            if candidates_left == 0 {
+                break;
+            }
+            let doing = Doing::of(self.pid, tid);
+            let has_loop = loops.iter().any(|observed| observed.tid.unwrap_or(self.main()) == tid);
+            any_runs |= doing == Doing::Runs && !has_loop;
+            let Some(looked) = self.known.get_mut(&tid) else { continue };
+            let Doing::Polls(waiting) = doing else {
+                match has_loop {
+                    true => looked.later(now),
+                    false => looked.not_in_a_poll(now, || ran_ns(self.pid, tid)),
+                }
                 continue;
-            }
-            looked.next = now.plus_ns(looked.wait_ns);
-            looked.wait_ns = (2 * looked.wait_ns).min(AGAIN_MAX_NS);
-            let Some(waiting) = self.waiting(tid) else { continue };
-            if polled.contains(&waiting.descriptor) || self.own.contains(&(tid, waiting.descriptor)) {
+            };
+            looked.later(now);
+            let is_known = loops.iter().any(|observed| observed.backend_fd() as u64 == waiting.descriptor);
+            if is_known || self.own.contains(&(tid, waiting.descriptor)) {
                 continue;
             }
             let writable = match &mut writable {
                 Some(writable) => writable,
                 None => writable.insert(Writable::read(self.pid)?),
             };
-            if let Some(observed) =
-                self.search(remote, located, tid, &waiting, writable, &mut candidates_left)?
-            {
-                polled.push(waiting.descriptor);
-                found.push(observed);
-            }
+            loops.extend(self.search(remote, located, tid, &waiting, writable, &mut candidates_left)?);
         }
-        Ok(found)
+        Ok(any_runs)
+    }
+
+    /// Takes up a loop that a probe has seen on a thread; `None` where nothing there looks like one, or it is Node.js's own.
+    pub(super) fn take_up(
+        &mut self,
+        remote: &Remote,
+        located: &Located,
+        seen: &Seen,
+        now: Monotonic,
+    ) -> Result<Option<ObservedLoop>, ProcessError> {
+        let (tid, address) = (seen.tid, seen.loop_address);
+        let on_own_stack = is_above(address, seen.stack);
+        if self.is_own(located, tid, on_own_stack) || !self.lives(tid) {
+            return Ok(None);
+        }
+        let layout = &located.libuv.image.layout;
+        let Some(mut observed) = ObservedLoop::open(remote, layout, address, Some(tid), String::new())?
+        else {
+            return Ok(None);
+        };
+        let polled = fs::read_link(format!("/proc/{}/fd/{}", self.pid, observed.backend_fd()));
+        let is_epoll = polled.is_ok_and(|name| name == Path::new(EPOLL));
+        if !is_epoll || !is_ring(remote, address.wrapping_add(layout.loop_handle_queue.into()))? {
+            return Ok(None);
+        }
+        self.known.entry(tid).or_insert_with(|| Looked::new(now));
+        observed.name = self.name(located, tid);
+        Ok(Some(observed))
     }
 
     fn is_submission_poller(&self, tid: u32) -> bool {
         fs::read_to_string(format!("/proc/{}/task/{tid}/comm", self.pid))
             .is_ok_and(|name| name.starts_with(SUBMISSION_POLLER))
-    }
-
-    fn waiting(&self, tid: u32) -> Option<Waiting> {
-        // "281 0x9 0x7ffd… … SP PC": the call, its six arguments, the stack pointer, the instruction pointer.
-        let text = fs::read_to_string(format!("/proc/{}/task/{tid}/syscall", self.pid)).ok()?;
-        let mut fields = text.split_ascii_whitespace();
-        if !POLLS.contains(&fields.next()?.parse().ok()?) {
-            return None;
-        }
-        let mut number = |skip| u64::from_str_radix(fields.nth(skip)?.strip_prefix("0x")?, 16).ok();
-        Some(Waiting { descriptor: number(0)?, stack: number(5)? })
     }
 
     /// Searches a stack for the address of a loop that polls the same descriptor.
@@ -228,53 +228,42 @@ impl Threads {
             if !polls_the_same || !is_ring(remote, address.wrapping_add(layout.loop_handle_queue.into()))? {
                 continue;
             }
-            let on_own_stack = address.wrapping_sub(waiting.stack) < STACK_SIZE_MAX;
-            let Some(name) = self.name(located, tid, on_own_stack) else {
+            if self.is_own(located, tid, is_above(address, waiting.stack)) {
                 self.own.push((tid, waiting.descriptor));
                 return Ok(None);
-            };
-            observed.name = name;
+            }
+            observed.name = self.name(located, tid);
             return Ok(Some(observed));
         }
         Ok(None)
     }
 
-    /// The name of a loop that was found on a thread; `None` of one that is Node.js's own: workers have theirs on their
-    /// stacks, the platform's lies elsewhere.
-    fn name(&mut self, located: &Located, tid: u32, on_own_stack: bool) -> Option<String> {
-        if tid == self.pid.get() {
-            return Some("main".to_owned());
-        }
-        if located.is_node() {
-            return on_own_stack.then(|| {
-                self.workers += 1;
-                format!("worker-{}", self.workers)
-            });
-        }
-        self.loops += 1;
-        Some(format!("loop-{}", self.loops))
+    /// Whether a loop on a thread is Node.js's own: workers have theirs on their stacks, the platform's lies elsewhere.
+    fn is_own(&self, located: &Located, tid: u32, on_own_stack: bool) -> bool {
+        tid != self.main() && located.is_node() && !on_own_stack
     }
+
+    /// The name of a loop that was found on a thread.
+    fn name(&mut self, located: &Located, tid: u32) -> String {
+        if tid == self.main() {
+            return "main".to_owned();
+        }
+        let (kind, count) = match located.is_node() {
+            true => ("worker", &mut self.workers),
+            false => ("loop", &mut self.loops),
+        };
+        *count += 1;
+        format!("{kind}-{count}")
+    }
+}
+
+/// Whether an address lies on the stack of a thread, above where the thread is.
+fn is_above(address: u64, stack: u64) -> bool {
+    address.wrapping_sub(stack) < STACK_SIZE_MAX
 }
 
 /// Whether a list's head looks like one: what it points to points back.
 fn is_ring(remote: &Remote, head: u64) -> Result<bool, ProcessError> {
     let Some(first) = remote.word(head)?.filter(|&first| first != 0) else { return Ok(false) };
     Ok(remote.word(first.wrapping_add(8))? == Some(head))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_can_be_written_to_counts_and_only_to_its_end() {
-        let writable = Writable::of_maps(
-            b"1000-3000 rw-p 0 0:0 0\n3000-4000 r--p 0 0:0 0 /a\xff\n7000-8000 rw-p 0 0:0 0 [stack]\nx",
-        );
-        for (address, length) in
-            [(0xfff, 0), (0x1000, 0x2000), (0x2ff8, 8), (0x3000, 0), (0x7800, 0x800), (0x8000, 0)]
-        {
-            assert_eq!(writable.length_from(address), length, "{address:#x}");
-        }
-    }
 }

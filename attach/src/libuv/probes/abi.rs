@@ -4,6 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use model::histogram::SLOTS;
 use model::label::Tier;
 
+use super::Begun;
+
 /// Targets that can be probed at the same time.
 pub(super) const TARGETS_MAX: usize = 1024;
 
@@ -93,7 +95,32 @@ pub(super) struct Thread {
     pub(super) prepare_ran: u32,
 }
 
+/// Where on its stack a thread's loop runs, before it came by a probe.
+const ANYWHERE: u64 = u64::MAX;
+
 impl Thread {
+    /// A thread with a loop that has not come by a probe yet.
+    pub(super) fn told(slot: u32, begun: &Begun) -> Self {
+        let mut thread = Self { slot, tid: begun.tid, ..Self::zeroed() };
+        thread.tell_loop(begun);
+        thread
+    }
+
+    /// Has another loop from now on, which has not come by a probe yet.
+    pub(super) fn tell_loop(&mut self, begun: &Begun) {
+        (self.loop_address, self.stack, self.internal) = (begun.loop_address, ANYWHERE, begun.internal);
+        (self.active_ns, self.idle_ns, self.iterations, self.slow) = (0, 0, 0, 0);
+        self.keeps_idle = u32::from(begun.keeps_idle);
+        self.begin_anew();
+        self.tell_iteration(begun);
+    }
+
+    /// Is in an iteration that began before probes were placed.
+    pub(super) fn tell_iteration(&mut self, begun: &Begun) {
+        self.entered_ns = begun.entered_ns.unwrap_or(0);
+        (self.idle_before_ns, self.events_before) = (begun.idle_ns, begun.events);
+    }
+
     /// Forgets the iteration, and what it was in.
     pub(super) fn begin_anew(&mut self) {
         (self.entered_ns, self.waited_ns, self.mark_ns, self.gc_began_ns) = (0, 0, 0, 0);

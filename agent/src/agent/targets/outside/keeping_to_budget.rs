@@ -42,6 +42,7 @@ impl Outside {
             Some(Advice::EndTurn) => self.end_turn(prober),
             Some(Advice::Retry(tier)) => {
                 prober.attach_tier(attachment, &self.located, tier);
+                prober.tell_begun(attachment, &self.observer);
                 tell(format_args!("the tier {tier} is tried again"));
                 if tier == Tier::Pool {
                     self.end_turn(prober);

@@ -58,6 +58,7 @@ impl Outside {
             match (wanted.has(tier), attachment.tiers().has(tier)) {
                 (true, false) if !is_refused && !lacks_loop && !self.budget.has_shed(tier) => {
                     prober.attach_tier(attachment, &self.located, tier);
+                    prober.tell_begun(attachment, &self.observer);
                 }
                 (false, true) => prober.detach_tier(attachment, tier),
                 _ => {}

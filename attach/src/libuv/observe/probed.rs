@@ -1,0 +1,89 @@
+//! What a process's memory and its probes tell each other: probes see loops that no reading catches, and memory tells of the iteration that
+//! was under way when probes were placed.
+
+use super::super::probes::{Attachment, Begun, Probes, SlowIteration};
+use super::doing::Doing;
+use super::loops::{self, ObservedLoop};
+use super::threads::Seen;
+use super::{Observer, ProcessError};
+use crate::sys::process::now;
+
+impl Observer {
+    /// Takes up the loops that probes of this process have seen.
+    ///
+    /// # Errors
+    /// [`ProcessError::Vanished`] where the process has ended.
+    pub fn take_up_seen(&mut self, probes: &Probes, attachment: &Attachment) -> Result<(), ProcessError> {
+        if !self.pids_are_the_kernels {
+            return Ok(());
+        }
+        for tid in self.threads.without(&self.loops) {
+            if let Some((loop_address, stack)) = probes.loop_of(attachment, tid) {
+                self.take_up(&Seen { tid, loop_address, stack })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up the loop of an iteration that probes of this process have seen, if it is not known yet.
+    ///
+    /// # Errors
+    /// As [`Observer::take_up_seen`].
+    pub fn take_up_iterated(
+        &mut self,
+        iteration: &SlowIteration,
+        probes: &Probes,
+        attachment: &Attachment,
+    ) -> Result<(), ProcessError> {
+        let is_known = self.name_of(iteration.loop_address).is_some();
+        if is_known || !self.pids_are_the_kernels || self.has_loop(iteration.tid) {
+            return Ok(());
+        }
+        match probes.loop_of(attachment, iteration.tid) {
+            Some((loop_address, stack)) if loop_address == iteration.loop_address => {
+                self.take_up(&Seen { tid: iteration.tid, loop_address, stack })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take_up(&mut self, seen: &Seen) -> Result<(), ProcessError> {
+        let taken = self.threads.take_up(&self.remote, &self.located, seen, now())?;
+        self.loops.extend(taken);
+        Ok(())
+    }
+
+    fn has_loop(&self, tid: u32) -> bool {
+        self.loops.iter().any(|observed| self.tid_of(observed) == tid)
+    }
+
+    /// Tells probes that have just been placed of the iterations that are under way: of a loop that is in its poll, when it came there. So
+    /// the first iteration is measured whole, however long, and loops within one of its callbacks are known as such.
+    pub fn tell_begun(&self, probes: &Probes, attachment: &Attachment) {
+        if !self.pids_are_the_kernels {
+            return;
+        }
+        for observed in &self.loops {
+            if let Some(begun) = self.begun(observed) {
+                probes.tell_begun(attachment, &begun, self.located.is_node());
+            }
+        }
+    }
+
+    /// Where a loop is; `None` where that cannot be read.
+    fn begun(&self, observed: &ObservedLoop) -> Option<Begun> {
+        let tid = self.tid_of(observed);
+        let layout = &self.located.libuv.image.layout;
+        let asked = now();
+        let state = loops::read_one(&self.remote, layout, observed.address).ok()??;
+        let mut begun = state.begun(tid, observed.address);
+        // One that does not keep its idle time has a probe behind its wait, and all that follows is counted from here. On Node.js there
+        // is none.
+        if !begun.keeps_idle && !self.located.is_node() {
+            let waits = matches!(Doing::of(self.remote.pid(), tid), Doing::Polls(waiting)
+                if waiting.descriptor == state.backend_fd() as u64);
+            begun.entered_ns = waits.then_some(asked.as_ns());
+        }
+        Some(begun)
+    }
+}
