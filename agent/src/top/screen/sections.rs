@@ -22,6 +22,7 @@ const FIGURE: usize = 7;
 
 /// The width of the names in front of figures.
 const NAME: u16 = 15;
+const NAME_MIN: u16 = 8;
 
 /// The lags between which the trend rises from the lowest to the highest: powers of ten of a second.
 const LAG_TREND: (f64, f64) = (-4.0, 1.0);
@@ -159,8 +160,15 @@ pub(super) fn pool(detail: &Detail, width: u16, theme: Theme) -> Vec<Line<'stati
     if detail.tasks.is_empty() {
         return lines;
     }
-    let titles = ["TASKS/S", "FAILED", "WAIT50", "WAIT99", "RUN50", "RUN99", "DELAY99"];
-    lines.push(table_line("TASKS", titles.map(|title| figure(title, theme.strong())), theme.strong()));
+    let titles = ["TASK/S", "FAILED", "WAIT50", "WAIT99", "RUN50", "RUN99", "LATE99"];
+    // On a narrow terminal the last figures are left out whole: half a figure is another one.
+    let name_width = NAME.min(width.saturating_sub((titles.len() * FIGURE) as u16)).max(NAME_MIN);
+    let fitting = usize::from(width.saturating_sub(name_width)) / FIGURE;
+    let line = |name: &str, figures: [Span<'static>; 7], style: Style| {
+        let name = Span::styled(fit_left(name, name_width), style);
+        Line::from_iter(std::iter::once(name).chain(figures.into_iter().take(fitting)))
+    };
+    lines.push(line("TASKS", titles.map(|title| figure(title, theme.strong())), theme.strong()));
     for tasks in &detail.tasks {
         let rate = tasks.per_second.map_or(UNKNOWN.to_owned(), number::count);
         let failed = tasks.failed.map_or(UNKNOWN.to_owned(), |failed| number::count(failed as f64));
@@ -177,7 +185,7 @@ pub(super) fn pool(detail: &Detail, width: u16, theme: Theme) -> Vec<Line<'stati
             run(0.99),
             quantile(tasks.delay.as_ref(), 0.99, theme),
         ];
-        lines.push(table_line(tasks.kind.as_str(), figures, Style::new()));
+        lines.push(line(tasks.kind.as_str(), figures, Style::new()));
     }
     lines
 }

@@ -162,6 +162,20 @@ fn the_keys_that_lead_on_and_out_are_there_at_every_width() {
 }
 
 #[test]
+fn figures_of_tasks_are_whole_or_left_out() {
+    for (width, is_there) in [(60, true), (50, false)] {
+        let mut state = state(&["--filter", "shop", "--sort", "iter"]);
+        press(&mut state, "Enter");
+        let shown = screen(&mut state, width, 60);
+        let titles = shown.lines().find(|line| line.starts_with("TASKS")).unwrap();
+        let figures = shown.lines().find(|line| line.starts_with("fs ")).unwrap();
+        assert_eq!(titles.ends_with("LATE99"), is_there, "{shown}");
+        assert!(figures.ends_with('s') && figures.chars().count() <= width.into(), "{shown}");
+        assert_eq!(titles.split_whitespace().count(), figures.split_whitespace().count(), "{shown}");
+    }
+}
+
+#[test]
 fn the_title_of_a_loop_in_detail_keeps_what_tells_it_from_another() {
     let mut host = Host::default();
     let mut process = host.process("payments-gateway-production-eu", 4_194_303);
