@@ -22,7 +22,7 @@ impl Outside {
             console::line(format_args!("process {pid} ({service}): {what}"));
         };
         let dear = |share: f64| {
-            format!("probes cost an estimated {:.1}% of a core, more than the budget", 100.0 * share)
+            format!("probes cost an estimated {:.2}% of a core, more than the budget", 100.0 * share)
         };
         match self.budget.check(now, costs, turns_hits * HIT_NS) {
             None => {}
