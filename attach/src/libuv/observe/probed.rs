@@ -70,20 +70,23 @@ impl Observer {
         }
     }
 
-    /// Where a loop is; `None` where that cannot be read.
+    /// Where a loop is; `None` where that cannot be read, or nothing tells that it is its thread that runs it.
     fn begun(&self, observed: &ObservedLoop) -> Option<Begun> {
         let tid = self.tid_of(observed);
         let layout = &self.located.libuv.image.layout;
         let asked = now();
         let state = loops::read_one(&self.remote, layout, observed.address).ok()??;
         let mut begun = state.begun(tid, observed.address);
-        // One that does not keep its idle time has a probe behind its wait, and all that follows is counted from here. On Node.js there
-        // is none.
-        if !begun.keeps_idle && !self.located.is_node() {
-            let waits = matches!(Doing::of(self.remote.pid(), tid), Doing::Polls(waiting)
-                if waiting.descriptor == state.backend_fd() as u64);
-            begun.entered_ns = waits.then_some(asked.as_ns());
+        if self.located.is_node() {
+            return Some(begun);
         }
-        Some(begun)
+        // Of other programs any thread may run the default loop.
+        let is_there = matches!(Doing::of(self.remote.pid(), tid), Doing::Polls(waiting)
+            if waiting.descriptor == state.backend_fd() as u64);
+        // One that does not keep its idle time has a probe behind its wait, and all that follows is counted from here.
+        if !begun.keeps_idle {
+            begun.entered_ns = Some(asked.as_ns());
+        }
+        is_there.then_some(begun)
     }
 }
