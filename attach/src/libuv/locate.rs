@@ -331,7 +331,8 @@ mod tests {
     {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("program");
-        std::fs::copy("/bin/sleep", &path).unwrap();
+        // By another process: what a child of another test holds open for writing cannot be executed.
+        assert!(std::process::Command::new("cp").arg("/bin/sleep").arg(&path).status().unwrap().success());
         let mut child = std::process::Command::new(&path).arg("600").spawn().unwrap();
         let process = Process::open(Pid::new(child.id())).unwrap();
         let inode = |file: &File| file.metadata().unwrap().ino();
