@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// perf and bpftrace do not tell when their probes are placed; this is longer than they take.
 const PLACING: Duration = Duration::from_millis(700);
 
+/// What the agent does once, when it starts, is over by then: a processor beside the server's that works makes the server's slower.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// Where the kernel is told of events; perf and bpftrace want it mounted.
 const TRACING: &str = "/sys/kernel/tracing";
 
@@ -142,6 +145,7 @@ pub(crate) fn agent(programs: &Programs, tiers: &str, budget: &str, pids: &[u32]
     loop {
         let scraped = scrape(&address);
         if pids.iter().all(|pid| measures(&scraped, pid)) {
+            std::thread::sleep(SETTLING);
             return Observer::Agent { process, address, pid: pids[0] };
         }
         assert!(began.elapsed() < PATIENCE, "the agent does not measure by {last}; is this root?\n{scraped}");
