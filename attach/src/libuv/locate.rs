@@ -285,7 +285,11 @@ fn read(file: &File) -> std::io::Result<Option<Arc<Image>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
     fn an_executable_mapping_of_a_file_is_read_and_others_are_not() {
@@ -320,10 +324,18 @@ mod tests {
         assert_eq!(part.open().unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 
-    /// Where a process has its program.
+    /// Where a process has its program. One that has just been started may not have mapped it yet.
     fn program_of(process: &Process) -> Mapped {
-        let link = process.read_link("exe").unwrap().into_string().unwrap();
-        executables(process).unwrap().into_iter().find(|it| without_mark(&link).0 == it.path).unwrap()
+        let began = Instant::now();
+        loop {
+            let link = process.read_link("exe").unwrap().into_string().unwrap();
+            let mut mapped = executables(process).unwrap().into_iter();
+            if let Some(program) = mapped.find(|it| without_mark(&link).0 == it.path) {
+                return program;
+            }
+            assert!(began.elapsed() < PATIENCE, "{link} is not mapped");
+            std::thread::yield_now();
+        }
     }
 
     #[test]
