@@ -575,12 +575,9 @@ fn tasks_that_accept_learn_that_something_else_closed_the_listener() {
 #[test]
 fn a_task_that_reads_learns_that_something_else_closed_the_stream() {
     let event_loop = EventLoop::new().unwrap();
-    let listener = TcpListener::bind(&event_loop, loopback(), 1).unwrap();
-    let address = listener.get_ref().local_address().unwrap();
     let local = event_loop.handle();
     let reading = event_loop.spawn_local(async move {
-        let mut client = TcpStream::connect(&local, address).await.unwrap();
-        let mut server = listener.accept().await.unwrap();
+        let [mut client, mut server] = connected(&local).await;
         client.write("hello").await.unwrap();
         let by_callbacks = server.get_ref().clone();
         let first = server.read_chunk().await;
@@ -607,12 +604,9 @@ fn a_task_that_receives_learns_that_something_else_closed_the_socket() {
 #[test]
 fn a_task_that_reads_on_after_its_stream_was_stopped_elsewhere_starts_it_again() {
     let event_loop = EventLoop::new().unwrap();
-    let listener = TcpListener::bind(&event_loop, loopback(), 1).unwrap();
-    let address = listener.get_ref().local_address().unwrap();
     let local = event_loop.handle();
     let reading = event_loop.spawn_local(async move {
-        let mut client = TcpStream::connect(&local, address).await.unwrap();
-        let mut server = listener.accept().await.unwrap();
+        let [mut client, mut server] = connected(&local).await;
         let by_callbacks = server.get_ref().clone();
         after(&local, MS, move |_| by_callbacks.read_stop());
         let writing = local.spawn_local({
@@ -628,6 +622,14 @@ fn a_task_that_reads_on_after_its_stream_was_stopped_elsewhere_starts_it_again()
         read
     });
     assert_eq!(join_within_a_minute(&event_loop, [reading]), [Ok(Some(b"hello".to_vec()))]);
+}
+
+/// Both ends of a connection.
+async fn connected(event_loop: &EventLoop) -> [TcpStream; 2] {
+    let listener = TcpListener::bind(event_loop, loopback(), 1).unwrap();
+    let address = listener.get_ref().local_address().unwrap();
+    let client = TcpStream::connect(event_loop, address).await.unwrap();
+    [client, listener.accept().await.unwrap()]
 }
 
 /// What tasks give; fails where one hangs.
