@@ -112,8 +112,8 @@ struct histogram_key {
 	u64 class;
 };
 
-// What becomes of a task. One whose place is taken and not filled yet is claimed.
-enum { CLAIMED, SUBMITTED, RUNNING, ENDED };
+// What becomes of a task. One whose place is taken and not filled yet is claimed. None is zero, as the mark of a free place is.
+enum { CLAIMED = 1, SUBMITTED, RUNNING, ENDED };
 
 // Tasks of one batch of completions that are looked at; of more, the rest have no completion delay.
 enum { BATCH_MAX = 64 };
@@ -574,19 +574,22 @@ INLINE struct set *set_of(u64 address, u32 owner)
 
 INLINE int is_at(const struct task *task, u64 address, u32 owner)
 {
-	return task->address == address && (u32)task->mark == owner && task->mark >> 32 != CLAIMED;
+	return task->address == address && (u32)task->mark == owner && task->mark >> 32 > CLAIMED;
 }
 
-INLINE struct task *task_of(u64 address, u32 owner)
+INLINE struct task *task_in(struct set *set, u64 address, u32 owner)
 {
-	struct set *set = set_of(address, owner);
-	if (!set)
-		return 0;
 #pragma unroll
 	for (int way = 0; way < WAYS; way++)
 		if (is_at(&set->ways[way], address, owner))
 			return &set->ways[way];
 	return 0;
+}
+
+INLINE struct task *task_of(u64 address, u32 owner)
+{
+	struct set *set = set_of(address, owner);
+	return set ? task_in(set, address, owner) : 0;
 }
 
 // Whether nobody asks any more for a task: its probes have been taken away since.
@@ -605,12 +608,12 @@ INLINE int claim(struct task *task, u64 before, u32 owner)
 // A place for a task. Where all are taken, one whose loop has not taken notice for long gives way.
 INLINE struct task *place_for(u64 address, u32 owner)
 {
-	struct task *place = task_of(address, owner);
-	if (place)
-		return place;
 	struct set *set = set_of(address, owner);
 	if (!set)
 		return 0;
+	struct task *place = task_in(set, address, owner);
+	if (place)
+		return place;
 #pragma unroll
 	for (int way = 0; way < WAYS; way++) {
 		u64 mark = set->ways[way].mark;
