@@ -165,8 +165,7 @@ fn an_iteration_that_is_under_way_when_probes_are_placed_is_measured_whole() {
     let observer = observe(&node, &located);
     let mut probes = Probes::load(&ProbeOptions::default()).unwrap();
     let tiers = Tiers::only(Tier::Loop);
-    let mut attachment = probes.attach(Pid::new(node.0.id()), &located, tiers, BUSY_NS).unwrap();
-    observer.tell_begun(&probes, &attachment);
+    let mut attachment = observer.attach(&mut probes, tiers, BUSY_NS).unwrap();
     let tid = node.0.id();
     let main =
         |measured: &Measured| measured.loops.iter().find(|it| it.tid == tid).cloned().unwrap_or_default();
@@ -178,8 +177,7 @@ fn an_iteration_that_is_under_way_when_probes_are_placed_is_measured_whole() {
         assert!(after.lag.sum_ns() - before.lag.sum_ns() >= BUSY_NS, "placed {placed} times: {after:?}");
         // Away from the next poll on, too.
         probes.detach_tier(&mut attachment, Tier::Loop);
-        probes.attach_tier(&mut attachment, &located, Tier::Loop).unwrap();
-        observer.tell_begun(&probes, &attachment);
+        observer.attach_tier(&mut probes, &mut attachment, Tier::Loop).unwrap();
     }
     let mut slow = Vec::new();
     probes.slow_iterations(|iteration| slow.push(iteration.ended.since_ns(iteration.started)));
@@ -192,8 +190,7 @@ fn a_loop_within_the_first_iteration_counts_to_the_phase_that_it_runs_in() {
     let located = locate(&node);
     let observer = observe(&node, &located);
     let mut probes = Probes::load(&ProbeOptions::default()).unwrap();
-    let attachment = probes.attach(Pid::new(node.0.id()), &located, Tiers::ALL, BUSY_NS).unwrap();
-    observer.tell_begun(&probes, &attachment);
+    let attachment = observer.attach(&mut probes, Tiers::ALL, BUSY_NS).unwrap();
     let phase_ns = |measured: &Measured, phase| {
         let main = main_loop(&node, measured);
         main.and_then(|main| main.phases.get(&phase)).map_or(0, |phase| phase.sum_ns())

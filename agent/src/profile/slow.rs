@@ -141,21 +141,15 @@ impl SlowWatch {
             none => none.insert(Probes::load(&ProbeOptions::default()).map_err(Error::Probes)?),
         };
         let threshold_ns = self.threshold.as_nanos() as u64;
-        let attached = probes.attach(pid, &located, Tiers::only(Tier::Loop), threshold_ns);
-        let attachment = match attached {
+        let Ok(observer) = Observer::new(&process, located, clock::monotonic()) else { return Ok(()) };
+        let attachment = match observer.attach(probes, Tiers::only(Tier::Loop), threshold_ns) {
             Ok(attachment) if attachment.tiers().is_empty() => return Err(Error::NoLoop { pid }),
             Ok(attachment) => attachment,
             Err(ProbeError::Vanished { .. }) => return Ok(()),
             Err(error) => return Err(Error::Probes(error)),
         };
-        match Observer::new(&process, located, clock::monotonic()) {
-            Ok(observer) => {
-                observer.tell_begun(probes, &attachment);
-                let observer = Box::new(observer);
-                self.watched.insert(pid, Watched::Outside { attachment, observer });
-            }
-            Err(_) => probes.detach(attachment),
-        }
+        let observer = Box::new(observer);
+        self.watched.insert(pid, Watched::Outside { attachment, observer });
         Ok(())
     }
 

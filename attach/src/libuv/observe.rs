@@ -29,7 +29,7 @@ use model::time::Monotonic;
 
 use super::locate::Located;
 use super::probes::{KnownLoop, LoopMeasured, SlowIteration};
-use crate::target::{Process, ProcessError, pids_are_the_kernels};
+use crate::target::{Pid, Process, ProcessError, pids_are_the_kernels};
 use loops::ObservedLoop;
 use pool::ObservedPool;
 use remote::Remote;
@@ -163,6 +163,11 @@ impl Observer {
         let main = self.loops.iter().find(|observed| observed.name == "main")?;
         let layout = &self.located.libuv.image.layout;
         handles::count(&self.remote, layout, main.address).map(|counts| counts.referenced)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        self.remote.pid()
     }
 
     /// Of each loop that keeps its idle time, by its name: how long, in nanoseconds, the longest stretch away from the poll may have

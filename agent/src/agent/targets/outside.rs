@@ -127,11 +127,8 @@ impl Outside {
     fn place_probes(&mut self, prober: &mut Prober) {
         let wanted = self.asked.probes();
         if !wanted.is_empty() {
-            match prober.attach(self.pid(), &self.located, wanted, self.slow_ns) {
-                Ok(attachment) => {
-                    prober.tell_begun(&attachment, &self.observer);
-                    (self.attachment, self.no_probes) = (Some(attachment), None);
-                }
+            match prober.attach(&self.observer, wanted, self.slow_ns) {
+                Ok(attachment) => (self.attachment, self.no_probes) = (Some(attachment), None),
                 Err(reason) => self.no_probes = Some(reason),
             }
             self.recent_lag.begin(clock::monotonic(), Histogram::default());

@@ -1,10 +1,9 @@
 //! The BPF programs that all targets share: loaded when the first target asks for probes.
 
-use attach::libuv::locate::Located;
 use attach::libuv::observe::Observer;
 use attach::libuv::probes::{Attachment, ProbeError, ProbeOptions, Probes, Readings, SlowIteration};
 use attach::libuv::tiers::Tiers;
-use attach::target::{Pid, ProcessError};
+use attach::target::ProcessError;
 use model::catalogue;
 use model::label::{LabelValue, ProbeLoss, Tier};
 use model::snapshot::{SharedLabels, Snapshot, Value};
@@ -25,12 +24,11 @@ impl Prober {
     /// is told.
     pub(super) fn attach(
         &mut self,
-        pid: Pid,
-        located: &Located,
+        observer: &Observer,
         tiers: Tiers,
         slow_ns: u64,
     ) -> Result<Attachment, String> {
-        let attached = self.probes()?.attach(pid, located, tiers, slow_ns);
+        let (attached, pid) = (observer.attach(self.probes()?, tiers, slow_ns), observer.pid());
         match attached {
             Ok(attachment) => {
                 for (tier, refusal) in attachment.refused() {
@@ -46,17 +44,10 @@ impl Prober {
     }
 
     /// Places the probes of one more tier.
-    pub(super) fn attach_tier(&mut self, attachment: &mut Attachment, located: &Located, tier: Tier) {
+    pub(super) fn attach_tier(&mut self, attachment: &mut Attachment, observer: &Observer, tier: Tier) {
         let Some(probes) = &mut self.probes else { return };
-        if let Err(error) = probes.attach_tier(attachment, located, tier) {
+        if let Err(error) = observer.attach_tier(probes, attachment, tier) {
             console::line(format_args!("the tier {tier} is not possible: {error}"));
-        }
-    }
-
-    /// Tells probes that have just been placed what was under way.
-    pub(super) fn tell_begun(&self, attachment: &Attachment, observer: &Observer) {
-        if let Some(probes) = &self.probes {
-            observer.tell_begun(probes, attachment);
         }
     }
 

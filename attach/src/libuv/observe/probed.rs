@@ -1,7 +1,10 @@
 //! What a process's memory and its probes tell each other: probes see loops that no reading catches, and memory tells of the iteration that
 //! was under way when probes were placed.
 
-use super::super::probes::{Attachment, Begun, Probes, SlowIteration};
+use model::label::Tier;
+
+use super::super::probes::{Attachment, Begun, ProbeError, Probes, SlowIteration};
+use super::super::tiers::Tiers;
 use super::doing::Doing;
 use super::loops::{self, ObservedLoop};
 use super::threads::Seen;
@@ -9,6 +12,31 @@ use super::{Observer, ProcessError};
 use crate::sys::process::now;
 
 impl Observer {
+    /// Places the probes of some tiers on the process, and tells them of the iterations that are under way.
+    ///
+    /// # Errors
+    /// As [`Probes::attach`].
+    pub fn attach(&self, probes: &mut Probes, tiers: Tiers, slow_ns: u64) -> Result<Attachment, ProbeError> {
+        let attachment = probes.attach(self.remote.pid(), &self.located, tiers, slow_ns)?;
+        self.tell_begun(probes, &attachment);
+        Ok(attachment)
+    }
+
+    /// Likewise, the probes of one more tier.
+    ///
+    /// # Errors
+    /// As [`Probes::attach`].
+    pub fn attach_tier(
+        &self,
+        probes: &mut Probes,
+        attachment: &mut Attachment,
+        tier: Tier,
+    ) -> Result<(), ProbeError> {
+        probes.attach_tier(attachment, &self.located, tier)?;
+        self.tell_begun(probes, attachment);
+        Ok(())
+    }
+
     /// Takes up the loops that probes of this process have seen.
     ///
     /// # Errors
@@ -59,8 +87,8 @@ impl Observer {
 
     /// Tells probes that have just been placed of the iterations that are under way: of a loop that is in its poll, when it came there. So
     /// the first iteration is measured whole, however long, and loops within one of its callbacks are known as such.
-    pub fn tell_begun(&self, probes: &Probes, attachment: &Attachment) {
-        if !self.pids_are_the_kernels {
+    fn tell_begun(&self, probes: &Probes, attachment: &Attachment) {
+        if !self.pids_are_the_kernels || !attachment.tiers().has(Tier::Loop) {
             return;
         }
         for observed in &self.loops {

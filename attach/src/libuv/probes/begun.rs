@@ -1,7 +1,6 @@
 //! Iterations that had begun when probes were placed, and loops by the threads that run them.
 
 use bytemuck::Zeroable;
-use model::label::Tier;
 
 use super::{Attachment, Probes, abi};
 
@@ -35,9 +34,6 @@ impl Probes {
     ///
     /// What happens between our look and our word is a matter of microseconds: the iteration after it may then be counted as one with it.
     pub(in super::super) fn tell_begun(&self, attachment: &Attachment, begun: &Begun, is_outermost: bool) {
-        if !attachment.tiers().has(Tier::Loop) {
-            return;
-        }
         let threads = self.loaded.map("threads");
         let slot = attachment.slot();
         // If it fails, the iteration is not measured, as without our word.

@@ -41,8 +41,7 @@ impl Outside {
             Some(Advice::BeginTurn) => self.begin_turn(now, prober),
             Some(Advice::EndTurn) => self.end_turn(prober),
             Some(Advice::Retry(tier)) => {
-                prober.attach_tier(attachment, &self.located, tier);
-                prober.tell_begun(attachment, &self.observer);
+                prober.attach_tier(attachment, &self.observer, tier);
                 tell(format_args!("the tier {tier} is tried again"));
                 if tier == Tier::Pool {
                     self.end_turn(prober);
@@ -53,11 +52,11 @@ impl Outside {
 
     fn begin_turn(&mut self, now: Monotonic, prober: &mut Prober) {
         match &mut self.sampling {
-            Some(sampling) => prober.attach_tier(sampling, &self.located, Tier::Pool),
+            Some(sampling) => prober.attach_tier(sampling, &self.observer, Tier::Pool),
             // What is sampled is kept apart from what was measured whole: it has a place of its own.
             none => {
                 let tier = Tiers::only(Tier::Pool);
-                *none = prober.attach(self.process.pid(), &self.located, tier, self.slow_ns).ok();
+                *none = prober.attach(&self.observer, tier, self.slow_ns).ok();
             }
         }
         if self.sampling.is_none() {

@@ -57,8 +57,7 @@ impl Outside {
             let lacks_loop = tier == Tier::Phases && !attachment.tiers().has(Tier::Loop);
             match (wanted.has(tier), attachment.tiers().has(tier)) {
                 (true, false) if !is_refused && !lacks_loop && !self.budget.has_shed(tier) => {
-                    prober.attach_tier(attachment, &self.located, tier);
-                    prober.tell_begun(attachment, &self.observer);
+                    prober.attach_tier(attachment, &self.observer, tier);
                 }
                 (false, true) => prober.detach_tier(attachment, tier),
                 _ => {}
